@@ -1,0 +1,2 @@
+//! The patchlane command line.
+fn main() {}
