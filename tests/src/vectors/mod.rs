@@ -3,9 +3,9 @@
 //! Bytes come from postcard by way of [`mirror`], never from the code under test. Every expectation is also
 //! computed: formats by the protocol crate, trust rules by [`reference`].
 
-#[path = "../../../protocol/tests/support/describe.rs"]
+#[path = "../../../protocol/tests/suite/describe.rs"]
 pub mod describe;
-#[path = "../../../protocol/tests/support/mirror.rs"]
+#[path = "../../../protocol/tests/suite/mirror.rs"]
 pub mod mirror;
 
 mod bundles;
