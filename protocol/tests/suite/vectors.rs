@@ -46,6 +46,7 @@ pub fn all() -> Vec<Vector> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
     let mut files: Vec<_> =
         fs::read_dir(folder).expect("vectors").map(|e| e.expect("entry").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "toml"));
     files.sort();
     let vectors: Vec<_> = files.iter().map(|path| read(path)).collect();
     assert!(vectors.len() > 150, "vectors are missing");

@@ -19,6 +19,7 @@ mod roots;
 mod spec;
 mod transitions;
 mod trust;
+mod verify;
 
 use patchlane_protocol::{FormatError, Refusal};
 
