@@ -53,6 +53,8 @@ fn frames() -> Vec<Vector> {
             .shows(&["M8.1"], "A reader's overrun"),
         v("frame-shorter-than-checksum", vec![0, 3, 1, 2, 0], FormatError::BadFrame)
             .shows(&["M8.1"], "An underflow"),
+        v("frame-overrun", stuffed(&checked(&[7; 700])), FormatError::OverLimit)
+            .shows(&["M8.2"], "A reader's overrun"),
         v("frame-too-long", stuffed(&checked(&long)), FormatError::OverLimit)
             .shows(&["M8.2"], "Buffers have a size"),
     ]

@@ -7,11 +7,23 @@ use patchlane_protocol::{DocumentKind, FormatError, Refusal};
 
 /// SPEC §5.1.
 pub fn documents() -> Vec<Vector> {
-    let v = |name, root: Root, error| Vector::refuse(name, "root-document", encode(&root), error);
-    let long = [encode(&root()), vec![0; 512]].concat();
-    vec![
+    let accepted = vec![
         Vector::accept("root-document", "root-document", encode(&root()))
             .shows(&["M5.1"], "The fields in their order"),
+        Vector::accept("root-link", "root-link", link(&next(), &["root a", "root b"]))
+            .shows(&["M5.6"], "Length, document, signatures"),
+    ];
+    [accepted, numbers(), keys()].concat()
+}
+
+fn refuse(name: &'static str, root: Root, error: FormatError) -> Vector {
+    Vector::refuse(name, "root-document", encode(&root), error)
+}
+
+fn numbers() -> Vec<Vector> {
+    let v = refuse;
+    let long = [encode(&root()), vec![0; 512]].concat();
+    vec![
         v("root-version-zero", Root { version: 0, ..root() }, FormatError::ZeroVersion)
             .shows(&["M5.1"], "Counting starts at one"),
         v(
@@ -26,6 +38,16 @@ pub fn documents() -> Vec<Vector> {
             FormatError::BadThreshold,
         )
         .shows(&["M5.2"], "A role that can never sign stops its lane for good"),
+        Vector::refuse("root-too-long", "root-document", long, FormatError::OverLimit)
+            .shows(&["M5.4"], "Buffers have a size"),
+        Vector::refuse("root-link-too-long", "root-link", vec![0; 1_025], FormatError::OverLimit)
+            .shows(&["M5.4"], "Buffers have a size"),
+    ]
+}
+
+fn keys() -> Vec<Vector> {
+    let v = refuse;
+    vec![
         v(
             "root-key-in-two-roles",
             Root { feature: role(1, &["security a"]), ..root() },
@@ -61,12 +83,6 @@ pub fn documents() -> Vec<Vector> {
             FormatError::OverLimit,
         )
         .shows(&["M2.6"], "Buffers have a size"),
-        Vector::refuse("root-too-long", "root-document", long, FormatError::OverLimit)
-            .shows(&["M5.4"], "Buffers have a size"),
-        Vector::refuse("root-link-too-long", "root-link", vec![0; 1_025], FormatError::OverLimit)
-            .shows(&["M5.4"], "Buffers have a size"),
-        Vector::accept("root-link", "root-link", link(&next(), &["root a", "root b"]))
-            .shows(&["M5.6"], "Length, document, signatures"),
     ]
 }
 
