@@ -152,11 +152,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// C0, DEL and C1 controls, line and paragraph separators, and the bidirectional overrides that can make a
-/// text read as something else.
+/// C0, DEL and C1 controls, line and paragraph separators, and what is invisible or turns the reading
+/// direction, so that a text can read as something else (SPEC §2.5 lists the same ranges).
 const fn is_unprintable(c: char) -> bool {
-    matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A cursor over an output buffer.
@@ -349,7 +350,17 @@ mod tests {
 
     #[test]
     fn texts_cannot_steer_a_terminal() {
-        for bad in ["\u{1b}[2J", "a\nb", "\u{202e}txt.exe", "\u{9b}31m"] {
+        for bad in [
+            "\u{1b}[2J",
+            "a\nb",
+            "\u{202e}txt.exe",
+            "\u{9b}31m",
+            "\u{61c}1",
+            "s\u{2060}8",
+            "s\u{ad}8",
+            "\u{fff9}x",
+            "s8\u{e0041}",
+        ] {
             let mut buffer = [0; 32];
             assert_eq!(Writer::new(&mut buffer).text(bad, 32), Err(FormatError::BadText));
             let mut raw = [0; 32];

@@ -48,7 +48,7 @@ pub enum FormatError {
     DuplicateKey,
     /// A threshold is zero or exceeds its role's keys (SPEC §5.1).
     BadThreshold,
-    /// A version number is zero where counting starts at one (SPEC §5.1).
+    /// A version or serial is zero where counting starts at one (SPEC §4, §5.1, §7.1).
     ZeroVersion,
     /// A frame is not validly stuffed or its checksum is wrong (SPEC §8.1).
     BadFrame,

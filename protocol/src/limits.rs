@@ -44,8 +44,8 @@ pub const TARGETS: usize = 8;
 pub const OWNER_DOCUMENT: usize = 384;
 /// A receipt: a head and the root document that admitted it.
 pub const RECEIPT: usize = HEAD + ROOT_DOCUMENT + 16;
-/// An encoded status report.
-pub const STATUS: usize = 512;
+/// An encoded status report; the longest takes 569.
+pub const STATUS: usize = 576;
 /// Body of one frame of the service link, before framing.
 pub const FRAME: usize = 640;
 /// Bundle bytes one data frame carries.

@@ -289,6 +289,9 @@ impl Deframer {
         let frame = self.buffer.get_mut(..used).ok_or(FormatError::BadFrame)?;
         let length = unstuff(frame)?;
         let split = length.checked_sub(CHECKSUM).ok_or(FormatError::BadFrame)?;
+        if split > limits::FRAME {
+            return Err(FormatError::OverLimit);
+        }
         let (content, rest) = frame.split_at_checked(split).ok_or(FormatError::BadFrame)?;
         let (checksum, _) = rest.split_first_chunk::<CHECKSUM>().ok_or(FormatError::BadFrame)?;
         if crc32(content) == u32::from_le_bytes(*checksum) {
@@ -354,6 +357,23 @@ mod tests {
         for n in [253, 254, 255, 508, 509] {
             assert_eq!(round_trip(&std::vec![7; n]), std::vec![7; n]);
         }
+    }
+
+    /// Stuffing leaves slack in the collector; the limit of a frame must hold all the same.
+    #[test]
+    fn a_frame_above_the_limit_is_refused_even_if_it_fits_the_collector() {
+        let mut content = std::vec![7; limits::FRAME + 1];
+        content.extend(crc32(&content).to_le_bytes());
+        let mut deframer = Deframer::new();
+        for block in content.chunks(254) {
+            let code = if block.len() == 254 { 255 } else { block.len() as u8 + 1 };
+            assert_eq!(deframer.push(code), Ok(None));
+            for byte in block {
+                assert_ne!(*byte, 0);
+                assert_eq!(deframer.push(*byte), Ok(None));
+            }
+        }
+        assert_eq!(deframer.push(0), Err(FormatError::OverLimit));
     }
 
     #[test]

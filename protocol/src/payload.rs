@@ -91,6 +91,9 @@ impl Alternative {
         if self.size == 0 || !(limits::CHUNK_MIN..=limits::CHUNK_MAX).contains(&self.chunk) {
             return Err(FormatError::SizeMismatch);
         }
+        if self.encoding == Encoding::Raw && self.ram != 0 {
+            return Err(FormatError::SizeMismatch);
+        }
         if self.base.is_some() == (self.encoding == Encoding::Delta) {
             Ok(())
         } else {
@@ -182,5 +185,28 @@ impl<'a> Element<'a> for Component<'a> {
     }
     fn follows(&self, previous: &Self) -> bool {
         self.id > previous.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_data_needs_no_ram() {
+        let digest = Digest([7; 32]);
+        let raw = Alternative {
+            image: 0,
+            encoding: Encoding::Raw,
+            base: None,
+            size: 1,
+            chunk: limits::CHUNK_DEFAULT,
+            ram: 0,
+            first: digest,
+        };
+        let write = |a: Alternative| a.write(&mut Writer::new(&mut [0; 64]));
+        assert_eq!(write(raw), Ok(()));
+        assert_eq!(write(Alternative { ram: 1, ..raw }), Err(FormatError::SizeMismatch));
+        assert_eq!(write(Alternative { encoding: Encoding::Compressed, ram: 1, ..raw }), Ok(()));
     }
 }

@@ -3,10 +3,11 @@
 //! ```text
 //!  0  magic       "PLRC"
 //!  4  format      1
-//!  5  manifest    length, u16, little endian (0: this cell keeps a root document only)
+//!  5  manifest    length, u16, little endian (0: this cell keeps a root document only,
+//!                and signatures are 0 too)
 //!  7  signatures  length, u16, little endian
 //!  9  root        length, u16, little endian
-//! 11  manifest, signatures, root document
+//! 11  manifest, signatures, root document (never empty)
 //! ```
 
 use crate::codec::{Reader, Writer};
@@ -66,16 +67,16 @@ impl ReceiptHeader {
     fn check(&self) -> Result<(), FormatError> {
         let head = usize::from(self.manifest).saturating_add(usize::from(self.signatures));
         if head > limits::HEAD || usize::from(self.root) > limits::ROOT_DOCUMENT {
-            Err(FormatError::OverLimit)
-        } else {
-            Ok(())
+            return Err(FormatError::OverLimit);
         }
+        let half_a_head = (self.manifest == 0) != (self.signatures == 0);
+        if half_a_head || self.root == 0 { Err(FormatError::UnexpectedEnd) } else { Ok(()) }
     }
 
     /// Writes the header.
     ///
     /// # Errors
-    /// `OverLimit`, `BufferFull`.
+    /// `OverLimit`, `UnexpectedEnd`, `BufferFull`.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], FormatError> {
         self.check()?;
         let mut writer = Writer::new(buffer);
@@ -112,10 +113,24 @@ impl<'a> Receipt<'a> {
         reader.finish().map(|()| receipt)
     }
 
+    /// Writes a whole receipt.
+    ///
+    /// # Errors
+    /// Those of the header, `BufferFull`.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], FormatError> {
+        let mut header = [0; ReceiptHeader::WIDTH];
+        let mut writer = Writer::new(buffer);
+        writer.put(self.header()?.encode(&mut header)?)?;
+        writer.put(self.manifest)?;
+        writer.put(self.signatures)?;
+        writer.put(self.root)?;
+        Ok(writer.finish())
+    }
+
     /// The header that goes before these bytes.
     ///
     /// # Errors
-    /// `OverLimit`.
+    /// `OverLimit`, `UnexpectedEnd`.
     pub fn header(&self) -> Result<ReceiptHeader, FormatError> {
         let short = |n: usize| u16::try_from(n).map_err(|_| FormatError::OverLimit);
         let header = ReceiptHeader {
@@ -124,5 +139,22 @@ impl<'a> Receipt<'a> {
             root: short(self.root.len())?,
         };
         header.check().map(|()| header)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_holds_a_whole_head_or_none_and_always_a_root() {
+        let refused = |manifest, signatures, root| {
+            ReceiptHeader { manifest, signatures, root }.encode(&mut [0; ReceiptHeader::WIDTH]).unwrap_err()
+        };
+        assert_eq!(refused(1, 0, 1), FormatError::UnexpectedEnd);
+        assert_eq!(refused(0, 1, 1), FormatError::UnexpectedEnd);
+        assert_eq!(refused(1, 1, 0), FormatError::UnexpectedEnd);
+        let root_only = Receipt { manifest: &[], signatures: &[], root: &[1] };
+        assert_eq!(root_only.header().map(|h| h.total()), Ok(12));
     }
 }

@@ -41,13 +41,13 @@ pub enum Refusal {
     LosesFix,
     /// A security patch for another baseline (SPEC §4.3).
     PatchMovesFeature,
-    /// The security policy takes no patches.
+    /// The security policy takes no patches (SPEC §7.2).
     PolicyOff,
-    /// The security policy only lists patches.
+    /// The security policy only lists patches (SPEC §7.2).
     PolicyNotify,
-    /// The feature policy takes no feature updates.
+    /// The feature policy takes no feature updates (SPEC §7.2).
     PolicyNever,
-    /// It waits for consent; nothing was stored.
+    /// It waits for consent; nothing was stored (SPEC §7.2).
     Held,
     /// It failed three trials (DESIGN §4).
     RetryNeeded,
@@ -57,7 +57,7 @@ pub enum Refusal {
     SendAgain,
     /// Something of higher rank is staged or half received.
     Busy,
-    /// No payload came, and the installed images aren't the ones named, whole and running.
+    /// No payload came, and the installed images aren't the ones named, whole and running (SPEC §4.3).
     NeedPayload,
     /// The state region is blank or unreadable (I6).
     NotProvisioned,
@@ -65,29 +65,29 @@ pub enum Refusal {
     AlreadyProvisioned,
     /// The call doesn't fit what the device is doing.
     NotInService,
-    /// No payload fits: base, slot address, encoding, RAM or chunk size.
+    /// No payload fits: base, slot address, encoding, RAM or chunk size (SPEC §4.3).
     NoAlternative,
-    /// A component this device doesn't have, or one it has is missing.
+    /// A component this device doesn't have, or one it has is missing (SPEC §4.3).
     UnknownComponent,
-    /// An image exceeds its slot.
+    /// An image exceeds its slot (SPEC §4.3).
     ImageTooLarge,
-    /// A chunk isn't the one the chain names (I12).
+    /// A chunk isn't the one the chain names (SPEC §4.5, I12).
     ChunkDigest,
-    /// The image read back from flash isn't the one named (I16).
+    /// The image read back from flash isn't the one named (SPEC §4.5, I16).
     ImageDigest,
-    /// No owner anchor is set.
+    /// No owner anchor is set (SPEC §7.1).
     NoAnchor,
-    /// An owner document isn't signed by the owner anchor, or a new anchor didn't sign itself in.
+    /// An owner document isn't signed by the owner anchor, or a new anchor didn't sign itself in (SPEC §7.1).
     OwnerSignature,
-    /// The serial isn't above the last one accepted.
+    /// The serial isn't above the last one accepted (SPEC §7.1).
     SerialSpent,
-    /// The document names other devices.
+    /// The document names other devices (SPEC §7.1).
     NotForThisDevice,
-    /// The new owner key is a vendor key.
+    /// The new owner key is a vendor key (SPEC §7.1).
     VendorKeyAsOwner,
     /// Nothing with this manifest digest is here for the action.
     UnknownManifest,
-    /// The application didn't grant the request.
+    /// The application didn't grant the request (SPEC §8.2).
     NotGranted,
     /// A flash operation failed.
     Flash,

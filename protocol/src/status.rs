@@ -209,3 +209,57 @@ impl Status {
 pub const fn device_signature(key: KeyId, bytes: [u8; 64]) -> Signature {
     Signature { key, algorithm: Algorithm::Ed25519, bytes }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ClassId, VendorId};
+    use crate::limits;
+    use crate::link::Reply;
+    use crate::policy::{FeaturePolicy, SecurityPolicy};
+    use crate::version::{Baseline, Open, Security};
+
+    fn longest() -> Status {
+        let top = u32::MAX;
+        let mut open = [0u32; limits::OPEN];
+        for (index, place) in (top - 16..top).zip(&mut open) {
+            *place = index;
+        }
+        let security = Security::new(top, Open::new(&open).unwrap()).unwrap();
+        let feature = Baseline { line: u16::MAX, step: u16::MAX };
+        let release = Named { version: Version { feature, security }, manifest: Digest([255; 32]) };
+        Status {
+            device: DeviceId([255; 16]),
+            product: Product { vendor: VendorId([255; 16]), class: ClassId([255; 16]) },
+            hardware: u16::MAX,
+            group: top,
+            root_version: top,
+            development: true,
+            owned: true,
+            serial: u64::MAX,
+            policy: Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Auto },
+            confirmed: release,
+            activity: Activity::Service,
+            candidate: Some(release),
+            held: Some(Held { release, superseded: true }),
+            approval: Some(Digest([255; 32])),
+            overdue: true,
+            failed_boots: u8::MAX,
+            rejections: top,
+            last_refusal: Some(u8::MAX),
+            counter: CounterState::Above,
+            fenced: true,
+        }
+    }
+
+    /// A device with much to tell must not fall silent.
+    #[test]
+    fn the_longest_report_fits_its_limit_and_a_frame() {
+        let signature = device_signature(KeyId([255; 8]), [255; 64]);
+        let mut buffer = [0; limits::STATUS];
+        let report = longest().encode(Some(&signature), &mut buffer).unwrap();
+        assert_eq!(Status::parse(report), Ok((longest(), Some(signature))));
+        let mut frame = [0; limits::FRAME];
+        assert_eq!(Reply::Status(report).write(&mut Writer::new(&mut frame)), Ok(()));
+    }
+}

@@ -1,0 +1,82 @@
+//! Who judges the vectors of trust: the reference rules, and every verifier that plugs in here.
+//!
+//! A verifier answers the questions it can and says `None` to the others; each answer must be the vector's.
+
+use super::reference::{self, Owned};
+use super::{Expect, Vector};
+use patchlane_protocol::Refusal;
+
+/// `accept`, a transition, or a refusal; `None` if the verifier has no such rule.
+pub type Verdict = Option<Result<&'static str, Refusal>>;
+
+/// Judges what more than reading decides.
+pub trait Verifier {
+    /// What problems call it.
+    fn name(&self) -> &'static str;
+    /// A manifest and its signatures under a root document.
+    fn head(&self, manifest: &[u8], signatures: &[u8], root: &[u8]) -> Verdict;
+    /// A root link from the present root document.
+    fn link(&self, link: &[u8], present: &[u8]) -> Verdict;
+    /// A signed owner document on a device.
+    fn owner(&self, document: &[u8], on: &Owned<'_>) -> Verdict;
+    /// A payload of the first alternative.
+    fn payload(&self, manifest: &[u8], stored: &[u8]) -> Verdict;
+    /// An authentic manifest on a device with another one confirmed.
+    fn transition(&self, confirmed: &[u8], offered: &[u8], hardware: u16, damaged: bool) -> Verdict;
+}
+
+/// Everyone who has a say.
+pub const ALL: &[&dyn Verifier] = &[&Reference];
+
+/// What one verifier makes of a vector.
+pub fn judge(who: &dyn Verifier, v: &Vector) -> Option<Expect> {
+    let verdict = match v.document {
+        "verify-head" => who.head(v.bytes("manifest"), v.bytes("signatures"), v.bytes("root")),
+        "verify-link" => who.link(v.bytes("link"), v.bytes("present")),
+        "verify-owner" => who.owner(
+            v.bytes("owner"),
+            &Owned {
+                root: v.bytes("root"),
+                anchor: v.bytes("anchor"),
+                device: v.bytes("device"),
+                group: v.number("group") as u32,
+                serial: v.number("serial"),
+            },
+        ),
+        "verify-payload" => who.payload(v.bytes("manifest"), v.bytes("payload")),
+        "judge" => {
+            let damaged = v.number("damaged") == 1;
+            who.transition(v.bytes("confirmed"), v.bytes("offered"), v.number("hardware") as u16, damaged)
+        }
+        _ => None,
+    };
+    verdict.map(|verdict| match verdict {
+        Ok("accept") => Expect::Accept,
+        Ok(transition) => Expect::Transition(transition),
+        Err(refusal) => Expect::Refuse(refusal),
+    })
+}
+
+/// The rules as SPEC states them.
+struct Reference;
+
+impl Verifier for Reference {
+    fn name(&self) -> &'static str {
+        "the reference"
+    }
+    fn head(&self, manifest: &[u8], signatures: &[u8], root: &[u8]) -> Verdict {
+        Some(reference::head(manifest, signatures, root))
+    }
+    fn link(&self, link: &[u8], present: &[u8]) -> Verdict {
+        Some(reference::link(link, present))
+    }
+    fn owner(&self, document: &[u8], on: &Owned<'_>) -> Verdict {
+        Some(reference::owner(document, on))
+    }
+    fn payload(&self, manifest: &[u8], stored: &[u8]) -> Verdict {
+        Some(reference::payload(manifest, stored))
+    }
+    fn transition(&self, confirmed: &[u8], offered: &[u8], hardware: u16, damaged: bool) -> Verdict {
+        Some(reference::judge(confirmed, offered, hardware, damaged))
+    }
+}
