@@ -1,0 +1,274 @@
+//! The head of a bundle: the one place where it is decided what becomes of a release.
+
+use super::{Act, Done, Engine, Stage as EngineStage, Who};
+use crate::evidence::{Facts, Payload, Permitted, Received, Trial, Verified};
+use crate::io::{Hash, Job, Put, Source};
+use crate::media::Region;
+use crate::rules::Standing;
+use crate::rules::transition::is_outdated;
+use crate::rules::trial::{self, TrialEnd, TrialFacts};
+use crate::state::{Listed, Phase, State};
+use patchlane_protocol::link::Outcome;
+use patchlane_protocol::{Digest, Refusal, Version};
+
+/// How far the taking of a head is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The log is open; flash may change.
+    Opened {
+        /// It comes without payload.
+        payload_free: bool,
+    },
+    /// Its receipt lies in its cell.
+    Stored {
+        /// It comes without payload.
+        payload_free: bool,
+    },
+    /// The record names it; the payload may come.
+    Saved,
+    /// The primary slot was read back for a release without payload.
+    ReadBack,
+}
+
+/// What becomes of a release.
+enum Ruling {
+    /// It waits for consent, and is listed; or is only listed.
+    List(Refusal, Listed),
+    /// It ends the trial, which is confirmed.
+    Confirm,
+    /// It ends the trial, which is reverted if what ran before is whole.
+    Revert,
+    /// It is here already.
+    Here(Outcome),
+    /// It is half here.
+    Resume(Permitted, Payload),
+    /// It is taken.
+    Take(Permitted),
+}
+
+impl Engine {
+    pub(super) fn head(&mut self) -> Act {
+        let ruling = match self.rule() {
+            Ok(ruling) => ruling,
+            // The bundle brought a new root, and nothing else this device needs.
+            Err(Refusal::SameVersion) if self.intake.committed => {
+                self.intake.stop();
+                return Act::End(Ok(Done::Outcome(Outcome::RootCommitted)));
+            }
+            Err(refusal) => return Act::End(Err(refusal)),
+        };
+        match ruling {
+            Ruling::List(refusal, listed) => self.list(refusal, listed),
+            Ruling::Confirm => self.confirm_for_patch(),
+            Ruling::Revert => self.check(Who::Kept),
+            Ruling::Here(outcome) => {
+                self.intake.stop();
+                Act::End(Ok(Done::Outcome(outcome)))
+            }
+            Ruling::Resume(permitted, payload) => {
+                self.permitted = Some(permitted);
+                self.begin_payload(payload, None);
+                self.wanting()
+            }
+            Ruling::Take(permitted) => self.take(permitted),
+        }
+    }
+
+    /// The rules, in order. Nothing here changes anything.
+    fn rule(&self) -> Result<Ruling, Refusal> {
+        let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
+        let docs = &self.bench.mem.docs;
+        let root = self.root_document()?;
+        let verified = Received::parse(docs.manifest(), docs.signatures())?.verify(&root)?;
+        if state.phase.moves() || self.restart {
+            return Err(Refusal::SendAgain);
+        }
+        let manifest = verified.digest();
+        let facts = self.facts(state, &manifest);
+        if state.phase.on_trial() {
+            return self.rule_during_trial(state, &verified, &facts);
+        }
+        let rank = verified.rank(&facts)?;
+        let permitted = match verified.permit(&facts) {
+            Err(refusal @ (Refusal::Held | Refusal::PolicyNotify)) => {
+                return Ok(Ruling::List(refusal, Listed { manifest, rank }));
+            }
+            permitted => permitted?,
+        };
+        match state.candidate {
+            Some(known) if known.release.manifest == manifest => Ok(same_candidate(state.phase, permitted)),
+            Some(known) if !rank.outranks(&known.rank()) => Err(Refusal::Busy),
+            _ => Ok(Ruling::Take(permitted)),
+        }
+    }
+
+    fn rule_during_trial(
+        &self,
+        state: &State,
+        verified: &Verified<'_>,
+        facts: &Facts<'_>,
+    ) -> Result<Ruling, Refusal> {
+        let candidate = state.candidate.ok_or(Refusal::TrialPending)?.release;
+        if candidate.manifest == verified.digest() {
+            return Err(Refusal::SameVersion);
+        }
+        verified.could_go_in(facts)?;
+        let ends = TrialFacts {
+            v: facts.v,
+            trial: Standing { version: candidate.version, images: candidate.images, damaged: false },
+            healthy: matches!(state.phase, Phase::Soak { .. }),
+            payload_free: verified.manifest().is_payload_free(),
+        };
+        match trial::ends(&verified.offer(), &ends) {
+            TrialEnd::Confirm => Ok(Ruling::Confirm),
+            TrialEnd::RevertIfWhole if state.keep => Ok(Ruling::Revert),
+            TrialEnd::RevertIfWhole | TrialEnd::Pending => Err(Refusal::TrialPending),
+        }
+    }
+
+    /// Remembers what waits for consent, unless something of higher rank waits already.
+    fn list(&mut self, refusal: Refusal, listed: Listed) -> Act {
+        let Some(state) = self.bench.state.as_mut() else { return Act::End(Err(Refusal::NotProvisioned)) };
+        let displaces = state.held.is_none_or(|held| {
+            held.manifest != listed.manifest
+                && (listed.rank.outranks(&held.rank) || is_superseded(state, &held))
+        });
+        if !displaces {
+            return Act::End(Err(refusal));
+        }
+        state.held = Some(listed);
+        self.intake.stop();
+        self.save(EngineStage::Ending(Err(refusal)))
+    }
+
+    fn confirm_for_patch(&mut self) -> Act {
+        if let Some(state) = self.bench.state.as_mut() {
+            if let Some(trial) = Trial::of(state) {
+                trial.confirm().commit(state);
+            }
+        }
+        self.save(EngineStage::Ending(Err(Refusal::SendAgain)))
+    }
+
+    /// What ran before the trial was judged: only if it is whole does the patch end the trial.
+    pub(super) fn kept_judged(&mut self, verdict: Result<(), Refusal>) -> Act {
+        if verdict.is_err() {
+            return Act::End(Err(Refusal::TrialPending));
+        }
+        if let Some(state) = self.bench.state.as_mut() {
+            super::boot::end_trial(state);
+        }
+        self.save(EngineStage::Ending(Err(Refusal::SendAgain)))
+    }
+
+    fn take(&mut self, permitted: Permitted) -> Act {
+        let payload_free = permitted.payload().is_none();
+        let image = *permitted.image();
+        let fits = self
+            .bench
+            .state
+            .as_ref()
+            .is_some_and(|state| self.runs && permitted.is_same_images(&state.confirmed.images));
+        self.permitted = Some(permitted);
+        if payload_free {
+            if !fits {
+                return Act::End(Err(Refusal::NeedPayload));
+            }
+            let hash = Hash::new(Region::Primary, 0, image.size);
+            return Act::Job(EngineStage::Head(Stage::ReadBack), Job::Hash(hash));
+        }
+        self.open_log(false)
+    }
+
+    /// Flash is changed only on the word of a record that this session wrote.
+    fn open_log(&mut self, payload_free: bool) -> Act {
+        if self.bench.log.is_owned() {
+            self.store_receipt(payload_free)
+        } else {
+            self.save(EngineStage::Head(Stage::Opened { payload_free }))
+        }
+    }
+
+    fn store_receipt(&mut self, payload_free: bool) -> Act {
+        let cell = self.bench.state.as_ref().map_or(0, |state| state.free_cell());
+        let length = self.bench.mem.docs.receipt_length(Source::Receipt);
+        let (at, erase) = (self.bench.layout.cell_at(cell), self.bench.layout.cell_size());
+        let put = Put::new(Region::State, at, erase, Source::Receipt, length);
+        Act::Job(EngineStage::Head(Stage::Stored { payload_free }), Job::Put(put))
+    }
+
+    pub(super) fn head_went_on(&mut self, stage: Stage, result: Result<(), Refusal>) -> Act {
+        match stage {
+            Stage::ReadBack => {
+                let there = result.is_ok() && self.readback.is_some();
+                if there { self.open_log(true) } else { Act::End(Err(Refusal::NeedPayload)) }
+            }
+            _ if result.is_err() => Act::End(Err(Refusal::Flash)),
+            Stage::Opened { payload_free } => self.store_receipt(payload_free),
+            Stage::Stored { payload_free: true } => self.apply(),
+            Stage::Stored { payload_free: false } => self.receive(),
+            Stage::Saved => match self.permitted.as_ref().and_then(Permitted::payload) {
+                Some(payload) => {
+                    self.begin_payload(payload, Some(0));
+                    self.wanting()
+                }
+                None => Act::End(Err(Refusal::NotInService)),
+            },
+        }
+    }
+
+    fn receive(&mut self) -> Act {
+        let receipt = self.receipt_digest();
+        let (Some(permitted), Some(state)) = (self.permitted.as_ref(), self.bench.state.as_mut()) else {
+            return Act::End(Err(Refusal::NotInService));
+        };
+        let cell = state.free_cell();
+        permitted.receive(state, receipt, cell);
+        self.save(EngineStage::Head(Stage::Saved))
+    }
+
+    /// Confirms a release without payload: every digest was read back from the primary slot.
+    fn apply(&mut self) -> Act {
+        let receipt = self.receipt_digest();
+        let taken = (self.permitted.take(), self.readback.take(), self.bench.state.as_mut());
+        let (Some(permitted), Some(readback), Some(state)) = taken else {
+            return Act::End(Err(Refusal::NotInService));
+        };
+        let cell = state.free_cell();
+        match permitted.is_installed(&readback, receipt, cell) {
+            Ok(confirmed) => {
+                confirmed.commit(state);
+                drop_if_outdated(state);
+                self.intake.stop();
+                self.save(EngineStage::Ending(Ok(Done::Outcome(Outcome::Applied))))
+            }
+            Err(refusal) => Act::End(Err(refusal)),
+        }
+    }
+
+    fn receipt_digest(&self) -> Digest {
+        self.bench.mem.docs.receipt_digest(Source::Receipt)
+    }
+}
+
+fn same_candidate(phase: Phase, permitted: Permitted) -> Ruling {
+    match (phase, permitted.payload()) {
+        (Phase::Ready, _) => Ruling::Here(Outcome::Ready),
+        (Phase::Staged, _) => Ruling::Here(Outcome::Staged),
+        (_, Some(payload)) => Ruling::Resume(permitted, payload),
+        (_, None) => Ruling::Take(permitted),
+    }
+}
+
+/// True if installing it would by now be refused.
+pub(super) fn is_superseded(state: &State, held: &Listed) -> bool {
+    is_outdated(&state.confirmed.version, &held.rank.version)
+}
+
+/// A candidate that the new level outdated is forgotten; one that still moves the baseline up goes on.
+fn drop_if_outdated(state: &mut State) {
+    let outdated = |version: &Version| is_outdated(&state.confirmed.version, version);
+    if state.candidate.is_some_and(|candidate| outdated(&candidate.release.version)) {
+        state.drop_candidate();
+    }
+}

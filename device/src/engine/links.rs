@@ -1,0 +1,121 @@
+//! Root links: a valid one is committed at once, whatever becomes of its bundle (I8).
+
+use super::boot::end_trial;
+use super::{Act, Engine};
+use crate::evidence::Received;
+use crate::io::{Documents, Job, Put, Source};
+use crate::media::Region;
+use crate::verify;
+use patchlane_protocol::{Refusal, RootDocument, SignedRoot};
+
+/// How far the commit of a link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The log is open.
+    Opened,
+    /// The candidate's receipt was loaded.
+    Judging,
+    /// The new root lies in its cell.
+    Stored,
+    /// The record names it.
+    Saved {
+        /// A trial was ended for it.
+        reverts: bool,
+    },
+}
+
+/// What a link is to this device.
+pub(super) enum Verdict {
+    /// It is known already.
+    Old,
+    /// It is exactly the next.
+    Next,
+}
+
+/// Judges the link in the work buffer.
+pub(super) fn judge(docs: &Documents, length: usize) -> Result<Verdict, Refusal> {
+    let link = SignedRoot::parse(docs.work.get(..length).unwrap_or(&[]))?;
+    let present = RootDocument::parse(docs.root())?;
+    if link.document.version <= present.version && link.document.product == present.product {
+        return Ok(Verdict::Old);
+    }
+    verify::link(&link, &present).map(|()| Verdict::Next)
+}
+
+impl Engine {
+    /// The link in the work buffer is valid. From here on the new root judges, and flash follows.
+    pub(super) fn link_commits(&mut self) -> Act {
+        let docs = &mut self.bench.mem.docs;
+        let length = docs.work.first_chunk::<2>().map_or(0, |b| usize::from(u16::from_le_bytes(*b)));
+        let end = length.saturating_add(2).min(docs.work.len());
+        docs.work.copy_within(2..end, 0);
+        docs.work_root = length;
+        docs.adopt_loaded_root();
+        if self.bench.log.is_owned() {
+            self.link_opened()
+        } else {
+            self.save(super::Stage::Links(Stage::Opened))
+        }
+    }
+
+    /// What isn't confirmed is judged again before the bundle that brought the link is ranked.
+    fn link_opened(&mut self) -> Act {
+        match self.bench.state.as_ref().and_then(|state| state.candidate) {
+            Some(candidate) => self.load(super::Stage::Links(Stage::Judging), candidate.release.cell),
+            None => self.store_root(),
+        }
+    }
+
+    pub(super) fn links_went_on(&mut self, stage: Stage, result: Result<(), Refusal>) -> Act {
+        match stage {
+            Stage::Judging => self.judge_candidate(result.is_ok()),
+            _ if result.is_err() => Act::End(Err(Refusal::Flash)),
+            Stage::Opened => self.link_opened(),
+            Stage::Stored => self.name_root(),
+            Stage::Saved { reverts: true } => Act::End(Err(Refusal::SendAgain)),
+            Stage::Saved { reverts: false } => {
+                self.intake.committed = true;
+                self.next_link();
+                self.wanting()
+            }
+        }
+    }
+
+    fn judge_candidate(&mut self, loaded: bool) -> Act {
+        let docs = &self.bench.mem.docs;
+        let holds = loaded
+            && self.root_document().is_ok_and(|root| {
+                let received = Received::parse(docs.manifest(), docs.signatures());
+                received.and_then(|received| received.verify(&root)).is_ok()
+            });
+        self.receipt = None;
+        if let (false, Some(state)) = (holds, self.bench.state.as_mut()) {
+            if state.phase.on_trial() {
+                self.restart = true;
+                end_trial(state);
+            } else if !state.phase.moves() {
+                state.drop_candidate();
+            }
+        }
+        self.store_root()
+    }
+
+    fn store_root(&mut self) -> Act {
+        let cell = self.bench.state.as_ref().map_or(0, |state| state.free_cell());
+        let length = self.bench.mem.docs.receipt_length(Source::RootOnly);
+        let (at, erase) = (self.bench.layout.cell_at(cell), self.bench.layout.cell_size());
+        let put = Put::new(Region::State, at, erase, Source::RootOnly, length);
+        Act::Job(super::Stage::Links(Stage::Stored), Job::Put(put))
+    }
+
+    fn name_root(&mut self) -> Act {
+        let digest = verify::sha256(self.bench.mem.docs.root());
+        let next = self.root_document().map(|root| (root.version, root.development));
+        let (Ok((version, development)), Some(state)) = (next, self.bench.state.as_mut()) else {
+            return Act::End(Err(Refusal::NotProvisioned));
+        };
+        let cell = state.free_cell();
+        state.root = crate::state::RootRef { version, development, digest, cell };
+        self.save(super::Stage::Links(Stage::Saved { reverts: self.restart }))
+    }
+}

@@ -1,0 +1,403 @@
+//! The device's decisions, one flash operation at a time.
+//!
+//! An [`Engine`] is a pure function from what flash holds to the next operation: [`Engine::start`] a task, perform
+//! every [`Step::Op`] on [`Engine::buffer`], tell [`Engine::next`] how it went, until [`Step::Done`]. Blocking and
+//! asynchronous drivers (`src/drive.rs`) differ in nothing else.
+//!
+//! Jobs (`src/io`) sequence operations; after each job one of the decisions in this folder says what is next, from
+//! the recorded phase and the task, never from how far the job before had come.
+
+mod boot;
+mod head;
+mod intake;
+mod links;
+mod payload;
+mod provision;
+pub mod requests;
+mod status;
+
+pub use boot::{Boot, Cause, Running};
+pub use provision::Factory;
+pub use requests::Window;
+
+use crate::evidence::{Admitted, Facts, Permitted, Readback};
+use crate::io::{Bench, Job, Load, Memory, Op, Record, Scan, Turn};
+use crate::layout::Layout;
+use crate::log::Log;
+use crate::media::MediaError;
+use crate::rules::{Consent, Situation, Standing};
+use crate::state::{Approval, Cell, State};
+use intake::Intake;
+use patchlane_protocol::link::Outcome;
+use patchlane_protocol::status::CounterState;
+use patchlane_protocol::{Digest, Refusal, RootDocument};
+
+/// What an integrator decides once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// The address images have to be linked for; `None` takes only images that state none.
+    pub address: Option<u32>,
+    /// Boots for which a healthy trial stays revertible; 0 confirms at once.
+    pub soak: u8,
+    /// True if the application can't write the state region. Reported, not enforced.
+    pub fenced: bool,
+}
+
+/// What the next step is.
+#[derive(Debug)]
+pub enum Step {
+    /// This operation.
+    Op(Op),
+    /// None: the task has ended.
+    Done(Result<Done, Refusal>),
+}
+
+/// How a task ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// The state was read.
+    Opened,
+    /// What to boot.
+    Boot(Boot),
+    /// The transfer goes on at this offset of the bundle file.
+    Want(u32),
+    /// A bundle or a request was taken.
+    Outcome(Outcome),
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Reads the state.
+    Open,
+    /// Decides what boots, and moves blocks if need be.
+    Boot {
+        /// Why the device restarted.
+        cause: Cause,
+        /// What the monotonic counter reads, if there is one.
+        counter: Option<u32>,
+    },
+    /// Goes on with a transfer whose next piece is complete.
+    Intake,
+    /// Writes the state after a request changed it.
+    Save(Outcome),
+    /// Writes the first state of a device.
+    Provision,
+}
+
+/// What a job that has ended was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Start,
+    Scanning,
+    Rooting {
+        again: bool,
+    },
+    /// A record was written; the boot goes on from its phase.
+    Go,
+    Loading(Who),
+    Hashing(Who),
+    Marking,
+    Moving,
+    Links(links::Stage),
+    Head(head::Stage),
+    Payload(payload::Stage),
+    Provision(provision::Stage),
+    /// A record was written; the task ends like this.
+    Ending(Result<Done, Refusal>),
+}
+
+/// Which release is being judged, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// v, in the primary slot, under the root that admitted it.
+    Confirmed,
+    /// The fallback that stands in for v, in the primary slot.
+    Standby,
+    /// The fallback, in the secondary slot.
+    Spare,
+    /// The candidate, staged in the secondary slot.
+    Staged,
+    /// The candidate, in the primary slot.
+    Trial,
+    /// What ran before the trial, in the secondary slot.
+    Kept,
+}
+
+/// What a decision leads to.
+#[derive(Debug)]
+enum Act {
+    Job(Stage, Job),
+    End(Result<Done, Refusal>),
+}
+
+/// A device's engine. One for each reset: it trusts no RAM from before.
+#[derive(Debug)]
+pub struct Engine {
+    bench: Bench,
+    config: Config,
+    task: Task,
+    stage: Stage,
+    job: Job,
+    open: bool,
+    /// v, or nothing less, runs.
+    runs: bool,
+    /// v's image or receipt was found damaged.
+    damaged: bool,
+    /// What runs now was found whole; only known while a ready candidate goes in.
+    whole: Option<bool>,
+    /// The step that the last mark or record states.
+    marked: Option<u32>,
+    readback: Option<Readback>,
+    receipt: Option<Digest>,
+    admitted: Option<Admitted>,
+    permitted: Option<Permitted>,
+    factory: Option<Factory>,
+    intake: Intake,
+    window: Window,
+    /// What runs now is no longer trusted or wanted: nothing but a restart is next.
+    restart: bool,
+    counter: CounterState,
+    rejections: u32,
+    last_refusal: Option<u8>,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet.
+    pub fn new(layout: Layout, config: Config) -> Self {
+        Self {
+            bench: Bench { layout, mem: Memory::new(), log: Log::new(&layout), state: None },
+            config,
+            task: Task::Open,
+            stage: Stage::Start,
+            job: Job::Rest,
+            open: false,
+            runs: true,
+            damaged: false,
+            whole: None,
+            marked: None,
+            readback: None,
+            receipt: None,
+            admitted: None,
+            permitted: None,
+            factory: None,
+            intake: Intake::new(),
+            window: Window::Closed,
+            restart: false,
+            counter: CounterState::Absent,
+            rejections: 0,
+            last_refusal: None,
+        }
+    }
+
+    /// Starts a task; [`Engine::next`] performs it.
+    pub fn start(&mut self, task: Task) {
+        self.task = task;
+        self.stage = Stage::Start;
+        self.job = Job::Rest;
+    }
+
+    /// True if the state was read since the last reset or flash error.
+    pub const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// What the record says; `None` before it was read.
+    pub const fn state(&self) -> Option<&State> {
+        self.bench.state.as_ref()
+    }
+
+    /// The layout.
+    pub const fn layout(&self) -> &Layout {
+        &self.bench.layout
+    }
+
+    /// True if a restart is what comes next: something is ready, or has to be moved back.
+    pub fn needs_restart(&self) -> bool {
+        let ready = |state: &State| state.phase.moves() || state.phase == crate::state::Phase::Ready;
+        self.restart || self.bench.state.as_ref().is_some_and(ready)
+    }
+
+    /// The security level that a monotonic counter should express, once a record of this session holds it.
+    pub fn counter_floor(&self) -> Option<u32> {
+        let state = self.bench.state.as_ref().filter(|_| self.bench.log.is_owned())?;
+        Some(state.confirmed.version.security.level())
+    }
+
+    /// The data of the operation under way: `length` bytes to be read into, or to be written.
+    pub fn buffer(&mut self, length: u32) -> &mut [u8] {
+        self.bench.mem.io.get_mut(..crate::io::narrow(length)).unwrap_or(&mut [])
+    }
+
+    /// Takes the result of the last operation and says what is next.
+    pub fn next(&mut self, last: Result<(), MediaError>) -> Step {
+        let mut last = last;
+        loop {
+            let result = match self.job.next(&mut self.bench, last) {
+                Turn::Op(op) => return Step::Op(op),
+                Turn::End(result) => result,
+            };
+            last = Ok(());
+            self.collect(&result);
+            match self.decide(result) {
+                Act::Job(stage, job) => {
+                    self.stage = stage;
+                    self.job = job;
+                }
+                Act::End(done) => return self.end(done),
+            }
+        }
+    }
+
+    /// Keeps what a job found.
+    fn collect(&mut self, result: &Result<(), Refusal>) {
+        match core::mem::replace(&mut self.job, Job::Rest) {
+            Job::Hash(hash) => self.readback = result.is_ok().then(|| hash.finish()),
+            Job::Load(load) => self.receipt = result.is_ok().then(|| load.finish()),
+            Job::Record(_) if result.is_ok() => {
+                self.marked = self.bench.state.as_ref().map(|state| state.step)
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, done: Result<Done, Refusal>) -> Step {
+        self.stage = Stage::Start;
+        if let Err(refusal) = done {
+            self.intake.stop();
+            self.permitted = None;
+            if !matches!(refusal, Refusal::Held | Refusal::SendAgain) {
+                self.note_refusal(refusal);
+            }
+            if refusal == Refusal::Flash {
+                self.close();
+            }
+        }
+        Step::Done(done)
+    }
+
+    /// Counts a refusal, in RAM (I15).
+    pub fn note_refusal(&mut self, refusal: Refusal) {
+        self.rejections = self.rejections.saturating_add(1);
+        self.last_refusal = Some(refusal.code());
+    }
+
+    /// Forgets what was read: RAM may be ahead of flash.
+    fn close(&mut self) {
+        self.open = false;
+        self.bench.log.close();
+        self.bench.state = None;
+        self.marked = None;
+        self.intake.stop();
+        self.permitted = None;
+    }
+
+    fn decide(&mut self, result: Result<(), Refusal>) -> Act {
+        match self.stage {
+            Stage::Start => self.open_or_begin(),
+            Stage::Scanning => self.scanned(result),
+            Stage::Rooting { again } => self.rooted(result, again),
+            Stage::Loading(who) => self.loaded(who, result),
+            Stage::Hashing(who) => self.hashed(who, result),
+            Stage::Provision(stage) => self.provisioning(stage, result),
+            Stage::Links(stage) => self.links_went_on(stage, result),
+            Stage::Payload(stage) => self.payload_went_on(stage, result),
+            Stage::Head(stage) => self.head_went_on(stage, result),
+            Stage::Go | Stage::Marking | Stage::Moving | Stage::Ending(_) if result.is_err() => {
+                Act::End(Err(Refusal::Flash))
+            }
+            Stage::Go => self.go(),
+            Stage::Marking => self.move_block(),
+            Stage::Moving => self.moved(),
+            Stage::Ending(done) => Act::End(done),
+        }
+    }
+
+    fn open_or_begin(&mut self) -> Act {
+        if self.open && self.task != Task::Provision {
+            return self.begin();
+        }
+        self.close();
+        Act::Job(Stage::Scanning, Job::Scan(Scan::new()))
+    }
+
+    fn scanned(&mut self, result: Result<(), Refusal>) -> Act {
+        match (result, self.task) {
+            (Ok(()), Task::Provision) => Act::End(Err(Refusal::AlreadyProvisioned)),
+            (Err(_), Task::Provision) => self.provision(),
+            (Err(_), Task::Boot { .. }) => self.service(Refusal::NotProvisioned),
+            (Err(_), _) => Act::End(Err(Refusal::NotProvisioned)),
+            (Ok(()), _) => self.load(Stage::Rooting { again: false }, self.root_cell()),
+        }
+    }
+
+    fn root_cell(&self) -> Cell {
+        self.bench.state.as_ref().map_or(0, |state| state.root.cell)
+    }
+
+    fn load(&self, stage: Stage, cell: Cell) -> Act {
+        Act::Job(stage, Job::Load(Load::new(self.bench.layout.cell_at(cell))))
+    }
+
+    /// The trusted root, or v's receipt, which may hold the same one. Without any, nothing more is admitted.
+    fn rooted(&mut self, result: Result<(), Refusal>, again: bool) -> Act {
+        let Some(state) = self.bench.state.as_ref() else { return Act::End(Err(Refusal::NotProvisioned)) };
+        let digest = crate::verify::sha256(self.bench.mem.docs.loaded_root());
+        let (cell, degraded) = (state.confirmed.cell, state.degraded);
+        if result.is_ok() && digest == state.root.digest {
+            self.bench.mem.docs.adopt_loaded_root();
+        } else if !again {
+            return self.load(Stage::Rooting { again: true }, cell);
+        } else {
+            self.bench.mem.docs.root_length = 0;
+        }
+        self.open = true;
+        self.damaged |= degraded;
+        self.runs &= !degraded;
+        self.begin()
+    }
+
+    fn begin(&mut self) -> Act {
+        match self.task {
+            Task::Open => Act::End(Ok(Done::Opened)),
+            Task::Boot { cause, counter } => self.begin_boot(cause, counter),
+            Task::Intake => self.piece(),
+            Task::Save(outcome) => self.save(Stage::Ending(Ok(Done::Outcome(outcome)))),
+            Task::Provision => self.provision(),
+        }
+    }
+
+    /// Writes the state, then goes on with `stage`.
+    fn save(&self, stage: Stage) -> Act {
+        Act::Job(stage, Job::Record(Record::new()))
+    }
+
+    fn root_document(&self) -> Result<RootDocument<'_>, Refusal> {
+        Ok(RootDocument::parse(self.bench.mem.docs.root())?)
+    }
+
+    /// What the release with this manifest is judged against.
+    fn facts<'s>(&'s self, state: &'s State, manifest: &Digest) -> Facts<'s> {
+        let consent = match state.approval.filter(|approval| approval.manifest == *manifest) {
+            Some(Approval { by_owner: true, .. }) => Consent::Owner,
+            Some(_) => Consent::Local,
+            None => Consent::None,
+        };
+        Facts {
+            hardware: state.hardware,
+            v: self.standing(state),
+            on: self.situation(state, consent),
+            failures: &state.failures,
+            layout: &self.bench.layout,
+            address: self.config.address,
+        }
+    }
+
+    fn standing(&self, state: &State) -> Standing {
+        Standing { version: state.confirmed.version, images: state.confirmed.images, damaged: self.damaged }
+    }
+
+    fn situation(&self, state: &State, consent: Consent) -> Situation {
+        Situation { policy: state.policy, anchored: state.anchor.is_some(), runs: self.runs, consent }
+    }
+}

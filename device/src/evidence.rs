@@ -1,0 +1,486 @@
+//! The evidence chain: each step consumes the one before, and only this module makes them.
+//!
+//! ```text
+//! Received ─verify→ Verified ─permit→ Permitted ─stage→ Staged ─install→ (moved) → Trial ─confirm→ Confirmed
+//! ```
+//! A value of one of these types **is** the proof that the rule before it held; there is no other way to get one:
+//!
+//! ```compile_fail
+//! use patchlane_device::evidence::Verified;
+//! # fn manifest() -> patchlane_protocol::Manifest<'static> { unimplemented!() }
+//! let forged = Verified { manifest: manifest(), digest: patchlane_protocol::Digest([0; 32]) };
+//! ```
+//! ```compile_fail
+//! # use patchlane_device::evidence::{Received, Facts};
+//! # fn skip(received: Received<'_>, facts: &Facts<'_>) {
+//! // What isn't verified can't be permitted.
+//! let permitted = received.permit(facts);
+//! # }
+//! ```
+//! ```compile_fail
+//! # use patchlane_device::evidence::{Permitted, Readback};
+//! # fn skip(permitted: Permitted, readback: Readback) {
+//! // What isn't whole in flash can't be installed.
+//! let installed = permitted.install(true);
+//! # }
+//! ```
+//! ```compile_fail
+//! # use patchlane_device::evidence::{Permitted, Readback};
+//! # fn twice(permitted: Permitted, a: Readback, b: Readback) {
+//! // Evidence is used once.
+//! let staged = permitted.stage(&a);
+//! let again = permitted.stage(&b);
+//! # }
+//! ```
+//! ```compile_fail
+//! # use patchlane_device::evidence::Readback;
+//! # use patchlane_device::Region;
+//! // Only the hash job, after reading flash, makes a read-back.
+//! let readback = Readback::of(Region::Primary, 0, 1, patchlane_protocol::Digest([0; 32]));
+//! ```
+//! ```compile_fail
+//! # use patchlane_device::evidence::{Confirmed, Staged};
+//! # fn skip(staged: Staged) {
+//! // What never ran can't be confirmed.
+//! let confirmed: Confirmed = staged.confirm();
+//! # }
+//! ```
+
+use crate::layout::Layout;
+use crate::log::COPY;
+use crate::media::Region;
+use crate::rules::policy::{self, Install, Situation};
+use crate::rules::transition::{Offer, Standing, Transition, classify};
+use crate::rules::{Failures, Rank, fallback};
+use crate::state::{Candidate, Phase, Release, State};
+use crate::verify;
+use patchlane_protocol::signature::read_signatures;
+use patchlane_protocol::{
+    Alternative, Component, Digest, Encoding, Image, List, Manifest, Refusal, RootDocument, Signature, bundle,
+};
+
+/// Bytes of a chunk that this device takes: its data, without the digest of the next.
+pub const CHUNK: u16 = 1_024;
+const _: () = assert!(COPY >= 1_024 + 32);
+
+/// A head that could be read: canonical and bounded, but anyone's.
+#[derive(Debug)]
+pub struct Received<'a> {
+    document: &'a [u8],
+    manifest: Manifest<'a>,
+    signatures: List<'a, Signature>,
+}
+
+impl<'a> Received<'a> {
+    /// Reads a manifest and its signature set.
+    ///
+    /// # Errors
+    /// `Malformed`.
+    pub fn parse(manifest: &'a [u8], signatures: &'a [u8]) -> Result<Self, Refusal> {
+        Ok(Self {
+            document: manifest,
+            manifest: Manifest::parse(manifest)?,
+            signatures: read_signatures(signatures)?,
+        })
+    }
+
+    /// Judges it under a root.
+    ///
+    /// # Errors
+    /// As [`verify::manifest`].
+    pub fn verify(self, root: &RootDocument<'_>) -> Result<Verified<'a>, Refusal> {
+        verify::manifest(self.document, &self.manifest, &self.signatures, root)?;
+        Ok(Verified { manifest: self.manifest, digest: verify::sha256(self.document) })
+    }
+}
+
+/// What a head is judged against, besides its root.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The device's hardware revision.
+    pub hardware: u16,
+    /// The confirmed release.
+    pub v: Standing,
+    /// Policy, consent, and what runs.
+    pub on: Situation,
+    /// Failed trials.
+    pub failures: &'a Failures,
+    /// The slots.
+    pub layout: &'a Layout,
+    /// The address that images have to be linked for, if it matters.
+    pub address: Option<u32>,
+}
+
+/// An authentic head.
+#[derive(Debug)]
+pub struct Verified<'a> {
+    manifest: Manifest<'a>,
+    digest: Digest,
+}
+
+impl<'a> Verified<'a> {
+    /// What it says.
+    pub const fn manifest(&self) -> &Manifest<'a> {
+        &self.manifest
+    }
+
+    /// SHA-256 of the manifest.
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What it offers.
+    pub fn offer(&self) -> Offer {
+        Offer {
+            kind: self.manifest.kind,
+            version: self.manifest.version,
+            images: verify::images(&self.manifest),
+        }
+    }
+
+    /// The one component this installer handles, and its image for `address`.
+    ///
+    /// # Errors
+    /// `UnknownComponent`, `NoAlternative`.
+    pub fn component(&self, address: Option<u32>) -> Result<(Component<'a>, u8, Image), Refusal> {
+        let only =
+            self.manifest.components.at(0).filter(|c| c.id.0 == 0 && self.manifest.components.len() == 1);
+        let component = only.ok_or(Refusal::UnknownComponent)?;
+        let fits = |image: &Image| image.address.is_none() || image.address == address;
+        let (index, image) = (0u8..)
+            .zip(component.images.iter())
+            .find(|(_, image)| fits(image))
+            .ok_or(Refusal::NoAlternative)?;
+        Ok((component, index, image))
+    }
+
+    /// Checks that it is for this board.
+    ///
+    /// # Errors
+    /// `WrongHardware`, `UnknownComponent`, `NoAlternative`, `ImageTooLarge`.
+    pub fn fits(&self, facts: &Facts<'_>) -> Result<(), Refusal> {
+        if !self.manifest.hardware.iter().any(|revision| revision == facts.hardware) {
+            return Err(Refusal::WrongHardware);
+        }
+        let (_, _, image) = self.component(facts.address)?;
+        if image.size > facts.layout.room() { Err(Refusal::ImageTooLarge) } else { Ok(()) }
+    }
+
+    /// What it would do here, and how it ranks.
+    ///
+    /// # Errors
+    /// As [`Verified::fits`] and [`classify`].
+    pub fn rank(&self, facts: &Facts<'_>) -> Result<Rank, Refusal> {
+        self.fits(facts)?;
+        let transition = classify(&facts.v, &self.offer())?;
+        Ok(Rank { transition, version: self.manifest.version, issued_at: self.manifest.issued_at })
+    }
+
+    /// Judges it by every rule that needs no flash.
+    ///
+    /// # Errors
+    /// As [`Verified::rank`] and [`policy::decide`]; `RetryNeeded`, `NoAlternative`.
+    pub fn permit(self, facts: &Facts<'_>) -> Result<Permitted, Refusal> {
+        let rank = self.rank(facts)?;
+        let payload_free = self.manifest.is_payload_free();
+        let install = policy::decide(rank.transition, payload_free, &facts.on)?;
+        if facts.failures.needs_retry(&self.digest) {
+            return Err(Refusal::RetryNeeded);
+        }
+        let (component, index, image) = self.component(facts.address)?;
+        let payload = if payload_free { None } else { Some(self.choose(&component, index, facts)?) };
+        Ok(Permitted {
+            manifest: self.digest,
+            images: verify::images(&self.manifest),
+            image,
+            rank,
+            install,
+            payload,
+        })
+    }
+
+    /// The first alternative that this installer can use.
+    fn choose(&self, component: &Component<'_>, index: u8, facts: &Facts<'_>) -> Result<Payload, Refusal> {
+        let unit = facts.layout.place(Region::Secondary).unit();
+        let usable = |alternative: &Alternative| {
+            alternative.image == index
+                && alternative.encoding == Encoding::Raw
+                && alternative.chunk <= CHUNK
+                && u32::from(alternative.chunk).checked_rem(unit) == Some(0)
+        };
+        let (position, alternative) = component
+            .alternatives
+            .iter()
+            .enumerate()
+            .find(|(_, alternative)| usable(alternative))
+            .ok_or(Refusal::NoAlternative)?;
+        let offset = bundle::payload_offset(&self.manifest, 0, position).and_then(|o| u32::try_from(o).ok());
+        let offset = offset.ok_or(Refusal::NoAlternative)?;
+        Ok(Payload { offset, size: alternative.size, chunk: alternative.chunk, first: alternative.first })
+    }
+
+    /// Keeps what booting it needs, so that a signature is verified once.
+    ///
+    /// # Errors
+    /// As [`Verified::component`]; `ImageTooLarge`.
+    pub fn admit(self, address: Option<u32>, room: u32) -> Result<Admitted, Refusal> {
+        let (_, _, image) = self.component(address)?;
+        if image.size > room { Err(Refusal::ImageTooLarge) } else { Ok(Admitted { image }) }
+    }
+
+    /// Checks all that a patch which ends a trial will have to pass once the trial is over.
+    ///
+    /// # Errors
+    /// As [`Verified::fits`] and [`policy::decide`]; `RetryNeeded`, `NoAlternative`.
+    pub fn could_go_in(&self, facts: &Facts<'_>) -> Result<(), Refusal> {
+        self.fits(facts)?;
+        policy::decide(Transition::Patch, self.manifest.is_payload_free(), &facts.on)?;
+        if facts.failures.needs_retry(&self.digest) {
+            return Err(Refusal::RetryNeeded);
+        }
+        let (component, index, _) = self.component(facts.address)?;
+        if self.manifest.is_payload_free() {
+            return Ok(());
+        }
+        self.choose(&component, index, facts).map(|_| ())
+    }
+}
+
+/// An authentic release whose image has yet to be read back.
+#[derive(Debug)]
+pub struct Admitted {
+    image: Image,
+}
+
+impl Admitted {
+    /// Its image.
+    pub const fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Checks that the image is what flash holds, so that it may boot.
+    ///
+    /// # Errors
+    /// `ImageDigest`.
+    pub fn boots(self, readback: &Readback) -> Result<(), Refusal> {
+        if readback.is(&self.image) { Ok(()) } else { Err(Refusal::ImageDigest) }
+    }
+}
+
+/// Where the chosen payload lies, and how it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Payload {
+    /// Offset from the end of the signatures.
+    pub offset: u32,
+    /// Bytes of data.
+    pub size: u32,
+    /// Bytes of data in a chunk.
+    pub chunk: u16,
+    /// SHA-256 of the first chunk.
+    pub first: Digest,
+}
+
+/// What was read back from flash. Only the hash job makes one.
+#[derive(Debug)]
+pub struct Readback {
+    region: Region,
+    at: u32,
+    size: u32,
+    digest: Digest,
+}
+
+impl Readback {
+    pub(crate) const fn of(region: Region, at: u32, size: u32, digest: Digest) -> Self {
+        Self { region, at, size, digest }
+    }
+
+    fn is(&self, image: &Image) -> bool {
+        self.size == image.size && self.digest == image.digest
+    }
+}
+
+/// A release that every rule admits; from here on flash may change.
+#[derive(Debug)]
+pub struct Permitted {
+    manifest: Digest,
+    images: Digest,
+    image: Image,
+    rank: Rank,
+    install: Install,
+    payload: Option<Payload>,
+}
+
+impl Permitted {
+    /// Its payload; `None` if it comes without.
+    pub const fn payload(&self) -> Option<Payload> {
+        self.payload
+    }
+
+    /// Its rank.
+    pub const fn rank(&self) -> &Rank {
+        &self.rank
+    }
+
+    /// When it goes in.
+    pub const fn install(&self) -> Install {
+        self.install
+    }
+
+    /// Its image.
+    pub const fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// True if its images have this digest.
+    pub fn is_same_images(&self, images: &Digest) -> bool {
+        self.images == *images
+    }
+
+    fn release(&self, receipt: Digest, cell: u8) -> Release {
+        Release {
+            version: self.rank.version,
+            manifest: self.manifest,
+            images: self.images,
+            size: self.image.size,
+            receipt,
+            cell,
+        }
+    }
+
+    /// Notes in the state that it is being received; its receipt lies in `cell`. The secondary slot is about to
+    /// be erased, so nothing in it can be the fallback any more, unless that one runs from the primary.
+    pub fn receive(&self, state: &mut State, receipt: Digest, cell: u8) {
+        let release = self.release(receipt, cell);
+        state.candidate =
+            Some(Candidate { release, transition: self.rank.transition, issued_at: self.rank.issued_at });
+        state.phase = Phase::Receiving;
+        state.keep = false;
+        state.step = 0;
+        if !state.degraded {
+            state.fallback = None;
+        }
+    }
+
+    /// Checks that it is whole in the secondary slot.
+    ///
+    /// # Errors
+    /// `ImageDigest`.
+    pub fn stage(self, readback: &Readback) -> Result<Staged, Refusal> {
+        if readback.region == Region::Secondary && readback.is(&self.image) {
+            Ok(Staged { manifest: self.manifest })
+        } else {
+            Err(Refusal::ImageDigest)
+        }
+    }
+
+    /// Checks that a release without payload is what the primary slot holds.
+    ///
+    /// # Errors
+    /// `NeedPayload`.
+    pub fn is_installed(self, readback: &Readback, receipt: Digest, cell: u8) -> Result<Confirmed, Refusal> {
+        let there = readback.region == Region::Primary && readback.at == 0 && readback.is(&self.image);
+        if there && self.payload.is_none() && self.rank.transition == Transition::Patch {
+            Ok(Confirmed { release: self.release(receipt, cell), moved: None })
+        } else {
+            Err(Refusal::NeedPayload)
+        }
+    }
+}
+
+/// A release that is whole in the secondary slot.
+#[derive(Debug)]
+pub struct Staged {
+    manifest: Digest,
+}
+
+impl Staged {
+    /// Notes in the state that it waits, or goes in at the next restart.
+    ///
+    /// # Errors
+    /// `UnknownManifest` if the state has another candidate.
+    pub fn rest(self, state: &mut State, ready: bool) -> Result<(), Refusal> {
+        self.is_candidate(state)?;
+        state.phase = if ready { Phase::Ready } else { Phase::Staged };
+        Ok(())
+    }
+
+    /// Notes in the state that it is being moved in; `keep` says whether what runs now is worth keeping.
+    ///
+    /// # Errors
+    /// `UnknownManifest` if the state has another candidate.
+    pub fn install(self, state: &mut State, keep: bool) -> Result<(), Refusal> {
+        self.is_candidate(state)?;
+        state.phase = Phase::Swap;
+        state.keep = keep;
+        state.step = 0;
+        Ok(())
+    }
+
+    fn is_candidate(&self, state: &State) -> Result<(), Refusal> {
+        let candidate = state.candidate.map(|candidate| candidate.release.manifest);
+        if candidate == Some(self.manifest) { Ok(()) } else { Err(Refusal::UnknownManifest) }
+    }
+}
+
+/// A release that was moved in, and runs on trial.
+#[derive(Debug)]
+pub struct Trial {
+    candidate: Candidate,
+}
+
+impl Trial {
+    /// The trial that the state records.
+    pub fn of(state: &State) -> Option<Self> {
+        let candidate = state.candidate.filter(|_| state.phase.on_trial())?;
+        Some(Self { candidate })
+    }
+
+    /// The application, or the owner, says it is good.
+    pub fn confirm(self) -> Confirmed {
+        Confirmed { release: self.candidate.release, moved: Some(self.candidate.transition) }
+    }
+}
+
+/// A release that is the new v.
+#[derive(Debug)]
+pub struct Confirmed {
+    release: Release,
+    /// How it came in; `None` if nothing was moved.
+    moved: Option<Transition>,
+}
+
+impl Confirmed {
+    /// Makes it v: the floor rises, what it superseded ends.
+    pub fn commit(self, state: &mut State) {
+        let old = state.confirmed;
+        state.fallback = self.moved.and_then(|transition| fallback_after(state, &self.release, transition));
+        state.confirmed = self.release;
+        if self.moved.is_some() {
+            state.degraded = false;
+            state.drop_candidate();
+        }
+        state.failures.forgive(&self.release.manifest);
+        let done = |manifest: &Digest| *manifest == self.release.manifest || *manifest == old.manifest;
+        state.approval = state.approval.filter(|approval| !done(&approval.manifest));
+        if state.held.is_some_and(|held| held.manifest == self.release.manifest) {
+            state.held = None;
+        }
+        // An approval of what would now lose a fix has nothing left to allow.
+        let lost = |held: &crate::state::Listed| {
+            !held.rank.version.security.loses_nothing_of(&state.confirmed.version.security)
+        };
+        if let Some(held) = state.held.filter(lost) {
+            state.approval = state.approval.filter(|approval| approval.manifest != held.manifest);
+        }
+    }
+}
+
+fn fallback_after(state: &State, release: &Release, transition: Transition) -> Option<Release> {
+    let (left, known) = match (state.keep, state.degraded) {
+        (false, _) => (fallback::Left::Nothing, None),
+        (true, true) => (fallback::Left::Fallback, state.fallback),
+        (true, false) => (fallback::Left::Previous, Some(state.confirmed)),
+    };
+    let known = known?;
+    fallback::keeps(left, transition, &release.version, &known.version).then_some(known)
+}

@@ -1,0 +1,238 @@
+//! Where things lie in flash, checked when it is built.
+//!
+//! ```text
+//! state      log area 0 | 1 | 2 | …        at least three, each ≥ 4 KiB       (src/log.rs)
+//!            receipt cell 0 | 1 | … | 4    each ≥ 2,592 bytes
+//! primary    the image that runs
+//! secondary  one spare block, then as much as the primary
+//! ```
+//! The three regions may lie on different chips with different geometry.
+
+use crate::log::AREA;
+use crate::media::Region;
+use patchlane_protocol::limits;
+
+/// Bytes the engine moves at once; no flash may want larger reads or writes.
+pub const IO: usize = 512;
+/// Receipt cells: confirmed, fallback, candidate, present root, and one to write the next into.
+pub const CELLS: u32 = 5;
+/// Log areas used at most.
+pub const AREAS_MAX: u32 = 8;
+/// Log areas needed: with two, unstable torn words and repeated cuts can lose every record (engine spike).
+pub const AREAS_MIN: u32 = 3;
+
+/// A stretch of one flash, in bytes, and that flash's granularity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Where it begins on its flash.
+    pub offset: u32,
+    /// Its length.
+    pub length: u32,
+    /// The flash reads multiples of this.
+    pub read: u32,
+    /// The flash writes multiples of this.
+    pub write: u32,
+    /// The flash erases multiples of this.
+    pub erase: u32,
+}
+
+impl Place {
+    /// A stretch of a flash with these traits.
+    pub fn of<F: embedded_storage::nor_flash::NorFlash>(offset: u32, length: u32) -> Self {
+        let small = |n: usize| u32::try_from(n).unwrap_or(0);
+        Self {
+            offset,
+            length,
+            read: small(F::READ_SIZE),
+            write: small(F::WRITE_SIZE),
+            erase: small(F::ERASE_SIZE),
+        }
+    }
+
+    /// A stretch of an asynchronous flash with these traits.
+    pub fn of_async<F: embedded_storage_async::nor_flash::NorFlash>(offset: u32, length: u32) -> Self {
+        let small = |n: usize| u32::try_from(n).unwrap_or(0);
+        Self {
+            offset,
+            length,
+            read: small(F::READ_SIZE),
+            write: small(F::WRITE_SIZE),
+            erase: small(F::ERASE_SIZE),
+        }
+    }
+
+    /// What every access is a multiple of.
+    pub(crate) const fn unit(&self) -> u32 {
+        if self.read > self.write { self.read } else { self.write }
+    }
+
+    fn check(&self) -> Result<(), LayoutError> {
+        let usable = |n: u32| n.is_power_of_two() && n <= 32;
+        if !usable(self.read) || !usable(self.write) {
+            return Err(LayoutError::Granularity);
+        }
+        if !self.erase.is_power_of_two() || self.erase < 512 {
+            return Err(LayoutError::EraseSize);
+        }
+        let whole = |n: u32| n.checked_rem(self.erase) == Some(0);
+        if !whole(self.offset) || !whole(self.length) || self.offset.checked_add(self.length).is_none() {
+            return Err(LayoutError::Alignment);
+        }
+        Ok(())
+    }
+}
+
+/// Why a layout can't work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayoutError {
+    /// Read and write sizes are powers of two up to 32 bytes.
+    Granularity,
+    /// Erase sizes are powers of two from 512 bytes.
+    EraseSize,
+    /// Regions begin and end at multiples of their erase size.
+    Alignment,
+    /// The state region has no room for three log areas and five receipt cells.
+    StateTooSmall,
+    /// The secondary region is one block longer than the primary.
+    Slots,
+}
+
+impl core::fmt::Display for LayoutError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Granularity => "read and write sizes have to be powers of two up to 32 bytes",
+            Self::EraseSize => "erase sizes have to be powers of two from 512 bytes",
+            Self::Alignment => "regions have to begin and end at multiples of their erase size",
+            Self::StateTooSmall => "the state region needs room for three log areas and five receipt cells",
+            Self::Slots => "the secondary region has to be exactly one erase block longer than the primary",
+        })
+    }
+}
+
+impl core::error::Error for LayoutError {}
+
+/// A checked layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    state: Place,
+    primary: Place,
+    secondary: Place,
+    block: u32,
+    area: u32,
+    areas: u32,
+    cell: u32,
+}
+
+/// The smallest multiple of `of` (a power of two) that is at least `n`.
+pub(crate) const fn round_up(n: u32, of: u32) -> u32 {
+    match n.checked_next_multiple_of(of) {
+        Some(rounded) => rounded,
+        None => u32::MAX,
+    }
+}
+
+impl Layout {
+    /// Checks three regions against each other. Regions on the same flash must not overlap; whether they share
+    /// one, only the integrator knows.
+    ///
+    /// # Errors
+    /// A [`LayoutError`] for each rule.
+    pub fn new(state: Place, primary: Place, secondary: Place) -> Result<Self, LayoutError> {
+        state.check()?;
+        primary.check()?;
+        secondary.check()?;
+        let block = primary.erase.max(secondary.erase);
+        let aligned = primary.length.checked_rem(block) == Some(0);
+        if primary.length == 0 || !aligned || primary.length.checked_add(block) != Some(secondary.length) {
+            return Err(LayoutError::Slots);
+        }
+        let area = round_up(AREA, state.erase);
+        let cell = round_up(u32::try_from(limits::RECEIPT).unwrap_or(u32::MAX), state.erase.max(32));
+        let cells = cell.checked_mul(CELLS).ok_or(LayoutError::StateTooSmall)?;
+        let left = state.length.checked_sub(cells).ok_or(LayoutError::StateTooSmall)?;
+        let areas = left.checked_div(area).unwrap_or(0).min(AREAS_MAX);
+        if areas < AREAS_MIN {
+            return Err(LayoutError::StateTooSmall);
+        }
+        Ok(Self { state, primary, secondary, block, area, areas, cell })
+    }
+
+    /// The place of a region.
+    pub const fn place(&self, region: Region) -> &Place {
+        match region {
+            Region::State => &self.state,
+            Region::Primary => &self.primary,
+            Region::Secondary => &self.secondary,
+        }
+    }
+
+    /// Bytes of the block a swap moves at once: the larger of the slots' erase sizes.
+    pub const fn block(&self) -> u32 {
+        self.block
+    }
+
+    /// Bytes of the largest image.
+    pub const fn room(&self) -> u32 {
+        self.primary.length
+    }
+
+    /// Log areas.
+    pub const fn areas(&self) -> u32 {
+        self.areas
+    }
+
+    /// Bytes of a log area.
+    pub const fn area_size(&self) -> u32 {
+        self.area
+    }
+
+    /// Where a log area begins in the state region.
+    pub const fn area_at(&self, area: u32) -> u32 {
+        self.area.saturating_mul(area)
+    }
+
+    /// Bytes of a receipt cell.
+    pub const fn cell_size(&self) -> u32 {
+        self.cell
+    }
+
+    /// Where a receipt cell begins in the state region.
+    pub fn cell_at(&self, cell: u8) -> u32 {
+        let cells = self.cell.saturating_mul(u32::from(cell));
+        self.area.saturating_mul(self.areas).saturating_add(cells)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(length: u32, erase: u32) -> Place {
+        Place { offset: 0, length, read: 1, write: 4, erase }
+    }
+
+    #[test]
+    fn each_rule_has_its_error() {
+        let good = Layout::new(place(0x8000, 4096), place(0x4000, 4096), place(0x5000, 4096));
+        assert_eq!(good.map(|l| (l.areas(), l.cell_at(1))), Ok((3, 0x4000)));
+        let slots = Layout::new(place(0x8000, 4096), place(0x4000, 4096), place(0x4000, 4096));
+        assert_eq!(slots, Err(LayoutError::Slots));
+        let state = Layout::new(place(0x7000, 4096), place(0x4000, 4096), place(0x5000, 4096));
+        assert_eq!(state, Err(LayoutError::StateTooSmall));
+        let odd = Place { offset: 100, ..place(0x8000, 4096) };
+        assert_eq!(Layout::new(odd, place(0x4000, 4096), place(0x5000, 4096)), Err(LayoutError::Alignment));
+        let wide = Place { write: 64, ..place(0x8000, 4096) };
+        assert_eq!(
+            Layout::new(wide, place(0x4000, 4096), place(0x5000, 4096)),
+            Err(LayoutError::Granularity)
+        );
+        let tiny = Place { erase: 256, ..place(0x8000, 4096) };
+        assert_eq!(Layout::new(tiny, place(0x4000, 4096), place(0x5000, 4096)), Err(LayoutError::EraseSize));
+    }
+
+    #[test]
+    fn slots_of_different_geometry_share_the_larger_block() {
+        let layout = Layout::new(place(0x10000, 512), place(0x4000, 2048), place(0x5000, 4096));
+        assert_eq!(layout.map(|l| l.block()), Ok(4096));
+    }
+}
