@@ -42,6 +42,7 @@ impl Application for GrantNothing {
 }
 
 /// What a command led to.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and there is no allocator to box it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// The report.

@@ -30,7 +30,7 @@ fn copy_at(state: &State, layout: &Layout, step: u32) -> Option<Copy> {
     let (size, k, from, to) = match state.phase {
         Phase::Swap => {
             let k = step / 2;
-            if step % 2 == 0 {
+            if step.is_multiple_of(2) {
                 let kept = if state.keep { running(state) } else { 0 };
                 (kept, k, (Region::Primary, at(k)), (Region::Secondary, at(k)))
             } else {

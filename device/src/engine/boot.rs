@@ -78,10 +78,8 @@ fn count_boot(state: &mut State, failed_now: bool) -> bool {
             state.phase = Phase::Soak { failed, boots };
             if trial::is_over(failed) {
                 fail_trial(state);
-            } else if boots == 0 && !failed_now {
-                if let Some(trial) = Trial::of(state) {
-                    trial.confirm().commit(state);
-                }
+            } else if let (0, false, Some(trial)) = (boots, failed_now, Trial::of(state)) {
+                trial.confirm().commit(state);
             }
             true
         }

@@ -142,10 +142,9 @@ impl Engine {
     }
 
     fn confirm_for_patch(&mut self) -> Act {
-        if let Some(state) = self.bench.state.as_mut() {
-            if let Some(trial) = Trial::of(state) {
-                trial.confirm().commit(state);
-            }
+        let trial = self.bench.state.as_ref().and_then(Trial::of);
+        if let (Some(trial), Some(state)) = (trial, self.bench.state.as_mut()) {
+            trial.confirm().commit(state);
         }
         self.save(EngineStage::Ending(Err(Refusal::SendAgain)))
     }

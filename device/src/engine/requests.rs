@@ -240,7 +240,7 @@ fn withdraw(state: &mut State, manifest: &Digest) -> Result<Change, Refusal> {
     let candidate = state.candidate.is_some_and(|candidate| candidate.release.manifest == *manifest);
     let approved = state.approval.is_some_and(|approval| approval.manifest == *manifest);
     let held = state.held.is_some_and(|held| held.manifest == *manifest);
-    if !approved && !held && !(candidate && waits) {
+    if !(approved || held || candidate && waits) {
         return Err(Refusal::UnknownManifest);
     }
     if approved {
