@@ -1,1 +1,13 @@
-//! placeholder
+//! The library behind the `patchlane` command line.
+//!
+//! It builds and signs bundles ([`bundle`]), keeps keys and roots ([`keys`], [`root`]), and talks to devices
+//! ([`link`]). It never decides by itself whether something is trusted: it runs the device's own verifier.
+#![forbid(unsafe_code)]
+
+pub mod bundle;
+pub mod error;
+pub mod files;
+
+pub use error::{Code, Error, Result};
+pub use patchlane_device as device;
+pub use patchlane_protocol as protocol;

@@ -1,0 +1,437 @@
+//! Bundles as files: building them, reading them whole, signing them, and judging them with the device's verifier.
+//!
+//! ```
+//! use patchlane::bundle::{Bundle, Draft};
+//! use patchlane::protocol::{Kind, Product, VendorId, ClassId, Version};
+//!
+//! let product = Product { vendor: VendorId([1; 16]), class: ClassId([2; 16]) };
+//! let image = vec![0x5a; 3000];
+//! let mut bundle = Draft::new(Kind::SecurityPatch, product, Version::new(4, 1, 8), image).build()?;
+//! let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+//! bundle.sign(&key)?;
+//! let bytes = bundle.to_bytes()?;
+//! assert_eq!(Bundle::parse(&bytes)?.manifest()?.version.to_string(), "4.1 s8");
+//! # Ok::<(), patchlane::Error>(())
+//! ```
+
+use crate::error::{Code, Error, Result};
+use ed25519_dalek::{Signer, SigningKey};
+use patchlane_device::evidence::{Received, Verified};
+use patchlane_protocol::bundle::{Header, LINK_PREFIX, payload_total};
+use patchlane_protocol::signature::{SIGNATURE_BOUNDS, read_signatures};
+use patchlane_protocol::{
+    Advisory, Alternative, Combined, Component, ComponentId, Digest, Encoding, FormatError, Image, Kind, List,
+    Manifest, Preimage, Product, PublicKey, Reader, Reason, Refusal, RootDocument, Severity, Signature,
+    SignedRoot, Version, Writer, limits,
+};
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256.
+pub fn sha256(bytes: &[u8]) -> Digest {
+    Digest(Sha256::digest(bytes).into())
+}
+
+/// An advisory that a release closes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closes {
+    /// Its index in the product's ledger.
+    pub index: u32,
+    /// Its public id.
+    pub id: String,
+    /// How bad.
+    pub severity: Severity,
+    /// Whether it is exploited.
+    pub exploited: bool,
+}
+
+/// Everything that goes into a bundle.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Patch or feature update.
+    pub kind: Kind,
+    /// For which product.
+    pub product: Product,
+    /// For which hardware revisions.
+    pub hardware: Vec<u16>,
+    /// Which version.
+    pub version: Version,
+    /// The root it is made under.
+    pub root_version: u32,
+    /// The image.
+    pub image: Vec<u8>,
+    /// The address it is linked for, if the device cares.
+    pub address: Option<u32>,
+    /// False for a patch whose image is installed already.
+    pub payload: bool,
+    /// Bytes of data per chunk.
+    pub chunk: u16,
+    /// What it closes.
+    pub closes: Vec<Closes>,
+    /// Seconds since 1970.
+    pub issued_at: u64,
+    /// Seconds since 1970.
+    pub support_end: u64,
+    /// SHA-256 of the evidence made before signing.
+    pub evidence: Option<Digest>,
+    /// What an operator reads.
+    pub text: String,
+    /// Why the fixes come only with features.
+    pub combined: Option<(Reason, String)>,
+    /// Root links, oldest first, as they travel.
+    pub links: Vec<Vec<u8>>,
+}
+
+impl Draft {
+    /// A draft with a payload, for hardware revision 1, under root 1.
+    pub fn new(kind: Kind, product: Product, version: Version, image: Vec<u8>) -> Self {
+        Self {
+            kind,
+            product,
+            hardware: vec![1],
+            version,
+            root_version: 1,
+            image,
+            address: None,
+            payload: true,
+            chunk: limits::CHUNK_DEFAULT,
+            closes: Vec::new(),
+            issued_at: 0,
+            support_end: 0,
+            evidence: None,
+            text: String::new(),
+            combined: None,
+            links: Vec::new(),
+        }
+    }
+
+    /// Makes the bundle, without signatures.
+    ///
+    /// # Errors
+    /// `malformed`: the rule of the format that the values break; `image` if there is none.
+    pub fn build(&self) -> Result<Bundle> {
+        let size = u32::try_from(self.image.len()).ok().filter(|size| *size > 0);
+        let size = size.ok_or_else(|| Error::new(Code::Image, "is empty or above 4 GiB", "check the image"))?;
+        let (first, payload) = chain(&self.image, self.chunk);
+        let images = [Image { address: self.address, size, digest: sha256(&self.image) }];
+        let alternative = Alternative {
+            image: 0,
+            encoding: Encoding::Raw,
+            base: None,
+            size,
+            chunk: self.chunk,
+            ram: 0,
+            first,
+        };
+        let alternatives = [alternative];
+        let offered = if self.payload { &alternatives[..] } else { &[] };
+        let components =
+            [Component { id: ComponentId(0), images: List::of(&images), alternatives: List::of(offered) }];
+        let advisories: Vec<Advisory<'_>> = self
+            .closes
+            .iter()
+            .map(|c| Advisory { index: c.index, id: &c.id, severity: c.severity, exploited: c.exploited })
+            .collect();
+        let manifest = Manifest {
+            kind: self.kind,
+            product: self.product,
+            hardware: List::of(&self.hardware),
+            version: self.version,
+            root_version: self.root_version,
+            components: List::of(&components),
+            advisories: List::of(&advisories),
+            issued_at: self.issued_at,
+            support_end: self.support_end,
+            evidence: self.evidence,
+            text: &self.text,
+            combined: self.combined.as_ref().map(|(reason, because)| Combined { reason: *reason, because }),
+        };
+        let mut buffer = [0; limits::HEAD];
+        let bytes = manifest.encode(&mut buffer)?.to_vec();
+        let payload = if self.payload { payload } else { Vec::new() };
+        Ok(Bundle { links: self.links.clone(), manifest: bytes, signatures: Vec::new(), payload })
+    }
+}
+
+/// Splits data into a reversed hash chain: the first chunk's digest, and the chunks as they travel.
+pub fn chain(data: &[u8], chunk: u16) -> (Digest, Vec<u8>) {
+    let mut next: Option<Digest> = None;
+    let mut pieces: Vec<Vec<u8>> = Vec::new();
+    for block in data.chunks(usize::from(chunk).max(1)).rev() {
+        let mut piece = block.to_vec();
+        if let Some(digest) = next {
+            piece.extend(digest.0);
+        }
+        next = Some(sha256(&piece));
+        pieces.push(piece);
+    }
+    pieces.reverse();
+    (next.unwrap_or(Digest([0; 32])), pieces.concat())
+}
+
+/// A whole bundle, signed or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    links: Vec<Vec<u8>>,
+    manifest: Vec<u8>,
+    signatures: Vec<Signature>,
+    payload: Vec<u8>,
+}
+
+impl Bundle {
+    /// Reads a whole bundle file. Every payload's chunks are checked against their chain.
+    ///
+    /// A file that `build` made and nobody signed yet has no signatures; devices refuse it.
+    ///
+    /// # Errors
+    /// `malformed`, with the rule of the format that the file breaks.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        let mut header: [u8; Header::WIDTH] = reader.array()?;
+        let unsigned = header[8..] == [0, 0];
+        if unsigned {
+            header[8] = 1; // what a header needs to be read; taken back below
+        }
+        let header = Header::parse(&header)?;
+        let mut links = Vec::new();
+        for _ in 0..header.links {
+            let length = u16::from_le_bytes(reader.array::<LINK_PREFIX>()?);
+            let link = reader.take(usize::from(length))?;
+            SignedRoot::parse(link)?;
+            links.push(link.to_vec());
+        }
+        let manifest = reader.take(usize::from(header.manifest))?.to_vec();
+        let signatures = if unsigned {
+            Vec::new()
+        } else {
+            read_signatures(reader.take(usize::from(header.signatures))?)?.iter().collect()
+        };
+        let bundle = Self { links, manifest, signatures, payload: reader.rest().to_vec() };
+        bundle.check_payloads()?;
+        Ok(bundle)
+    }
+
+    /// What the bundle says. Nobody has verified it.
+    ///
+    /// # Errors
+    /// `malformed`.
+    pub fn manifest(&self) -> Result<Manifest<'_>> {
+        Ok(Manifest::parse(&self.manifest)?)
+    }
+
+    /// The manifest's bytes.
+    pub fn manifest_bytes(&self) -> &[u8] {
+        &self.manifest
+    }
+
+    /// SHA-256 of the manifest: the name that approvals use.
+    pub fn digest(&self) -> Digest {
+        sha256(&self.manifest)
+    }
+
+    /// The signatures.
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+
+    /// The root links, oldest first.
+    pub fn links(&self) -> &[Vec<u8>] {
+        &self.links
+    }
+
+    /// Bytes of all payloads.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The signature set's bytes.
+    ///
+    /// # Errors
+    /// `malformed` if there are none, or too many.
+    pub fn signature_bytes(&self) -> Result<Vec<u8>> {
+        let mut buffer = [0; limits::HEAD];
+        let mut writer = Writer::new(&mut buffer);
+        List::of(&self.signatures).write(&mut writer, SIGNATURE_BOUNDS)?;
+        Ok(writer.finish().to_vec())
+    }
+
+    /// The file's bytes.
+    ///
+    /// # Errors
+    /// `malformed` if the head is above its limit.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let set = if self.signatures.is_empty() { Vec::new() } else { self.signature_bytes()? };
+        let length = |n: usize| u16::try_from(n).map_err(|_| Error::from(FormatError::OverLimit));
+        let links = u8::try_from(self.links.len()).map_err(|_| Error::from(FormatError::OverLimit))?;
+        let signatures = length(set.len())?.max(1);
+        let header = Header { links, manifest: length(self.manifest.len())?, signatures };
+        let mut buffer = [0; Header::WIDTH];
+        let mut file = header.encode(&mut buffer)?.to_vec();
+        if set.is_empty() {
+            file.truncate(Header::WIDTH - 2);
+            file.extend([0, 0]);
+        }
+        for link in &self.links {
+            file.extend(length(link.len())?.to_le_bytes());
+            file.extend(link);
+        }
+        file.extend(&self.manifest);
+        file.extend(set);
+        file.extend(&self.payload);
+        Ok(file)
+    }
+
+    /// The 96 bytes that a signer signs.
+    ///
+    /// # Errors
+    /// `malformed`.
+    pub fn preimage(&self) -> Result<Preimage> {
+        let manifest = self.manifest()?;
+        Ok(Preimage::new(manifest.kind.document(), &manifest.product, &self.digest()))
+    }
+
+    /// Adds a signature by `key`, in the place of an earlier one by it. Same key, same bundle, same bytes.
+    ///
+    /// # Errors
+    /// `malformed`.
+    pub fn sign(&mut self, key: &SigningKey) -> Result<()> {
+        let public = PublicKey::ed25519(key.verifying_key().to_bytes());
+        let bytes = key.sign(self.preimage()?.as_bytes()).to_bytes();
+        self.signatures.retain(|signature| signature.key != public.id());
+        self.signatures.push(Signature { key: public.id(), algorithm: public.algorithm, bytes });
+        self.signatures.sort_by_key(|signature| signature.key);
+        Ok(())
+    }
+
+    /// Judges the head with the device's own verifier, and gives it to `look`.
+    ///
+    /// # Errors
+    /// `refused`, `not-enough-signatures`, `malformed`.
+    pub fn verify<T>(
+        &self,
+        root: &RootDocument<'_>,
+        look: impl FnOnce(&Verified<'_>) -> std::result::Result<T, Refusal>,
+    ) -> Result<T> {
+        if self.signatures.is_empty() {
+            return Err(Error::new(Code::Unsigned, "isn't signed", "sign it: patchlane sign FILE"));
+        }
+        let set = self.signature_bytes()?;
+        let verified = Received::parse(&self.manifest, &set)?.verify(root)?;
+        Ok(look(&verified)?)
+    }
+
+    /// Every payload lies at its place and is the chain that the manifest names; raw data is the image.
+    fn check_payloads(&self) -> Result<()> {
+        let manifest = self.manifest()?;
+        let total = u64::try_from(self.payload.len()).unwrap_or(u64::MAX);
+        match payload_total(&manifest).cmp(&total) {
+            std::cmp::Ordering::Greater => return Err(FormatError::UnexpectedEnd.into()),
+            std::cmp::Ordering::Less => return Err(FormatError::TrailingBytes.into()),
+            std::cmp::Ordering::Equal => {}
+        }
+        let mut rest = &self.payload[..];
+        for component in manifest.components.iter() {
+            for alternative in component.alternatives.iter() {
+                let stored = usize::try_from(alternative.stored()).unwrap_or(usize::MAX);
+                let (payload, after) = rest.split_at_checked(stored).ok_or(FormatError::UnexpectedEnd)?;
+                rest = after;
+                let data = unchain(payload, &alternative)?;
+                let image = component.images.at(usize::from(alternative.image));
+                if alternative.encoding == Encoding::Raw && image.map(|i| i.digest) != Some(sha256(&data)) {
+                    return Err(Refusal::ImageDigest.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The image that the first raw alternative carries, if one does.
+    ///
+    /// # Errors
+    /// `malformed`.
+    pub fn image(&self) -> Result<Option<Vec<u8>>> {
+        let manifest = self.manifest()?;
+        let mut offset = 0usize;
+        for component in manifest.components.iter() {
+            for alternative in component.alternatives.iter() {
+                let stored = usize::try_from(alternative.stored()).unwrap_or(usize::MAX);
+                if alternative.encoding == Encoding::Raw {
+                    let payload = self.payload.get(offset..offset.saturating_add(stored)).unwrap_or(&[]);
+                    return unchain(payload, &alternative).map(Some);
+                }
+                offset = offset.saturating_add(stored);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The data of a payload, each chunk checked.
+fn unchain(payload: &[u8], alternative: &Alternative) -> Result<Vec<u8>> {
+    let chunk = usize::from(alternative.chunk);
+    let mut expected = alternative.first;
+    let mut data = Vec::new();
+    for piece in payload.chunks(chunk.saturating_add(Digest::WIDTH)) {
+        if sha256(piece) != expected {
+            return Err(Refusal::ChunkDigest.into());
+        }
+        let split = piece.len().min(chunk);
+        data.extend(&piece[..split]);
+        if let Ok(next) = piece[split..].try_into() {
+            expected = Digest(next);
+        }
+    }
+    Ok(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use patchlane_protocol::{ClassId, VendorId};
+
+    fn draft() -> Draft {
+        let product = Product { vendor: VendorId([1; 16]), class: ClassId([2; 16]) };
+        let image = (0..3000u32).map(|i| (i * 7 % 251) as u8).collect();
+        Draft::new(Kind::SecurityPatch, product, Version::new(4, 1, 8), image)
+    }
+
+    #[test]
+    fn what_is_written_reads_back_signed_or_not() {
+        let mut bundle = draft().build().unwrap();
+        assert_eq!(Bundle::parse(&bundle.to_bytes().unwrap()).unwrap(), bundle);
+        bundle.sign(&SigningKey::from_bytes(&[3; 32])).unwrap();
+        bundle.sign(&SigningKey::from_bytes(&[4; 32])).unwrap();
+        assert_eq!(Bundle::parse(&bundle.to_bytes().unwrap()).unwrap(), bundle);
+        assert_eq!(bundle.image().unwrap().unwrap(), draft().image);
+    }
+
+    #[test]
+    fn an_unsigned_bundle_is_no_bundle_for_a_device() {
+        let bytes = draft().build().unwrap().to_bytes().unwrap();
+        assert_eq!(Header::parse(&bytes[..Header::WIDTH]), Err(FormatError::UnexpectedEnd));
+    }
+
+    #[test]
+    fn any_flipped_byte_and_any_truncation_is_noticed() {
+        let mut bundle = draft().build().unwrap();
+        bundle.sign(&SigningKey::from_bytes(&[3; 32])).unwrap();
+        let good = bundle.to_bytes().unwrap();
+        let key = SigningKey::from_bytes(&[3; 32]).verifying_key();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x40;
+            let noticed = match Bundle::parse(&bad) {
+                Err(_) => true,
+                Ok(read) => {
+                    let set = read.signatures()[0];
+                    let signature = ed25519_dalek::Signature::from_bytes(&set.bytes);
+                    set.key != bundle.signatures()[0].key
+                        || key.verify_strict(read.preimage().unwrap().as_bytes(), &signature).is_err()
+                }
+            };
+            assert!(noticed, "byte {at}");
+        }
+        for length in 0..good.len() {
+            assert!(Bundle::parse(&good[..length]).is_err(), "{length}");
+        }
+    }
+}
