@@ -11,6 +11,8 @@
 //! * The first write after a reset is an erase, so no word that a cut may have begun is ever programmed again.
 //! * A single copy proves nothing: it may be torn and valid today. An area counts if both copies are valid, or one
 //!   is and a mark follows. So a torn record is not believed, and the loss of any one of the three is survived.
+//! * An area that counts but isn't whole (both copies and a mark) was torn, or rots: its record is written afresh
+//!   before anything relies on it, so that what was read once stays read.
 //! * Sequence numbers skip over invalid areas, which may become readable again.
 //! * At least three areas rotate; the one that counts is never erased.
 
@@ -112,6 +114,8 @@ pub struct Area {
     pub sequence: Option<u32>,
     /// True if the area counts.
     pub proven: bool,
+    /// True if both copies and a mark are valid: nothing that a cut tore can read like this.
+    pub sealed: bool,
 }
 
 /// Which area counts, and what the next write does.
@@ -169,6 +173,11 @@ impl Log {
         self.current.is_some()
     }
 
+    /// True if the record that counts is whole.
+    pub fn is_sealed(&self) -> bool {
+        self.current.and_then(|current| self.areas.get(current)).is_some_and(|area| area.sealed)
+    }
+
     /// True if this session wrote a record, so that flash may be changed on its word.
     pub const fn is_owned(&self) -> bool {
         self.owned.is_some()
@@ -198,7 +207,7 @@ impl Log {
     pub fn written(&mut self, target: &Target) {
         let Ok(index) = usize::try_from(target.area) else { return };
         if let Some(area) = self.areas.get_mut(index) {
-            *area = Area { sequence: Some(target.sequence), proven: true };
+            *area = Area { sequence: Some(target.sequence), proven: true, sealed: true };
         }
         self.current = Some(index);
         self.owned = Some(target.sequence);

@@ -20,8 +20,8 @@ use patchlane_device::evidence::{Received, Verified};
 use patchlane_protocol::bundle::{Header, LINK_PREFIX, payload_total};
 use patchlane_protocol::signature::{SIGNATURE_BOUNDS, read_signatures};
 use patchlane_protocol::{
-    Advisory, Alternative, Combined, Component, ComponentId, Digest, Encoding, FormatError, Image, Kind, List,
-    Manifest, Preimage, Product, PublicKey, Reader, Reason, Refusal, RootDocument, Severity, Signature,
+    Advisory, Alternative, Combined, Component, ComponentId, Digest, Encoding, FormatError, Image, Kind,
+    List, Manifest, Preimage, Product, PublicKey, Reader, Reason, Refusal, RootDocument, Severity, Signature,
     SignedRoot, Version, Writer, limits,
 };
 use sha2::{Digest as _, Sha256};
@@ -110,7 +110,8 @@ impl Draft {
     /// `malformed`: the rule of the format that the values break; `image` if there is none.
     pub fn build(&self) -> Result<Bundle> {
         let size = u32::try_from(self.image.len()).ok().filter(|size| *size > 0);
-        let size = size.ok_or_else(|| Error::new(Code::Image, "is empty or above 4 GiB", "check the image"))?;
+        let size =
+            size.ok_or_else(|| Error::new(Code::Image, "is empty or above 4 GiB", "check the image"))?;
         let (first, payload) = chain(&self.image, self.chunk);
         let images = [Image { address: self.address, size, digest: sha256(&self.image) }];
         let alternative = Alternative {

@@ -17,10 +17,7 @@ struct Update;
 impl Update {
     fn releases(geometry: &[Geometry; 3]) -> (Release, Release) {
         let full = size(geometry);
-        (
-            Release::patch(4, 1, 7, image(1, full - full / 3)),
-            Release::patch(4, 1, 8, image(2, full - 100)),
-        )
+        (Release::patch(4, 1, 7, image(1, full - full / 3)), Release::patch(4, 1, 8, image(2, full - 100)))
     }
 }
 

@@ -93,6 +93,8 @@ enum Stage {
     Rooting {
         again: bool,
     },
+    /// A record that wasn't whole was written afresh; the task begins.
+    Begin,
     /// A record was written; the boot goes on from its phase.
     Go,
     Loading(Who),
@@ -303,9 +305,12 @@ impl Engine {
             Stage::Links(stage) => self.links_went_on(stage, result),
             Stage::Payload(stage) => self.payload_went_on(stage, result),
             Stage::Head(stage) => self.head_went_on(stage, result),
-            Stage::Go | Stage::Marking | Stage::Moving | Stage::Ending(_) if result.is_err() => {
+            Stage::Begin | Stage::Go | Stage::Marking | Stage::Moving | Stage::Ending(_)
+                if result.is_err() =>
+            {
                 Act::End(Err(Refusal::Flash))
             }
+            Stage::Begin => self.begin(),
             Stage::Go => self.go(),
             Stage::Marking => self.move_block(),
             Stage::Moving => self.moved(),
@@ -354,7 +359,7 @@ impl Engine {
         self.open = true;
         self.damaged |= degraded;
         self.runs &= !degraded;
-        self.begin()
+        if self.bench.log.is_sealed() { self.begin() } else { self.save(Stage::Begin) }
     }
 
     fn begin(&mut self) -> Act {

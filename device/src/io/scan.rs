@@ -64,7 +64,9 @@ impl Scan {
         if self.area >= bench.layout.areas() {
             return Turn::End(if bench.log.is_readable() { Ok(()) } else { Err(Refusal::NotProvisioned) });
         }
-        self.pending = self.total.saturating_sub(self.position).min(wide(IO));
+        // Marks are read one by one: a torn one that fails its ECC mustn't take its neighbours with it.
+        let most = if self.part == Part::Marks { MARK } else { wide(IO) };
+        self.pending = self.total.saturating_sub(self.position).min(most);
         let begin = bench.layout.area_at(self.area);
         let offset = match self.part {
             Part::Marks => COPY.saturating_mul(2),
@@ -147,7 +149,8 @@ impl Scan {
         let state = found
             .filter(|(found, _)| Some(*found) == sequence && (doubled || followed))
             .and_then(|(_, body)| State::parse(body).ok());
-        let newer = bench.log.note(self.area, Area { sequence, proven: state.is_some() });
+        let sealed = doubled && followed;
+        let newer = bench.log.note(self.area, Area { sequence, proven: state.is_some(), sealed });
         if let (true, Some(mut state)) = (newer, state) {
             if state.phase.moves() {
                 state.step = self.step.map_or(state.step, |step| state.step.max(step));

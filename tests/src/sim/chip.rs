@@ -2,9 +2,7 @@
 //! a cut tore is spent until an erase completes.
 
 use super::power::{Power, Torn, When, mix};
-use embedded_storage::nor_flash::{
-    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
-};
+use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 use embedded_storage_async::nor_flash as asynchronous;
 use patchlane_device::{AsyncMedia, Layout, Media, MediaError, Place, Region};
 use std::future::poll_fn;

@@ -4,9 +4,7 @@ use super::chip::{Geometry, SimMedia};
 use super::power::{Power, Torn};
 use super::world::{self, Release, Roles};
 use patchlane::bundle::sha256;
-use patchlane_device::{
-    Boot, Cause, Config, Device, Done, Factory, MonotonicCounter, NoWatchdog, Running,
-};
+use patchlane_device::{Boot, Cause, Config, Device, Done, Factory, MonotonicCounter, NoWatchdog, Running};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{Digest, Refusal, Status};
 use std::collections::BTreeSet;
@@ -112,7 +110,11 @@ impl SimDevice {
                 self.machine = Self::machine(&media, self.config, counter);
             }
             Some(Boot::Service(_)) => {}
-            None => assert!(self.power.is_off(), "the bootloader failed with power on: {:?}", self.power.violations()),
+            None => assert!(
+                self.power.is_off(),
+                "the bootloader failed with power on: {:?}",
+                self.power.violations()
+            ),
         }
         self.booted
     }

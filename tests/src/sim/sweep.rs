@@ -129,7 +129,8 @@ fn run_case(plan: &dyn Plan, start: &SimDevice, geometry: &str, cuts: &[Cut], to
         device.power.plan(*cut);
     }
     let case = format!("{geometry}, {torn:?}, {cuts:?}");
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| perform(plan, &mut device, &case)));
+    let outcome =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| perform(plan, &mut device, &case)));
     if outcome.is_err() {
         panic!("failed case: {case}");
     }

@@ -5,9 +5,9 @@ use patchlane::bundle::{Bundle, Closes, Draft, sha256};
 use patchlane_device::{Factory, Layout};
 use patchlane_protocol::owner::{Action, SignedOwner};
 use patchlane_protocol::{
-    Baseline, Ceilings, ClassId, DeviceId, Digest, DocumentKind, FeaturePolicy, Kind, List, OwnerDocument, Policy,
-    Preimage, Product, PublicKey, Request, Role, RootDocument, SecurityPolicy, Severity, Signature, SignedRoot,
-    Target, VendorId, Version,
+    Baseline, Ceilings, ClassId, DeviceId, Digest, DocumentKind, FeaturePolicy, Kind, List, OwnerDocument,
+    Policy, Preimage, Product, PublicKey, Request, Role, RootDocument, SecurityPolicy, Severity, Signature,
+    SignedRoot, Target, VendorId, Version,
 };
 
 /// A key that anyone can compute.
@@ -42,7 +42,13 @@ pub struct Roles {
 
 impl Default for Roles {
     fn default() -> Self {
-        Self { version: 1, root: vec!["root"], security: vec!["security"], feature: vec!["feature"], ceilings: (9, 99) }
+        Self {
+            version: 1,
+            root: vec!["root"],
+            security: vec!["security"],
+            feature: vec!["feature"],
+            ceilings: (9, 99),
+        }
     }
 }
 
@@ -153,8 +159,12 @@ impl Release {
         draft.links.clone_from(&self.links);
         let level = self.version.security.level();
         if level > 0 {
-            draft.closes =
-                vec![Closes { index: level, id: format!("CVE-2027-{level}"), severity: Severity::High, exploited: true }];
+            draft.closes = vec![Closes {
+                index: level,
+                id: format!("CVE-2027-{level}"),
+                severity: Severity::High,
+                exploited: true,
+            }];
         }
         let mut bundle = draft.build().expect("a bundle");
         let usual = match self.kind {
