@@ -5,8 +5,17 @@
 #![forbid(unsafe_code)]
 
 pub mod bundle;
+pub mod cli;
+mod commands;
+pub mod config;
 pub mod error;
 pub mod files;
+pub mod flash;
+pub mod image;
+pub mod keys;
+pub mod link;
+pub mod output;
+pub mod root;
 
 pub use error::{Code, Error, Result};
 pub use patchlane_device as device;

@@ -1,0 +1,149 @@
+//! The command line: what can be typed, and what its help says.
+
+use crate::commands;
+use crate::error::Error;
+use crate::keys::Passphrase;
+use crate::output::Output;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Package, sign and verify firmware updates that keep security patches and feature updates apart.
+#[derive(Debug, Parser)]
+#[command(name = "patchlane", version, about, propagate_version = true, after_help = AFTER)]
+pub struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER: &str = "\
+First day:
+  patchlane init --vendor example.com --class pump
+  patchlane build security --baseline 4.1 --level 8 --image app.elf -o patch.plb
+  patchlane sign patch.plb
+
+Exit codes: 0 ok, 1 not verified or refused, 2 usage, 3 missing or malformed input,
+4 key or passphrase, 70 a defect of patchlane.";
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Use this patchlane.toml (default: the nearest in this folder or above)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object on stdout
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print data and errors only
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Never ask at the terminal
+    #[arg(long, global = true)]
+    no_input: bool,
+    /// Read the passphrase from the first line of this file
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_env")]
+    passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from this environment variable
+    #[arg(long, global = true, value_name = "NAME")]
+    passphrase_env: Option<String>,
+}
+
+impl Global {
+    pub(crate) fn passphrase(&self) -> Passphrase {
+        Passphrase {
+            file: self.passphrase_file.clone(),
+            env: self.passphrase_env.clone(),
+            no_input: self.no_input,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a product: patchlane.toml, a development root and its keys
+    Init(commands::init::Options),
+    /// Make and show keys
+    #[command(subcommand)]
+    Key(commands::key::Command),
+    /// Show roots
+    #[command(subcommand)]
+    Root(commands::root::Command),
+    /// Make a bundle from a linked image, not yet signed
+    Build(commands::build::Options),
+    /// Sign a bundle, and verify it as a device does
+    Sign(commands::sign::Options),
+    /// Show what a bundle says, without judging it
+    Inspect(commands::inspect::Options),
+    /// Judge a bundle with the device's own verifier
+    Verify(commands::verify::Options),
+    /// Make a factory flash image: first release, receipt, root, state
+    Provision(commands::provision::Options),
+    /// Talk to a device over its service link
+    Device(commands::device::Options),
+    /// Play bundles to a device on simulated flash
+    Simulate(commands::simulate::Options),
+}
+
+/// Which lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lane {
+    /// Fixes only; the feature set stays
+    Security,
+    /// A new feature set, or a full image signed by both roles
+    Feature,
+}
+
+/// Runs the command line and returns the exit code.
+pub fn main() -> u8 {
+    let wants_json = std::env::args().any(|argument| argument == "--json");
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, wants_json),
+    };
+    let output = Output { json: cli.global.json, quiet: cli.global.quiet };
+    // A defect must not look like an answer: no backtrace, exit 70.
+    std::panic::set_hook(Box::new(|_| {}));
+    let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli.global, cli.command)));
+    let result = run.unwrap_or_else(|defect| {
+        let what = defect.downcast_ref::<String>().cloned();
+        let what = what.or_else(|| defect.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        Err(Error::internal(format!("internal error: {}", what.unwrap_or_default())))
+    });
+    output.finish(result)
+}
+
+fn usage(error: &clap::Error, json: bool) -> u8 {
+    if !error.use_stderr() {
+        // Help and version are data.
+        let _ = error.print();
+        return 0;
+    }
+    if json {
+        let text = error.to_string();
+        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        Output { json: true, quiet: false }.error(&Error::new(
+            crate::Code::Usage,
+            what,
+            "see `patchlane help`",
+        ));
+    } else {
+        let _ = error.print();
+    }
+    2
+}
+
+fn dispatch(global: &Global, command: Command) -> crate::Result<crate::output::Report> {
+    match command {
+        Command::Init(options) => commands::init::run(&options),
+        Command::Key(command) => commands::key::run(global, &command),
+        Command::Root(command) => commands::root::run(global, &command),
+        Command::Build(options) => commands::build::run(global, &options),
+        Command::Sign(options) => commands::sign::run(global, &options),
+        Command::Inspect(options) => commands::inspect::run(&options),
+        Command::Verify(options) => commands::verify::run(global, &options),
+        Command::Provision(options) => commands::provision::run(global, &options),
+        Command::Device(options) => commands::device::run(global, &options),
+        Command::Simulate(options) => commands::simulate::run(global, &options),
+    }
+}

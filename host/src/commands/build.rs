@@ -1,0 +1,172 @@
+//! `build`: a linked image becomes a bundle.
+
+use super::{anchor, baseline, describe, now};
+use crate::bundle::{Closes, Draft, sha256};
+use crate::cli::{Global, Lane};
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::files::{self, Over, Secrecy};
+use crate::image;
+use crate::output::Report;
+use clap::Args;
+use patchlane_protocol::version::Open;
+use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Security, Severity, Version};
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Which lane
+    lane: Lane,
+    /// The feature set: LINE.STEP, such as 4.12
+    #[arg(long, value_parser = baseline)]
+    baseline: Baseline,
+    /// The security level: the highest advisory index that this release handles
+    #[arg(long)]
+    level: u32,
+    /// Advisory indices below the level that this image still has open
+    #[arg(long, value_delimiter = ',', value_name = "INDEX")]
+    open: Vec<u32>,
+    /// What the linker made: ELF, Intel HEX or raw binary
+    #[arg(long, value_name = "FILE")]
+    image: PathBuf,
+    /// Advisories this release closes: INDEX:ID:SEVERITY[:exploited], severity none to critical
+    #[arg(long, value_parser = closes, value_name = "ADVISORY")]
+    closes: Vec<Closes>,
+    /// What an operator reads
+    #[arg(long, short, default_value = "")]
+    message: String,
+    /// A patch without payload: the installed image isn't affected (its level rises, nothing restarts)
+    #[arg(long)]
+    no_payload: bool,
+    /// The fixes come only together with features; why
+    #[arg(long, value_enum, value_name = "REASON", requires = "because")]
+    combined: Option<Why>,
+    /// The reason in words
+    #[arg(long, requires = "combined", value_name = "TEXT")]
+    because: Option<String>,
+    /// When it was issued, in seconds since 1970 (default: SOURCE_DATE_EPOCH, else now)
+    #[arg(long, value_name = "SECONDS")]
+    issued_at: Option<u64>,
+    /// When this baseline's support ends, in seconds since 1970
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    support_end: u64,
+    /// SHA-256 of this file goes into the manifest as the evidence made before signing
+    #[arg(long, value_name = "FILE")]
+    evidence: Option<PathBuf>,
+    /// Root files to carry along, oldest first, for devices that trust an older root
+    #[arg(long, value_name = "FILE")]
+    link: Vec<PathBuf>,
+    /// The bundle (default: CLASS_VERSION_LANE.plb)
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace an existing bundle
+    #[arg(long)]
+    force: bool,
+}
+
+/// Why fixes can't be separated.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Why {
+    /// The fix needs the functional change
+    FixForcesChange,
+    /// The functional change is the fix
+    ChangeIsFix,
+    /// Separating them isn't technically feasible
+    NotFeasible,
+}
+
+fn closes(text: &str) -> std::result::Result<Closes, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (index, id, severity, exploited) = match parts[..] {
+        [index, id, severity] => (index, id, severity, false),
+        [index, id, severity, "exploited"] => (index, id, severity, true),
+        _ => return Err("an advisory is INDEX:ID:SEVERITY or INDEX:ID:SEVERITY:exploited".into()),
+    };
+    let severity = match severity.to_ascii_lowercase().as_str() {
+        "none" => Severity::None,
+        "low" => Severity::Low,
+        "medium" => Severity::Medium,
+        "high" => Severity::High,
+        "critical" => Severity::Critical,
+        other => return Err(format!("`{other}` isn't none, low, medium, high or critical")),
+    };
+    let index = index.parse().map_err(|_| format!("`{index}` isn't an advisory index"))?;
+    Ok(Closes { index, id: id.to_owned(), severity, exploited })
+}
+
+fn draft(options: &Options, config: &Config, root_version: u32) -> Result<Draft> {
+    let loaded = image::read(&options.image)?;
+    let elsewhere = config.build.address.zip(loaded.address).filter(|(wanted, found)| wanted != found);
+    if let Some((wanted, found)) = elsewhere {
+        let what = format!("is linked for {found:#010x}, and [build] address is {wanted:#010x}");
+        let next = "link it for the primary slot, or correct patchlane.toml";
+        return Err(Error::new(Code::Image, what, next).at(options.image.display()));
+    }
+    let kind = match options.lane {
+        Lane::Security => Kind::SecurityPatch,
+        Lane::Feature => Kind::FeatureUpdate,
+    };
+    let security =
+        Open::new(&options.open).and_then(|open| Security::new(options.level, open)).map_err(|e| {
+            Error::new(Code::Usage, format!("--open: {e}"), "list indices below --level, in order")
+        })?;
+    let mut draft =
+        Draft::new(kind, config.product(), Version { feature: options.baseline, security }, loaded.bytes);
+    draft.hardware.clone_from(&config.product.hardware);
+    draft.root_version = root_version;
+    draft.payload = !options.no_payload;
+    draft.chunk = config.build.chunk;
+    draft.closes.clone_from(&options.closes);
+    draft.closes.sort_by_key(|c| c.index);
+    draft.issued_at = options.issued_at.map_or_else(now, Ok)?;
+    draft.support_end = options.support_end;
+    draft.evidence = options.evidence.as_ref().map(|p| files::read(p).map(|b| sha256(&b))).transpose()?;
+    draft.text.clone_from(&options.message);
+    draft.combined = options.combined.map(|why| {
+        let reason = match why {
+            Why::FixForcesChange => Reason::FixForcesChange,
+            Why::ChangeIsFix => Reason::ChangeIsFix,
+            Why::NotFeasible => Reason::NotFeasible,
+        };
+        (reason, options.because.clone().unwrap_or_default())
+    });
+    draft.links = options.link.iter().map(|p| files::read(p)).collect::<Result<_>>()?;
+    Ok(draft)
+}
+
+pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
+    let config = Config::find(global.config.as_deref())?;
+    let root = anchor(global, None)?;
+    let document = root.document()?;
+    if document.product != config.product() {
+        let next = "the root was made for another vendor or class; correct [product] or make a new root";
+        return Err(Error::new(Code::Config, "[product] isn't the root's product", next));
+    }
+    let draft = draft(options, &config, document.version)?;
+    if !document.ceilings.admit(&draft.version) {
+        return Err(Error::refused(Refusal::AboveCeiling).at(format!("release {}", draft.version)));
+    }
+    if let Some(flash) = config.flash {
+        let room = flash.layout()?.room() as usize;
+        if draft.image.len() > room {
+            let what = format!("has {} bytes, and the primary slot {room}", draft.image.len());
+            let next = "make it smaller, or the slot larger";
+            return Err(Error::new(Code::Image, what, next).at(options.image.display()));
+        }
+    }
+    let bundle = draft.build()?;
+    let lane = if options.lane == Lane::Security { "security" } else { "feature" };
+    let path = options.output.clone().unwrap_or_else(|| {
+        let version = draft.version.to_string().replace([' ', ','], "-");
+        PathBuf::from(format!("{}_{version}_{lane}.plb", config.product.class))
+    });
+    let over = if options.force { Over::Existing } else { Over::Nothing };
+    files::write(&path, &bundle.to_bytes()?, over, Secrecy::Public)?;
+    let file = path.display().to_string();
+    let mut report = describe::bundle(&bundle, &format!("Built, not signed yet: patchlane sign {file}"))?;
+    report.lines.insert(0, ("file".into(), file.clone()));
+    report.data["file"] = json!(file);
+    report.data["signed"] = json!(false);
+    Ok(report)
+}

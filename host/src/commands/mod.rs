@@ -1,0 +1,87 @@
+//! One module for each verb.
+
+pub(crate) mod build;
+pub(crate) mod describe;
+pub(crate) mod device;
+pub(crate) mod init;
+pub(crate) mod inspect;
+pub(crate) mod key;
+pub(crate) mod provision;
+pub(crate) mod root;
+pub(crate) mod sign;
+pub(crate) mod simulate;
+pub(crate) mod verify;
+
+use crate::bundle::Bundle;
+use crate::cli::Global;
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::files;
+use crate::root::Root;
+use patchlane_protocol::Baseline;
+use std::path::{Path, PathBuf};
+
+/// Reads a bundle file.
+pub(crate) fn read_bundle(path: &Path) -> Result<Bundle> {
+    Bundle::parse(&files::read(path)?).map_err(|e| e.at(path.display()))
+}
+
+/// The root to judge by: the one given, or the configuration's. Never none.
+pub(crate) fn anchor(global: &Global, given: Option<&PathBuf>) -> Result<Root> {
+    if let Some(path) = given {
+        return Root::read(path);
+    }
+    let next = "name the root that devices trust: --root FILE, or [trust] root in patchlane.toml";
+    let config = Config::find(global.config.as_deref()).map_err(|e| match e.code {
+        Code::Missing => Error::new(Code::NoAnchor, "there is no trust anchor to judge by", next),
+        _ => e,
+    })?;
+    Root::read(&config.path(&config.trust.root))
+}
+
+/// Reads `4.12`.
+pub(crate) fn baseline(text: &str) -> std::result::Result<Baseline, String> {
+    let (line, step) = text.split_once('.').ok_or("a baseline is LINE.STEP, such as 4.12")?;
+    let number = |part: &str| part.parse::<u16>().map_err(|_| format!("`{part}` isn't a number up to 65535"));
+    Ok(Baseline { line: number(line)?, step: number(step)? })
+}
+
+/// Now, unless `SOURCE_DATE_EPOCH` says otherwise: seconds since 1970.
+pub(crate) fn now() -> Result<u64> {
+    if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
+        let next = "set it to seconds since 1970, or unset it";
+        return text
+            .parse()
+            .map_err(|_| Error::new(Code::Usage, format!("SOURCE_DATE_EPOCH is `{text}`"), next));
+    }
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Ok(since.map_or(0, |d| d.as_secs()))
+}
+
+/// Seconds since 1970 as a date: `2026-11-24T15:30:00Z`.
+pub(crate) fn date(seconds: u64) -> String {
+    // Days to civil date, after Howard Hinnant's algorithm.
+    let days = i64::try_from(seconds / 86_400).unwrap_or(0) + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_right() {
+        assert_eq!(date(0), "1970-01-01T00:00:00Z");
+        assert_eq!(date(951_827_696), "2000-02-29T12:34:56Z");
+        assert_eq!(date(1_828_483_200), "2027-12-11T00:00:00Z");
+    }
+}

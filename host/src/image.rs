@@ -1,0 +1,201 @@
+//! Firmware images as linkers and tools make them: ELF, Intel HEX, raw binary.
+
+use crate::error::{Code, Error, Result};
+use crate::files;
+use object::elf::PT_LOAD;
+use object::read::elf::{ElfFile32, ProgramHeader};
+use object::{Architecture, Endianness, Object};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The largest gap between two parts of an image, in bytes: more is a linker script that went wrong.
+const LARGEST_GAP: u64 = 16 * 1024 * 1024;
+
+/// An image and where it is linked to lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The address of its first byte, if the file says so.
+    pub address: Option<u32>,
+    /// Its bytes; gaps are 0xff, as erased flash.
+    pub bytes: Vec<u8>,
+    /// What kind of file it came from.
+    pub format: &'static str,
+}
+
+fn wrong(path: &Path, what: impl Into<String>, next: &str) -> Error {
+    Error::new(Code::Image, what, next).at(path.display())
+}
+
+/// Reads an image; the format is recognised by content.
+///
+/// # Errors
+/// `image`, and those of the file.
+pub fn read(path: &Path) -> Result<Loaded> {
+    let bytes = files::read(path)?;
+    if bytes.is_empty() {
+        return Err(wrong(path, "is empty", "build the firmware first"));
+    }
+    if bytes.starts_with(b"\x7fELF") {
+        return elf(path, &bytes);
+    }
+    let named_hex =
+        path.extension().is_some_and(|e| e.eq_ignore_ascii_case("hex") || e.eq_ignore_ascii_case("ihex"));
+    if named_hex || looks_like_hex(&bytes) {
+        return hex(path, &bytes);
+    }
+    Ok(Loaded { address: None, bytes, format: "raw binary" })
+}
+
+fn elf(path: &Path, bytes: &[u8]) -> Result<Loaded> {
+    if bytes.get(4) != Some(&1) {
+        return Err(wrong(
+            path,
+            "is a 64-bit ELF file",
+            "give the firmware for the device, not a host program",
+        ));
+    }
+    let file: ElfFile32<'_, Endianness> = ElfFile32::parse(bytes)
+        .map_err(|e| wrong(path, format!("isn't a sound ELF file: {e}"), "build it again"))?;
+    if !matches!(file.architecture(), Architecture::Arm | Architecture::Riscv32) {
+        let what = format!("is an ELF file for {:?}", file.architecture());
+        return Err(wrong(path, what, "give the firmware for the device (Arm or RISC-V, 32 bits)"));
+    }
+    let endian = file.endian();
+    let mut parts = BTreeMap::new();
+    for segment in file.elf_program_headers() {
+        if segment.p_type(endian) != PT_LOAD || segment.p_filesz(endian) == 0 {
+            continue;
+        }
+        let data = segment.data(endian, bytes).map_err(|()| wrong(path, "is cut short", "build it again"))?;
+        let at = u64::from(segment.p_paddr(endian));
+        if parts.insert(at, data.to_vec()).is_some() {
+            return Err(wrong(path, format!("loads two segments at {at:#x}"), "check the linker script"));
+        }
+    }
+    let (address, bytes) = join(path, parts)?;
+    Ok(Loaded { address: Some(address), bytes, format: "ELF" })
+}
+
+/// Joins parts by load address.
+fn join(path: &Path, parts: BTreeMap<u64, Vec<u8>>) -> Result<(u32, Vec<u8>)> {
+    let empty =
+        || wrong(path, "holds nothing to load", "check that this is the firmware, not an object file");
+    let first = *parts.keys().next().ok_or_else(empty)?;
+    let mut image: Vec<u8> = Vec::new();
+    for (at, data) in parts {
+        let end = first + image.len() as u64;
+        if at < end {
+            return Err(wrong(path, format!("loads twice into {at:#x}"), "check the linker script"));
+        }
+        if at - end > LARGEST_GAP {
+            let what = format!("leaves {} MiB between {end:#x} and {at:#x}", (at - end) >> 20);
+            return Err(wrong(
+                path,
+                what,
+                "check load addresses (LMA) in the linker script: data belongs into flash",
+            ));
+        }
+        image.resize(image.len() + usize::try_from(at - end).unwrap_or(0), 0xff);
+        image.extend(data);
+    }
+    let address =
+        u32::try_from(first).map_err(|_| wrong(path, "loads above 4 GiB", "check the linker script"))?;
+    Ok((address, image))
+}
+
+fn looks_like_hex(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&b':')
+        && bytes.iter().take(64).all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'\r' | b'\n'))
+}
+
+fn hex(path: &Path, bytes: &[u8]) -> Result<Loaded> {
+    let bad = |line: usize, what: &str| wrong(path, format!("line {line} {what}"), "make the file again");
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| wrong(path, "isn't Intel HEX", "make the file again"))?;
+    let mut parts: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+    let (mut base, mut ended) = (0u64, false);
+    for (number, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line.trim())) {
+        if line.is_empty() {
+            continue;
+        }
+        if ended {
+            return Err(bad(number, "follows the end record"));
+        }
+        let record = record(line).ok_or_else(|| bad(number, "isn't an Intel HEX record"))?;
+        if record.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)) != 0 {
+            return Err(bad(number, "has a wrong checksum"));
+        }
+        let (length, data) = (usize::from(record[0]), &record[4..record.len() - 1]);
+        if data.len() != length {
+            return Err(bad(number, "has a wrong length"));
+        }
+        let word = |data: &[u8]| data.iter().fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+        match record[3] {
+            0 => {
+                let at = base + word(&record[1..3]);
+                // Records usually follow one another; a part that continues the last one is joined to it.
+                match parts.last_entry() {
+                    Some(mut last) if *last.key() + last.get().len() as u64 == at => {
+                        last.get_mut().extend(data)
+                    }
+                    _ => {
+                        if parts.insert(at, data.to_vec()).is_some() {
+                            return Err(bad(number, "writes an address a second time"));
+                        }
+                    }
+                }
+            }
+            1 => ended = true,
+            2 if length == 2 => base = word(data) << 4,
+            4 if length == 2 => base = word(data) << 16,
+            3 | 5 if length == 4 => {}
+            _ => return Err(bad(number, "is a record of unknown type")),
+        }
+    }
+    if !ended {
+        return Err(wrong(path, "has no end record: it is cut short", "make the file again"));
+    }
+    let (address, bytes) = join(path, parts)?;
+    Ok(Loaded { address: Some(address), bytes, format: "Intel HEX" })
+}
+
+fn record(line: &str) -> Option<Vec<u8>> {
+    let digits = line.strip_prefix(':')?.as_bytes();
+    if digits.len() < 10 || !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    digits.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Loaded> {
+        hex(Path::new("x.hex"), text.as_bytes())
+    }
+
+    #[test]
+    fn intel_hex_is_read_strictly() {
+        let good = ":020000040800F2\n:0400000001020304F2\n:02000600AABB93\n:00000001FF\n";
+        let image = parse(good).unwrap();
+        assert_eq!(image.address, Some(0x0800_0000));
+        assert_eq!(image.bytes, [1, 2, 3, 4, 0xff, 0xff, 0xaa, 0xbb]);
+        for (bad, what) in [
+            (":0400000001020304F3\n:00000001FF\n", "line 1 has a wrong checksum"),
+            (":0400000001020304F2\n", "has no end record: it is cut short"),
+            (":00000001FF\n:0400000001020304F2\n", "line 2 follows the end record"),
+            (":0400000001020304F2\n:0400000001020304F2\n:00000001FF\n", "loads twice into 0x0"),
+            ("hello\n", "line 1 isn't an Intel HEX record"),
+            (":00000001FF\n", "holds nothing to load"),
+        ] {
+            let error = parse(bad).unwrap_err();
+            if what.starts_with("loads twice") {
+                assert_eq!(error.code, Code::Image);
+            } else {
+                assert_eq!(error.what, what);
+            }
+        }
+    }
+}

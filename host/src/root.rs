@@ -1,0 +1,137 @@
+//! Root files: a root document with the signatures of its own quorum, as `init` makes them and links carry them.
+
+use crate::bundle::sha256;
+use crate::error::{Code, Error, Result};
+use crate::files;
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use patchlane_protocol::{
+    Baseline, Ceilings, DocumentKind, KeyId, List, Preimage, Product, PublicKey, Role, RootDocument,
+    Signature, SignedRoot,
+};
+use std::path::Path;
+
+/// A root file in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    bytes: Vec<u8>,
+}
+
+/// What a new root says.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// For which product.
+    pub product: Product,
+    /// Its version.
+    pub version: u32,
+    /// True for a first day.
+    pub development: bool,
+    /// How far releases may go.
+    pub ceilings: Ceilings,
+    /// Keys and threshold of each role: root, security, feature.
+    pub roles: [(Vec<PublicKey>, u8); 3],
+}
+
+/// Ceilings that leave room for years and still bound a thief (I7).
+pub const CEILINGS: Ceilings = Ceilings { feature: Baseline { line: 99, step: 999 }, level: 999 };
+
+impl Draft {
+    /// Makes and signs the root file.
+    ///
+    /// # Errors
+    /// `malformed`: the rule that the values break.
+    pub fn sign(&self, keys: &[&SigningKey]) -> Result<Root> {
+        let [root, security, feature] = self.roles.clone().map(|(mut keys, threshold)| {
+            keys.sort_by_key(PublicKey::id);
+            (keys, threshold)
+        });
+        let role = |(keys, threshold): &'_ (Vec<PublicKey>, u8)| (*threshold, keys.clone());
+        let (root, security, feature) = (role(&root), role(&security), role(&feature));
+        let document = RootDocument {
+            product: self.product,
+            version: self.version,
+            development: self.development,
+            ceilings: self.ceilings,
+            root: Role { threshold: root.0, keys: List::of(&root.1) },
+            security: Role { threshold: security.0, keys: List::of(&security.1) },
+            feature: Role { threshold: feature.0, keys: List::of(&feature.1) },
+        };
+        let mut buffer = [0; 1024];
+        let document = document.encode(&mut buffer)?.to_vec();
+        let preimage = Preimage::new(DocumentKind::Root, &self.product, &sha256(&document));
+        let mut set: Vec<Signature> = keys
+            .iter()
+            .map(|key| {
+                let public = PublicKey::ed25519(key.verifying_key().to_bytes());
+                let bytes = key.sign(preimage.as_bytes()).to_bytes();
+                Signature { key: public.id(), algorithm: public.algorithm, bytes }
+            })
+            .collect();
+        set.sort_by_key(|signature| signature.key);
+        Ok(Root { bytes: SignedRoot::encode(&document, &List::of(&set), &mut buffer)?.to_vec() })
+    }
+}
+
+impl Root {
+    /// Reads a root file and checks that its own quorum signed it.
+    ///
+    /// # Errors
+    /// `malformed`, `not-enough-signatures`, `refused`.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let signed = SignedRoot::parse(bytes)?;
+        let preimage = Preimage::new(DocumentKind::Root, &signed.document.product, &sha256(signed.bytes));
+        let by = |key: &PublicKey| {
+            signed.signatures.iter().any(|signature| {
+                signature.key == key.id()
+                    && VerifyingKey::from_bytes(&key.bytes).is_ok_and(|point| {
+                        let bytes = ed25519_dalek::Signature::from_bytes(&signature.bytes);
+                        point.verify_strict(preimage.as_bytes(), &bytes).is_ok()
+                    })
+            })
+        };
+        let signers = signed.document.root.keys.iter().filter(by).count();
+        let needed = usize::from(signed.document.root.threshold);
+        if signers < needed {
+            let what = format!("is signed by {signers} of its own root keys, and {needed} have to");
+            return Err(Error::new(Code::Unsigned, what, "ask for the signed root file"));
+        }
+        Ok(Self { bytes: bytes.to_vec() })
+    }
+
+    /// Reads a root file.
+    ///
+    /// # Errors
+    /// As [`Root::parse`], and those of the file.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(&files::read(path)?).map_err(|e| e.at(path.display()))
+    }
+
+    /// The file's bytes: also a link that bundles can carry.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// `malformed`; not for a root that was read.
+    pub fn document(&self) -> Result<RootDocument<'_>> {
+        Ok(SignedRoot::parse(&self.bytes)?.document)
+    }
+
+    /// The document's bytes, as devices keep them.
+    ///
+    /// # Errors
+    /// As [`Root::document`].
+    pub fn document_bytes(&self) -> Result<&[u8]> {
+        Ok(SignedRoot::parse(&self.bytes)?.bytes)
+    }
+}
+
+/// In which role a root lists a key.
+pub fn role_of(root: &RootDocument<'_>, key: &KeyId) -> Option<&'static str> {
+    let listed = |role: &Role<'_>| role.keys.iter().any(|k| k.id() == *key);
+    [("root", &root.root), ("security", &root.security), ("feature", &root.feature)]
+        .into_iter()
+        .find(|(_, role)| listed(role))
+        .map(|(name, _)| name)
+}
