@@ -110,8 +110,8 @@ pub fn write(path: &Path, key: &SigningKey, passphrase: Option<&str>) -> Result<
             let (mut salt, mut iv) = ([0; 16], [0; 16]);
             getrandom::fill(&mut salt).map_err(|e| defect(&e))?;
             getrandom::fill(&mut iv).map_err(|e| defect(&e))?;
-            // N = 2^15, r = 8, p = 1: 32 MiB, which openssl's own limit still admits.
-            let cost = scrypt::Params::new(15, 8, 1, 32).map_err(|e| defect(&e))?;
+            // N = 2^14, r = 8, p = 1: 16 MiB; openssl refuses to use more than 32.
+            let cost = scrypt::Params::new(14, 8, 1, 32).map_err(|e| defect(&e))?;
             let scheme = pbes2::Parameters::scrypt_aes256cbc(cost, &salt, &iv).map_err(|e| defect(&e))?;
             let document = info.encrypt_with_params(scheme, passphrase).map_err(|e| defect(&e))?;
             document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).map_err(|e| defect(&e))?

@@ -25,12 +25,14 @@ pub(crate) fn bundle(bundle: &Bundle, summary: &str) -> Result<Report> {
     let components: Vec<_> = m.components.iter().collect();
     let mut report = Report::new(summary, json!(null))
         .line("release", format!("{} ({})", m.version, lane(m.kind)))
-        .line("text", m.text)
         .line("vendor id", m.product.vendor.to_string())
         .line("class id", m.product.class.to_string())
         .line("hardware", join(m.hardware.iter()))
         .line("under root", m.root_version.to_string())
         .line("issued", date(m.issued_at));
+    if !m.text.is_empty() {
+        report.lines.insert(1, ("text".into(), m.text.into()));
+    }
     if m.support_end > 0 {
         report = report.line("supported until", date(m.support_end));
     }
