@@ -1,0 +1,38 @@
+//! The bootloader: decides what boots, moves blocks if need be, and takes bundles itself when nothing can run.
+#![no_std]
+#![no_main]
+
+use board_virt::map;
+use demo_firmware::{Serial, cause, machine};
+use patchlane_device::Boot;
+
+#[unsafe(no_mangle)]
+extern "C" fn main() -> ! {
+    board_virt::install_traps();
+    let mut serial = Serial::new();
+    let Ok(mut machine) = machine() else { board_virt::restart() };
+    let why = cause();
+    if machine.open().is_ok() {
+        if let Some(state) = machine.engine().state() {
+            serial.say(format_args!("bootloader: {why:?}, {:?}", state.phase));
+        }
+    }
+    match machine.boot(why) {
+        Ok(Boot::Run(running)) => {
+            serial.say(format_args!("bootloader: runs {running:?}"));
+            board_virt::jump(map::APPLICATION)
+        }
+        Ok(Boot::Service(reason)) => {
+            serial.say(format_args!("bootloader: service mode: {reason}"));
+            loop {
+                serial.poll(&mut machine, &mut |_, _| {});
+            }
+        }
+        Err(_) => board_virt::restart(),
+    }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    board_virt::restart()
+}

@@ -1,0 +1,131 @@
+//! What bootloader and application share: the device, its link, and how they restart.
+#![no_std]
+
+use board_virt::{Nor, ResetCause, Uart, map};
+use core::fmt::Write;
+use patchlane_device::protocol::link::{Command, Deframer};
+use patchlane_device::protocol::owner::Action;
+use patchlane_device::service::{Application, OUT};
+use patchlane_device::{Cause, Config, Device, Layout, LayoutError, NoCounter, Place, Single, Watchdog};
+
+/// The device on this board.
+pub type Machine = Device<Single<Nor>, BoardWatchdog>;
+
+/// The watchdog's time, in milliseconds: longer than the application takes to start.
+const WATCHDOG: u64 = 3_000;
+
+/// The board's watchdog, as the device knows it.
+pub struct BoardWatchdog(board_virt::Watchdog);
+
+impl Watchdog for BoardWatchdog {
+    fn arm(&mut self) {
+        self.0.arm();
+    }
+    fn feed(&mut self) {
+        self.0.feed();
+    }
+}
+
+/// Makes the device. The application says how long a healthy release soaks; here it doesn't.
+///
+/// # Errors
+/// Never, on this board: the layout is a constant.
+pub fn machine() -> Result<Machine, LayoutError> {
+    let place = |(offset, length): (u32, u32)| Place::of::<Nor>(offset, length);
+    let layout = Layout::new(place(map::STATE), place(map::PRIMARY), place(map::SECONDARY))?;
+    let address = u32::try_from(map::APPLICATION).ok();
+    let config = Config { address, soak: 0, fenced: false };
+    // SAFETY: one machine in each program, and both run from RAM.
+    let flash = unsafe { Nor::new() };
+    let watchdog = BoardWatchdog(board_virt::Watchdog::new(WATCHDOG));
+    Ok(Device::new(layout, config, Single::new(flash, layout), watchdog, NoCounter))
+}
+
+/// Why the machine restarted.
+pub fn cause() -> Cause {
+    match board_virt::take_reset_cause() {
+        ResetCause::PowerOn => Cause::PowerOn,
+        ResetCause::Requested => Cause::Requested,
+        ResetCause::Watchdog => Cause::Watchdog,
+        ResetCause::Fault => Cause::Fault,
+    }
+}
+
+/// What someone at the device may ask for without the owner's signature. On this demo the cable is the key switch: it
+/// lets a restart and a staged patch through, and nothing that an owner has a say in.
+pub struct KeySwitch;
+
+impl Application for KeySwitch {
+    fn grants(&mut self, request: &Command<'_>) -> bool {
+        let harmless = [Action::Apply, Action::Retry, Action::Withdraw];
+        match request {
+            Command::Reboot => true,
+            Command::Local { action, .. } => harmless.contains(action),
+            _ => false,
+        }
+    }
+}
+
+/// One serial line for everything: frames of the service link, and lines of text.
+pub struct Serial {
+    uart: Uart,
+    frames: Deframer,
+    line: [u8; 64],
+    length: usize,
+}
+
+impl Default for Serial {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Serial {
+    /// The line.
+    pub const fn new() -> Self {
+        Self { uart: Uart, frames: Deframer::new(), line: [0; 64], length: 0 }
+    }
+
+    /// A line for whoever watches.
+    pub fn say(&mut self, text: core::fmt::Arguments<'_>) {
+        let _ = self.uart.write_fmt(format_args!("# {text}\r\n"));
+    }
+
+    /// Takes one byte if one has come: serves a frame, or hands a line of text to `answer`.
+    pub fn poll(&mut self, machine: &mut Machine, answer: &mut dyn FnMut(&[u8], &mut Uart)) {
+        let Some(byte) = self.uart.read() else { return };
+        if byte == 0 || self.frames.is_inside() {
+            let mut out = [0; OUT];
+            if let Ok(Some(content)) = self.frames.push(byte) {
+                let served = machine.serve(content, &mut KeySwitch, &mut out);
+                self.uart.write(served.frame);
+                if served.restart {
+                    board_virt::restart();
+                }
+            }
+            return;
+        }
+        match byte {
+            b':' => {
+                self.length = 0;
+                self.keep(byte);
+            }
+            b'\r' | b'\n' => {
+                answer(self.line.get(..self.length).unwrap_or(&[]), &mut self.uart);
+                self.length = 0;
+            }
+            // Frames begin with a zero; what is no text begins one that lost it.
+            _ if self.length > 0 => self.keep(byte),
+            _ => {
+                let _ = self.frames.push(byte);
+            }
+        }
+    }
+
+    fn keep(&mut self, byte: u8) {
+        if let Some(place) = self.line.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The smallest integrations: `--features verify` only judges a head; without it, a whole bootloader and service link.
+//! The flash is a RAM window, so no HAL is measured. Nothing here is meant to run.
+#![no_std]
+#![no_main]
+
+use patchlane_device::*;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // If anything could panic, this symbol would be called by someone: `cargo xtask sizes` looks for its callers.
+    unsafe extern "C" {
+        fn patchlane_panic_reached() -> !;
+    }
+    // SAFETY: never linked: the linker fails if it is needed.
+    unsafe { patchlane_panic_reached() }
+}
+
+#[cfg(feature = "verify")]
+mod verify {
+    use patchlane_device::evidence::{Facts, Received};
+    use patchlane_device::protocol::{Refusal, RootDocument};
+
+    /// Everything up to `Permitted`, and the digest of an image.
+    #[inline(never)]
+    pub fn judge(
+        manifest: &[u8],
+        signatures: &[u8],
+        root: &[u8],
+        facts: &Facts<'_>,
+        image: &[u8],
+    ) -> Result<bool, Refusal> {
+        let root = RootDocument::parse(root)?;
+        let permitted = Received::parse(manifest, signatures)?.verify(&root)?.permit(facts)?;
+        Ok(patchlane_device::verify::sha256(image) == permitted.image().digest)
+    }
+}
+
+fn opaque<T>(value: T) -> T {
+    core::hint::black_box(value)
+}
+
+#[cfg(feature = "verify")]
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.start")]
+extern "C" fn start(bytes: *const u8, length: usize) -> bool {
+    use patchlane_device::evidence::Facts;
+    use patchlane_device::protocol::{Digest, Policy, Version};
+    use patchlane_device::rules::{Consent, Failures, Situation, Standing};
+    // SAFETY: the caller of a measurement has no memory to name; it isn't run.
+    let bytes = unsafe { core::slice::from_raw_parts(bytes, length) };
+    let place = Place { offset: 0, length: opaque(65536), read: 1, write: 4, erase: 4096 };
+    let Ok(layout) = Layout::new(place, place, Place { length: opaque(69632), ..place }) else { return false };
+    let facts = Facts {
+        hardware: opaque(1),
+        v: Standing { version: Version::new(4, 1, opaque(7)), images: Digest([0; 32]), damaged: opaque(false) },
+        on: Situation { policy: Policy::DEFAULT, anchored: opaque(true), runs: opaque(true), consent: opaque(Consent::None) },
+        failures: &Failures::default(),
+        layout: &layout,
+        address: opaque(None),
+    };
+    verify::judge(bytes, opaque(bytes), opaque(bytes), &facts, opaque(bytes)) == Ok(true)
+}
+
+#[cfg(not(feature = "verify"))]
+mod whole {
+    use super::*;
+    use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
+    use patchlane_device::service::{GrantNothing, OUT};
+
+    /// Flash without a driver: three functions that someone else links.
+    pub struct Window;
+
+    unsafe extern "C" {
+        safe fn window_read(at: u32, into: *mut u8, length: usize) -> bool;
+        safe fn window_write(at: u32, from: *const u8, length: usize) -> bool;
+        safe fn window_erase(from: u32, to: u32) -> bool;
+    }
+
+    fn done(ok: bool) -> Result<(), NorFlashErrorKind> {
+        if ok { Ok(()) } else { Err(NorFlashErrorKind::Other) }
+    }
+
+    impl ErrorType for Window {
+        type Error = NorFlashErrorKind;
+    }
+    impl ReadNorFlash for Window {
+        const READ_SIZE: usize = 1;
+        fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+            done(window_read(at, into.as_mut_ptr(), into.len()))
+        }
+        fn capacity(&self) -> usize {
+            1 << 20
+        }
+    }
+    impl NorFlash for Window {
+        const WRITE_SIZE: usize = 4;
+        const ERASE_SIZE: usize = 4096;
+        fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
+            done(window_erase(from, to))
+        }
+        fn write(&mut self, at: u32, from: &[u8]) -> Result<(), NorFlashErrorKind> {
+            done(window_write(at, from.as_ptr(), from.len()))
+        }
+    }
+
+    type Machine = Device<Single<Window>>;
+
+    fn machine() -> Result<Machine, LayoutError> {
+        let layout = Layout::new(
+            Place::of::<Window>(0, 0x8000),
+            Place::of::<Window>(0x8000, 0x20000),
+            Place::of::<Window>(0x28000, 0x21000),
+        )?;
+        let config = Config { address: None, soak: 0, fenced: true };
+        Ok(Device::new(layout, config, Single::new(Window, layout), NoWatchdog, NoCounter))
+    }
+
+    /// A bootloader with service mode.
+    #[inline(never)]
+    pub fn boot(cause: Cause, content: &[u8], out: &mut [u8; OUT]) -> usize {
+        let Ok(mut machine) = machine() else { return 0 };
+        match machine.boot(cause) {
+            Ok(Boot::Run(_)) => 1,
+            _ => machine.serve(content, &mut GrantNothing, out).frame.len(),
+        }
+    }
+}
+
+#[cfg(not(feature = "verify"))]
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.start")]
+extern "C" fn start(bytes: *const u8, length: usize, out: &mut [u8; patchlane_device::service::OUT]) -> usize {
+    // SAFETY: the caller of a measurement has no memory to name; it isn't run.
+    let bytes = unsafe { core::slice::from_raw_parts(bytes, length) };
+    whole::boot(opaque(Cause::PowerOn), opaque(bytes), out)
+}
