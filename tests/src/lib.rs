@@ -1,3 +1,5 @@
 //! Simulated flash and devices, power-cut sweeps, scenarios and vectors for patchlane.
 
+pub mod board;
+pub mod scenario;
 pub mod sim;

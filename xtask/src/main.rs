@@ -1,16 +1,43 @@
-//! Launcher.
+//! Launches what has to be launched: `cargo xtask help`.
 
+mod firmware;
+mod toolchain;
+mod tools;
 mod vectors;
 
 use std::process::ExitCode;
 
+const HELP: &str = "\
+cargo xtask demo [--board virt|sim]   the story: keys, bundles, a device takes a patch and holds a feature
+cargo xtask test                      everything CI runs
+cargo xtask sizes [--write]           code, RAM and stack of the device crate against tests/sizes.toml
+cargo xtask qemu --list | --scenario S [--board virt|sim]
+cargo xtask firmware                  builds the boards' firmware into target/firmware
+cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.split_first() {
-        Some((name, rest)) if name == "vectors" => vectors::run(rest),
-        _ => {
-            eprintln!("usage: cargo xtask vectors [--check]");
-            ExitCode::from(2)
+    let Some((name, rest)) = arguments.split_first() else {
+        eprintln!("{HELP}");
+        return ExitCode::from(2);
+    };
+    let result = match name.as_str() {
+        "vectors" => return vectors::run(rest),
+        "firmware" => firmware::build().map(|folder| println!("firmware in {}", folder.display())),
+        "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => {
+            eprintln!("xtask: there is no `{other}`\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask {name}: {problem}");
+            ExitCode::FAILURE
         }
     }
 }
