@@ -45,6 +45,17 @@ impl Chip {
         &self.bytes
     }
 
+    /// A chip with these contents, as `provision` writes them.
+    pub fn holding(layout: Layout, contents: &[u8]) -> Self {
+        let mut chip = Self::new(layout);
+        let length = contents.len().min(chip.bytes.len());
+        chip.bytes[..length].copy_from_slice(&contents[..length]);
+        for (written, byte) in chip.written.iter_mut().zip(&chip.bytes) {
+            *written = *byte != 0xff;
+        }
+        chip
+    }
+
     /// Puts an image at the beginning of the primary slot, as a programmer would.
     pub fn program_primary(&mut self, image: &[u8]) {
         let start = (self.layout.place(Region::Primary).offset - self.base) as usize;

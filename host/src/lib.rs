@@ -15,6 +15,7 @@ pub mod image;
 pub mod keys;
 pub mod link;
 pub mod output;
+pub mod owner;
 pub mod root;
 
 pub use error::{Code, Error, Result};

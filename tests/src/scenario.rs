@@ -489,15 +489,19 @@ impl Player for OnBoard {
         self.link()?.request(&Command::Reboot).map_err(|e| e.to_string())?;
         match cut {
             Some("moving") => {
-                self.board.wait_for("Requested, Ready", PATIENCE)?;
-                std::thread::sleep(Duration::from_millis(60));
+                self.board.wait_for("moves blocks", PATIENCE)?;
+                std::thread::sleep(Duration::from_millis(20));
             }
             Some("trial") => drop(self.board.wait_for("runs Trial", PATIENCE)?),
             Some(other) => return Err(format!("there is no commit point `{other}`")),
             None => return self.settled(),
         }
         self.board.cut();
-        self.power_on()
+        self.board.power_on()?;
+        let met = if cut == Some("moving") { "PowerOn, Swap" } else { "PowerOn, Trial" };
+        // A cut that came too late would show nothing.
+        self.board.wait_for(met, PATIENCE)?;
+        self.settled()
     }
     fn status(&mut self) -> Result<Status, String> {
         self.link()?.status().map_err(|e| e.to_string())

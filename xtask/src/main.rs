@@ -1,6 +1,10 @@
 //! Launches what has to be launched: `cargo xtask help`.
 
+mod demo;
 mod firmware;
+mod run;
+mod sizes;
+mod test;
 mod toolchain;
 mod tools;
 mod vectors;
@@ -10,8 +14,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask demo [--board virt|sim]   the story: keys, bundles, a device takes a patch and holds a feature
 cargo xtask test                      everything CI runs
-cargo xtask sizes [--write]           code, RAM and stack of the device crate against tests/sizes.toml
-cargo xtask qemu --list | --scenario S [--board virt|sim]
+cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
 
@@ -24,6 +27,9 @@ fn main() -> ExitCode {
     let result = match name.as_str() {
         "vectors" => return vectors::run(rest),
         "firmware" => firmware::build().map(|folder| println!("firmware in {}", folder.display())),
+        "demo" => demo::demo(rest),
+        "test" => test::test(),
+        "sizes" => sizes::sizes(),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

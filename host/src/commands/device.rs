@@ -1,7 +1,6 @@
 //! `device`: what an asset owner does with a laptop and a cable.
 
 use super::read_bundle;
-use crate::bundle::sha256;
 use crate::cli::Global;
 use crate::error::{Code, Error, Result};
 use crate::files;
@@ -9,13 +8,9 @@ use crate::keys;
 use crate::link::Link;
 use crate::output::Report;
 use clap::{Args, Subcommand, ValueEnum};
-use ed25519_dalek::{Signer, SigningKey};
 use patchlane_protocol::link::{Command as Frame, Outcome};
-use patchlane_protocol::owner::{Action, SignedOwner};
-use patchlane_protocol::{
-    Digest, DocumentKind, List, OwnerDocument, Preimage, PublicKey, Refusal, Request, Signature, Status,
-    Target, limits,
-};
+use patchlane_protocol::owner::Action;
+use patchlane_protocol::{Digest, List, OwnerDocument, Refusal, Request, Status, Target};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -242,24 +237,6 @@ fn push(global: &Global, link: &mut Link, path: &Path) -> Result<Report> {
     Ok(Report::new(text, data).line("release", bundle.manifest()?.version.to_string()).line("outcome", what))
 }
 
-/// The owner's signed word on a release.
-pub(crate) fn signed(key: &SigningKey, status: &Status, serial: u64, request: Request) -> Result<Vec<u8>> {
-    let devices = [status.device];
-    let document = OwnerDocument {
-        product: status.product,
-        target: Target::Devices(List::of(&devices)),
-        serial,
-        request,
-    };
-    let mut buffer = [0; limits::OWNER_DOCUMENT];
-    let document = document.encode(&mut buffer)?.to_vec();
-    let preimage = Preimage::new(DocumentKind::Owner, &status.product, &sha256(&document));
-    let public = PublicKey::ed25519(key.verifying_key().to_bytes());
-    let bytes = key.sign(preimage.as_bytes()).to_bytes();
-    let set = [Signature { key: public.id(), algorithm: public.algorithm, bytes }];
-    Ok(SignedOwner::encode(&document, &List::of(&set), &mut buffer)?.to_vec())
-}
-
 fn ask(global: &Global, link: &mut Link, action: Action, about: &About) -> Result<Report> {
     let manifest = match (&about.bundle, about.manifest) {
         (Some(path), _) => read_bundle(path)?.digest(),
@@ -271,7 +248,11 @@ fn ask(global: &Global, link: &mut Link, action: Action, about: &About) -> Resul
             let key = keys::read(path, &global.passphrase())?.key;
             let status = link.status()?;
             let serial = about.serial.unwrap_or_else(|| status.serial.saturating_add(1));
-            let document = signed(&key, &status, serial, Request::Release { action, manifest })?;
+            let devices = [status.device];
+            let target = Target::Devices(List::of(&devices));
+            let request = Request::Release { action, manifest };
+            let document = OwnerDocument { product: status.product, target, serial, request };
+            let document = crate::owner::sign(&document, &[&key])?;
             link.request(&Frame::Owner(&document))?;
             Some(serial)
         }

@@ -6,10 +6,33 @@ use core::fmt::Write;
 use patchlane_device::protocol::link::{Command, Deframer};
 use patchlane_device::protocol::owner::Action;
 use patchlane_device::service::{Application, OUT};
-use patchlane_device::{Cause, Config, Device, Layout, LayoutError, NoCounter, Place, Single, Watchdog};
+use patchlane_device::{
+    Cause, Config, Device, Layout, LayoutError, Media, MediaError, NoCounter, Place, Region, Single, Watchdog,
+};
 
 /// The device on this board.
-pub type Machine = Device<Single<Nor>, BoardWatchdog>;
+pub type Machine = Device<Witness, BoardWatchdog>;
+
+/// The flash, and a word to whoever watches when blocks begin to move: tests cut power there.
+pub struct Witness {
+    flash: Single<Nor>,
+    moving: bool,
+}
+
+impl Media for Witness {
+    fn read(&mut self, region: Region, at: u32, into: &mut [u8]) -> Result<(), MediaError> {
+        self.flash.read(region, at, into)
+    }
+    fn erase(&mut self, region: Region, at: u32, length: u32) -> Result<(), MediaError> {
+        if region == Region::Primary && !core::mem::replace(&mut self.moving, true) {
+            let _ = Uart.write_str("# bootloader: moves blocks\r\n");
+        }
+        self.flash.erase(region, at, length)
+    }
+    fn write(&mut self, region: Region, at: u32, from: &[u8]) -> Result<(), MediaError> {
+        self.flash.write(region, at, from)
+    }
+}
 
 /// The watchdog's time, in milliseconds: longer than the application takes to start.
 const WATCHDOG: u64 = 3_000;
@@ -38,7 +61,8 @@ pub fn machine() -> Result<Machine, LayoutError> {
     // SAFETY: one machine in each program, and both run from RAM.
     let flash = unsafe { Nor::new() };
     let watchdog = BoardWatchdog(board_virt::Watchdog::new(WATCHDOG));
-    Ok(Device::new(layout, config, Single::new(flash, layout), watchdog, NoCounter))
+    let media = Witness { flash: Single::new(flash, layout), moving: false };
+    Ok(Device::new(layout, config, media, watchdog, NoCounter))
 }
 
 /// Why the machine restarted.
@@ -70,6 +94,8 @@ impl Application for KeySwitch {
 pub struct Serial {
     uart: Uart,
     frames: Deframer,
+    /// A frame has begun: its first byte may look like text.
+    opened: bool,
     line: [u8; 64],
     length: usize,
 }
@@ -83,7 +109,7 @@ impl Default for Serial {
 impl Serial {
     /// The line.
     pub const fn new() -> Self {
-        Self { uart: Uart, frames: Deframer::new(), line: [0; 64], length: 0 }
+        Self { uart: Uart, frames: Deframer::new(), opened: false, line: [0; 64], length: 0 }
     }
 
     /// A line for whoever watches.
@@ -94,7 +120,8 @@ impl Serial {
     /// Takes one byte if one has come: serves a frame, or hands a line of text to `answer`.
     pub fn poll(&mut self, machine: &mut Machine, answer: &mut dyn FnMut(&[u8], &mut Uart)) {
         let Some(byte) = self.uart.read() else { return };
-        if byte == 0 || self.frames.is_inside() {
+        if byte == 0 || self.opened {
+            self.opened = byte != 0 || !self.frames.is_inside();
             let mut out = [0; OUT];
             if let Ok(Some(content)) = self.frames.push(byte) {
                 let served = machine.serve(content, &mut KeySwitch, &mut out);
@@ -114,11 +141,9 @@ impl Serial {
                 answer(self.line.get(..self.length).unwrap_or(&[]), &mut self.uart);
                 self.length = 0;
             }
-            // Frames begin with a zero; what is no text begins one that lost it.
             _ if self.length > 0 => self.keep(byte),
-            _ => {
-                let _ = self.frames.push(byte);
-            }
+            // Noise between lines and frames.
+            _ => {}
         }
     }
 

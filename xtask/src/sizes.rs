@@ -1,0 +1,166 @@
+//! `cargo xtask sizes`: what the device crate costs, and that nothing of it can panic.
+//!
+//! (a) `verify`: parse, verify, judge, hash. (b) `whole`: bootloader with service mode. Both without a HAL, at
+//! opt-level z with sha2's compact back end. Read from the ELF files themselves; no tool has to be installed.
+
+use crate::toolchain;
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const TARGETS: [&str; 3] = ["thumbv6m-none-eabi", "thumbv7m-none-eabi", "riscv32imac-unknown-none-elf"];
+const PARTS: [(&str, &str); 2] = [("verify", "verify"), ("whole", "")];
+
+/// What one program takes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Size {
+    code: u64,
+    ram: u64,
+}
+
+fn measure(path: &Path) -> Result<(Size, Vec<String>), String> {
+    let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let file = object::File::parse(&*bytes).map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut size = Size { code: 0, ram: 0 };
+    for section in file.sections() {
+        match section.kind() {
+            SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => size.code += section.size(),
+            SectionKind::Data => {
+                size.code += section.size();
+                size.ram += section.size();
+            }
+            SectionKind::UninitializedData => size.ram += section.size(),
+            _ => {}
+        }
+    }
+    Ok((size, panics(&file)))
+}
+
+/// Names of our own functions that can reach a panic. Third-party arithmetic keeps bounds checks that its authors
+/// proved unreachable; ours has none to prove.
+fn panics(file: &object::File<'_>) -> Vec<String> {
+    let Some(text) = file.section_by_name(".text") else { return vec!["no .text".into()] };
+    let Ok(code) = text.data() else { return vec!["no .text".into()] };
+    let arm = file.architecture() == object::Architecture::Arm;
+    let mut functions: Vec<(u64, u64, String)> = file
+        .symbols()
+        .filter(|symbol| symbol.size() > 0)
+        .map(|symbol| {
+            let name = format!("{:#}", rustc_demangle::demangle(symbol.name().unwrap_or("?")));
+            (symbol.address() & !u64::from(arm), symbol.size(), name)
+        })
+        .collect();
+    functions.sort();
+    let panicking = |name: &str| {
+        ["core::panicking", "slice_index_fail", "len_mismatch_fail", "core::slice::index", "core::option", "core::result"]
+            .iter()
+            .any(|part| name.contains(part))
+    };
+    let ours = |name: &str| name.contains("patchlane") || name.contains("minimal");
+    let mut found = Vec::new();
+    for (address, size, name) in functions.iter().filter(|(_, _, name)| ours(name) && !name.contains("panic")) {
+        let begin = (address - text.address()) as usize;
+        let body = code.get(begin..begin + *size as usize).unwrap_or(&[]);
+        let targets = if arm { thumb_calls(body, *address) } else { riscv_calls(body, *address) };
+        for target in targets {
+            let callee = functions.iter().find(|(at, size, _)| (*at..at + size).contains(&target));
+            if let Some((_, _, callee)) = callee.filter(|(_, _, callee)| panicking(callee)) {
+                found.push(format!("{name} -> {callee}"));
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Targets of `bl` and `b.w` (Thumb-2 encodings T1 and T4; also all that ARMv6-M has).
+fn thumb_calls(body: &[u8], address: u64) -> Vec<u64> {
+    let half = |i: usize| body.get(i..i + 2).map(|b| u32::from(u16::from_le_bytes([b[0], b[1]])));
+    let mut targets = Vec::new();
+    let mut at = 0;
+    while let Some(first) = half(at) {
+        let wide = first >> 11 >= 0b11101;
+        if let (0b11110, Some(second)) = (first >> 11, half(at + 2)) {
+            if second & 0x9000 == 0x9000 {
+                let s = first >> 10 & 1;
+                let (i1, i2) = (!(second >> 13 ^ s) & 1, !(second >> 11 ^ s) & 1);
+                let offset = s << 24 | i1 << 23 | i2 << 22 | (first & 0x3ff) << 12 | (second & 0x7ff) << 1;
+                let offset = i64::from((offset << 7) as i32 >> 7);
+                targets.push((address as i64 + at as i64 + 4 + offset) as u64);
+            }
+        }
+        at += if wide { 4 } else { 2 };
+    }
+    targets
+}
+
+/// Targets of `jal` and of `auipc` + `jalr`.
+fn riscv_calls(body: &[u8], address: u64) -> Vec<u64> {
+    let word = |i: usize| body.get(i..i + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let mut targets = Vec::new();
+    let mut at = 0;
+    while at + 2 <= body.len() {
+        if body[at] & 3 != 3 {
+            at += 2;
+            continue;
+        }
+        if let Some(instruction) = word(at) {
+            let here = address as i64 + at as i64;
+            match instruction & 0x7f {
+                0x6f => {
+                    let sign = instruction as i32 >> 31 << 20;
+                    let offset = sign
+                        | (instruction & 0xf_f000) as i32
+                        | (instruction >> 9 & 0x800) as i32
+                        | (instruction >> 20 & 0x7fe) as i32;
+                    targets.push((here + i64::from(offset)) as u64);
+                }
+                0x17 => {
+                    if let Some(next) = word(at + 4).filter(|next| next & 0x7f == 0x67) {
+                        let offset = i64::from((instruction & 0xffff_f000) as i32) + i64::from(next as i32 >> 20);
+                        targets.push((here + offset) as u64);
+                    }
+                }
+                _ => {}
+            }
+        }
+        at += 4;
+    }
+    targets
+}
+
+/// Deepest stack of `verify` and `whole`, painted, as the board measured it.
+fn budget() -> Result<BTreeMap<String, (u64, u64)>, String> {
+    let path = toolchain::root().join("tests/sizes.txt");
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut budget = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [target, part, code, ram] = fields[..] else { return Err(format!("tests/sizes.txt: `{line}`")) };
+        let number = |text: &str| text.parse::<u64>().map_err(|e| format!("tests/sizes.txt: `{text}`: {e}"));
+        budget.insert(format!("{target} {part}"), (number(code)?, number(ram)?));
+    }
+    Ok(budget)
+}
+
+/// Prints the table and fails if anything is over budget, or can panic.
+pub(crate) fn sizes() -> Result<(), String> {
+    let budget = budget()?;
+    let mut problems = Vec::new();
+    println!("{:30} {:7} {:>9} {:>9} {:>9}", "target", "part", "code", "budget", "RAM");
+    for target in TARGETS {
+        for (part, features) in PARTS {
+            let folder = toolchain::build("minimal", target, features)?;
+            let (size, panics) = measure(&folder.join("minimal"))?;
+            let key = format!("{target} {part}");
+            let (code, ram) = *budget.get(&key).ok_or_else(|| format!("tests/sizes.txt lacks `{key}`"))?;
+            println!("{target:30} {part:7} {:>9} {code:>9} {:>9}", size.code, size.ram);
+            if size.code > code || size.ram > ram {
+                problems.push(format!("{key} takes {} + {} bytes of RAM, and may take {code} + {ram}", size.code, size.ram));
+            }
+            problems.extend(panics.into_iter().map(|panic| format!("{key}: a panic path: {panic}")));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+}
