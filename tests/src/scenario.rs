@@ -154,7 +154,13 @@ impl Scenario {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         let scenario: Self = toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
         for step in &scenario.step {
-            let kinds = [step.send.is_some(), step.approve.is_some(), step.restart, step.status.is_some(), step.ask.is_some()];
+            let kinds = [
+                step.send.is_some(),
+                step.approve.is_some(),
+                step.restart,
+                step.status.is_some(),
+                step.ask.is_some(),
+            ];
             if kinds.iter().filter(|kind| **kind).count() != 1 {
                 return Err(format!("{}: a step does exactly one thing: {step:?}", path.display()));
             }
@@ -202,7 +208,11 @@ impl Scenario {
     }
 
     /// A release with the image that `image` gives it.
-    fn release(&self, name: &str, image: &dyn Fn(&ReleaseEntry) -> Result<Vec<u8>, String>) -> Result<Release, String> {
+    fn release(
+        &self,
+        name: &str,
+        image: &dyn Fn(&ReleaseEntry) -> Result<Vec<u8>, String>,
+    ) -> Result<Release, String> {
         let entry = self.release.get(name).ok_or_else(|| format!("there is no release `{name}`"))?;
         let (line, step) = entry.baseline.split_once('.').ok_or("a baseline is LINE.STEP")?;
         let number = |text: &str| text.parse::<u16>().map_err(|e| format!("baseline {text}: {e}"));
@@ -250,7 +260,8 @@ pub fn play(scenario: &Scenario, stage: &mut Stage<'_>, say: &mut dyn FnMut(&str
         versions.push((release.version, release.image));
     }
     for (number, step) in scenario.step.iter().enumerate() {
-        let told = step_on(scenario, step, stage, &versions).map_err(|e| format!("step {}: {e}", number + 1))?;
+        let told =
+            step_on(scenario, step, stage, &versions).map_err(|e| format!("step {}: {e}", number + 1))?;
         say(&told);
     }
     Ok(scenario.step.len())
@@ -297,8 +308,10 @@ fn step_on(
     }
     let status = stage.player.status()?;
     // Whatever happened: what runs is whole, and is what the record says.
-    let image = versions.iter().find(|(version, _)| *version == status.confirmed.version).map(|(_, image)| image);
-    let image = image.ok_or_else(|| format!("{} is confirmed, and nobody made it", status.confirmed.version))?;
+    let image =
+        versions.iter().find(|(version, _)| *version == status.confirmed.version).map(|(_, image)| image);
+    let image =
+        image.ok_or_else(|| format!("{} is confirmed, and nobody made it", status.confirmed.version))?;
     if stage.player.primary(image.len())? != *image {
         return Err(format!("the primary slot doesn't hold {}", status.confirmed.version));
     }
@@ -528,12 +541,9 @@ pub fn on_board(scenario: &Scenario, flash: &Path) -> Result<Stage<'static>, Str
     let first = scenario.release(&scenario.device.first, &images)?;
     let sector = 0x4_0000;
     let place = |offset, length| Place { offset, length, read: 1, write: 4, erase: sector };
-    let layout = Layout::new(
-        place(0, 8 * sector),
-        place(8 * sector, 2 * sector),
-        place(10 * sector, 3 * sector),
-    )
-    .map_err(|e| e.to_string())?;
+    let layout =
+        Layout::new(place(0, 8 * sector), place(8 * sector, 2 * sector), place(10 * sector, 3 * sector))
+            .map_err(|e| e.to_string())?;
     let mut chip = Chip::new(layout);
     chip.program_primary(&first.image);
     let config = Config { address: None, soak: 0, fenced: false };
@@ -548,4 +558,3 @@ pub fn on_board(scenario: &Scenario, flash: &Path) -> Result<Stage<'static>, Str
     board.power_on()?;
     Ok(Stage { player: Box::new(board), images: Box::new(images) })
 }
-

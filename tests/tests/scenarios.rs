@@ -10,7 +10,8 @@ fn every_scenario_plays_on_every_simulated_geometry() {
     for (name, scenario) in &all {
         for geometry in GEOMETRIES {
             let mut stage = on_sim(scenario, geometry.1).unwrap_or_else(|e| panic!("{name}: {e}"));
-            play(scenario, &mut stage, &mut |_| {}).unwrap_or_else(|e| panic!("{name} on {}: {e}", geometry.0));
+            play(scenario, &mut stage, &mut |_| {})
+                .unwrap_or_else(|e| panic!("{name} on {}: {e}", geometry.0));
         }
     }
 }
@@ -24,7 +25,8 @@ fn every_scenario_plays_on_the_board() {
         let mut stage = on_board(scenario, &flash).unwrap_or_else(|e| panic!("{name}: {e}"));
         let steps = play(scenario, &mut stage, &mut |line| println!("{name}: {line}"));
         // A failure leaves the flash image to look at.
-        let steps = steps.unwrap_or_else(|e| panic!("{name} on the board: {e}; its flash is {}", flash.display()));
+        let steps =
+            steps.unwrap_or_else(|e| panic!("{name} on the board: {e}; its flash is {}", flash.display()));
         println!("{name}: {steps} steps");
         let _ = std::fs::remove_file(&flash);
     }

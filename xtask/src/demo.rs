@@ -11,7 +11,16 @@ pub(crate) fn demo(arguments: &[String]) -> Result<(), String> {
         _ => return Err("usage: cargo xtask demo [--board virt|sim]".into()),
     };
     println!("Building the command line and the story.");
-    run(&mut cargo(&["build", "--quiet", "--release", "-p", "patchlane", "-p", "patchlane-tests", "--bins"]))?;
+    run(&mut cargo(&[
+        "build",
+        "--quiet",
+        "--release",
+        "-p",
+        "patchlane",
+        "-p",
+        "patchlane-tests",
+        "--bins",
+    ]))?;
     if board == "virt" {
         println!("Building the firmware (a bootloader and five releases of an application).");
         tools::qemu().map_err(|e| format!("{e}\nWithout QEMU: cargo xtask demo --board sim"))?;

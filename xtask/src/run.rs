@@ -23,7 +23,11 @@ pub(crate) fn part(name: &str, body: impl FnOnce() -> Result<(), String>) -> Res
     println!("\n=== {name}");
     let begun = Instant::now();
     let result = body().map_err(|problem| format!("{name}: {problem}"));
-    println!("=== {name}: {} in {} s", if result.is_ok() { "ok" } else { "FAILED" }, begun.elapsed().as_secs());
+    println!(
+        "=== {name}: {} in {} s",
+        if result.is_ok() { "ok" } else { "FAILED" },
+        begun.elapsed().as_secs()
+    );
     result
 }
 

@@ -4,8 +4,11 @@ use crate::run::{cargo, part, run};
 use crate::{firmware, sizes, tools, vectors};
 use std::process::ExitCode;
 
+/// A part's name, and what it does.
+type Part = (&'static str, fn() -> Result<(), String>);
+
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [(&str, fn() -> Result<(), String>); 9] = [
+    let parts: [Part; 9] = [
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
             run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
@@ -27,7 +30,17 @@ pub(crate) fn test() -> Result<(), String> {
             firmware::build().map(|folder| println!("{}", folder.display()))
         }),
         ("scenarios on the board", || {
-            run(&mut cargo(&["test", "--quiet", "-p", "patchlane-tests", "--test", "scenarios", "--", "--ignored", "--nocapture"]))
+            run(&mut cargo(&[
+                "test",
+                "--quiet",
+                "-p",
+                "patchlane-tests",
+                "--test",
+                "scenarios",
+                "--",
+                "--ignored",
+                "--nocapture",
+            ]))
         }),
         ("sizes and panic paths", sizes::sizes),
     ];

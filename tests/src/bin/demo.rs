@@ -5,7 +5,9 @@
 use patchlane::bundle::Bundle;
 use patchlane::config::Config;
 use patchlane::flash::Chip;
-use patchlane_device::{Boot, Cause, Config as DeviceConfig, Device, Done, NoCounter, NoWatchdog, Running, Window};
+use patchlane_device::{
+    Boot, Cause, Config as DeviceConfig, Device, Done, NoCounter, NoWatchdog, Running, Window,
+};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{OwnerDocument, Request, Target, limits};
 use patchlane_tests::board::{ADDRESS, Board, FLASH_SECTION};
@@ -134,7 +136,10 @@ impl Stage for OnBoard {
 fn summary(confirmed: &Value, held: &Value, superseded: bool) -> (String, String) {
     let held = held.as_str().map_or(String::new(), str::to_owned);
     let note = if superseded { " (superseded)" } else { "" };
-    (confirmed.as_str().unwrap_or_default().to_owned(), if held.is_empty() { held } else { format!("{held}{note}") })
+    (
+        confirmed.as_str().unwrap_or_default().to_owned(),
+        if held.is_empty() { held } else { format!("{held}{note}") },
+    )
 }
 
 struct OnSim {
@@ -212,7 +217,8 @@ impl Stage for OnSim {
         println!("  the owner approves {name}, serial {serial}");
         let (bundle, _) = self.bundle(name)?;
         let owner = patchlane::keys::Passphrase { no_input: true, ..Default::default() };
-        let key = patchlane::keys::read(&self.folder.join("owner.pem"), &owner).map_err(|e| e.to_string())?.key;
+        let key =
+            patchlane::keys::read(&self.folder.join("owner.pem"), &owner).map_err(|e| e.to_string())?.key;
         let status = self.device.status().map_err(|e| e.to_string())?;
         let action = patchlane_protocol::Action::Approve;
         let request = Request::Release { action, manifest: bundle.digest() };
@@ -279,9 +285,15 @@ fn prepare(cli: &Cli, firmware: Option<&Path>) -> Res<()> {
         let signed = cli.run(&["sign", name], true)?;
         println!("    {} bytes, {} of them not payload", signed["bytes"], signed["overhead_bytes"]);
     }
-    say("3. The factory makes a device: security patches go in at once, feature updates need the owner's key.");
-    let policy = ["--security-policy", "apply-in-window", "--feature-policy", "owner-key", "--owner-key", "owner.pub"];
-    cli.run(&[&["provision", "4.1-s7.plb", "--development", "-o", "factory.bin"], &policy[..]].concat(), true)?;
+    say(
+        "3. The factory makes a device: security patches go in at once, feature updates need the owner's key.",
+    );
+    let policy =
+        ["--security-policy", "apply-in-window", "--feature-policy", "owner-key", "--owner-key", "owner.pub"];
+    cli.run(
+        &[&["provision", "4.1-s7.plb", "--development", "-o", "factory.bin"], &policy[..]].concat(),
+        true,
+    )?;
     Ok(())
 }
 
@@ -333,7 +345,11 @@ fn play(stage: &mut dyn Stage, cli: &Cli) -> Res<Vec<Row>> {
     expect("5.0 s8 approved", &deliver(stage, cli, "5.0-s8.plb", false, &mut rows)?, "ready")?;
     ask(stage, ":R0401", ":D002a", "(the new register)")?;
     say("9. A week later the owner goes back to the old features, and keeps the fix.");
-    expect("rollback", &deliver(stage, cli, "4.1-s8-full.plb", false, &mut rows)?, "held until it is approved")?;
+    expect(
+        "rollback",
+        &deliver(stage, cli, "4.1-s8-full.plb", false, &mut rows)?,
+        "held until it is approved",
+    )?;
     stage.approve(cli, "4.1-s8-full.plb", 2)?;
     expect("rollback approved", &deliver(stage, cli, "4.1-s8-full.plb", false, &mut rows)?, "ready")?;
     say("10. Someone replays the old release, and sends one with a flipped byte.");
@@ -353,7 +369,9 @@ fn table(rows: &[Row], place: &str) {
 
 fn run() -> Res<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [program, folder, kind] = &arguments[..] else { return Err("usage: demo PATCHLANE FOLDER (virt|sim)".into()) };
+    let [program, folder, kind] = &arguments[..] else {
+        return Err("usage: demo PATCHLANE FOLDER (virt|sim)".into());
+    };
     let cli = Cli { program: program.into(), folder: folder.into() };
     let firmware = if kind == "virt" { Some(patchlane_tests::board::firmware()?) } else { None };
     let firmware = firmware.map(|f| f.canonicalize().unwrap_or(f));
