@@ -1,0 +1,207 @@
+//! The drivers share one engine: blocking and asynchronous, on one chip and on three, issue the same operations.
+
+use patchlane_device::{
+    AsyncDevice, Boot, Cause, Config, Device, Done, Layout, NoCounter, NoWatchdog, Place, Region, Running,
+    Single, Split, Watchdog, Window,
+};
+use patchlane_protocol::link::Outcome;
+use patchlane_tests::sim::world::{self, Release, Roles, factory, image};
+use patchlane_tests::sim::{Nor, Power, Torn};
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+const CONFIG: Config = Config { address: None, soak: 0, fenced: false };
+type Chip = Nor<8, 2048>;
+const STATE: u32 = 32 * 1024;
+const SLOT: u32 = 8 * 1024;
+
+/// Polls to the end, and counts how often it had to wait.
+fn block_on<F: Future>(future: F) -> (F::Output, usize) {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut waits = 0;
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return (output, waits),
+            Poll::Pending => waits += 1,
+        }
+    }
+}
+
+fn releases() -> (Release, Release) {
+    (Release::patch(4, 1, 7, image(1, 6000)), Release::patch(4, 1, 8, image(2, 8000)))
+}
+
+fn single() -> (Layout, Power, Chip) {
+    let power = Power::new(1, Torn::Stable);
+    let mut chip = Chip::new("chip", (STATE + 2 * SLOT + 2048) as usize, &power);
+    let layout = Layout::new(
+        Place::of::<Chip>(0, STATE),
+        Place::of::<Chip>(STATE, SLOT),
+        Place::of::<Chip>(STATE + SLOT, SLOT + 2048),
+    )
+    .unwrap();
+    chip.0.program(STATE as usize, &releases().0.image);
+    (layout, power, chip)
+}
+
+/// Root, manifest, signatures of the first release.
+fn first() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let bundle = releases().0.bundle();
+    (Roles::default().document(), bundle.manifest_bytes().to_vec(), bundle.signature_bytes().unwrap())
+}
+
+/// Operations and bytes of an update, blocking.
+fn blocking() -> (u64, (u64, u64, u64)) {
+    let (layout, power, chip) = single();
+    let mut device = Device::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);
+    let (root, manifest, set) = first();
+    device.provision(&root, &manifest, &set, factory(world::STORY_POLICY, true)).unwrap();
+    let bytes = releases().1.bytes();
+    let mut offset = device.begin().unwrap() as usize;
+    let outcome = loop {
+        let end = (offset + 512).min(bytes.len());
+        match device.push(offset as u32, &bytes[offset..end]).unwrap() {
+            Done::Want(want) => offset = want as usize,
+            Done::Outcome(outcome) => break outcome,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(outcome, Outcome::Staged);
+    device.window(Window::Open).unwrap();
+    let chip = device.media.flash.clone();
+    let mut device = Device::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);
+    assert_eq!(device.boot(Cause::Requested), Ok(Boot::Run(Running::Trial)));
+    device.confirm().unwrap();
+    assert_eq!(device.status().unwrap().confirmed.version, releases().1.version);
+    assert!(power.violations().is_empty(), "{:?}", power.violations());
+    (power.operations(), power.counts())
+}
+
+/// The same, asynchronous; the flash really suspends.
+async fn asynchronous() -> (u64, (u64, u64, u64)) {
+    let (layout, power, chip) = single();
+    let mut device = AsyncDevice::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);
+    let (root, manifest, set) = first();
+    device.provision(&root, &manifest, &set, factory(world::STORY_POLICY, true)).await.unwrap();
+    let bytes = releases().1.bytes();
+    let mut offset = device.begin().await.unwrap() as usize;
+    let outcome = loop {
+        let end = (offset + 512).min(bytes.len());
+        match device.push(offset as u32, &bytes[offset..end]).await.unwrap() {
+            Done::Want(want) => offset = want as usize,
+            Done::Outcome(outcome) => break outcome,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(outcome, Outcome::Staged);
+    device.window(Window::Open).await.unwrap();
+    let chip = device.media.flash.clone();
+    let mut device = AsyncDevice::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);
+    assert_eq!(device.boot(Cause::Requested).await, Ok(Boot::Run(Running::Trial)));
+    device.confirm().await.unwrap();
+    assert_eq!(device.status().await.unwrap().confirmed.version, releases().1.version);
+    assert!(power.violations().is_empty(), "{:?}", power.violations());
+    (power.operations(), power.counts())
+}
+
+#[test]
+fn blocking_and_asynchronous_drivers_issue_the_same_operations() {
+    let (result, waits) = block_on(asynchronous());
+    assert_eq!(result, blocking());
+    assert!(waits as u64 > result.0, "the asynchronous flash never suspended");
+}
+
+#[test]
+fn three_chips_of_different_geometry_make_a_device() {
+    let power = Power::new(1, Torn::Stable);
+    let (old, new) = releases();
+    let state = Nor::<32, 8192>::new("state", 8 * 8192, &power);
+    let mut primary = Nor::<8, 2048>::new("primary", 8192, &power);
+    let secondary = Nor::<1, 4096>::new("secondary", 12288, &power);
+    primary.0.program(0, &old.image);
+    let layout = Layout::new(
+        Place::of::<Nor<32, 8192>>(0, 8 * 8192),
+        Place::of::<Nor<8, 2048>>(0, 8192),
+        Place::of::<Nor<1, 4096>>(0, 12288),
+    )
+    .unwrap();
+    let media = Split::new(state, primary, secondary, layout);
+    let mut device = Device::new(layout, CONFIG, media, NoWatchdog, NoCounter);
+    let (root, manifest, set) = first();
+    device.provision(&root, &manifest, &set, factory(world::STORY_POLICY, true)).unwrap();
+    let bytes = new.bytes();
+    device.begin().unwrap();
+    let head = device.push(0, &bytes).unwrap();
+    assert_eq!(head, Done::Outcome(Outcome::Staged), "one push of the whole file");
+    device.window(Window::Open).unwrap();
+    assert_eq!(device.boot(Cause::Requested), Ok(Boot::Run(Running::Trial)));
+    device.confirm().unwrap();
+    assert_eq!(device.media.primary.0.contents(0, new.image.len()), new.image);
+    assert!(power.violations().is_empty(), "{:?}", power.violations());
+}
+
+/// Counts what the engine does with the watchdog.
+#[derive(Default)]
+struct Counting {
+    armed: u32,
+    fed: u32,
+}
+
+impl Watchdog for Counting {
+    fn arm(&mut self) {
+        self.armed += 1;
+    }
+    fn feed(&mut self) {
+        self.fed += 1;
+    }
+}
+
+#[test]
+fn the_watchdog_is_armed_before_the_jump_and_fed_between_operations() {
+    let (layout, power, chip) = single();
+    let mut device = Device::new(layout, CONFIG, Single::new(chip, layout), Counting::default(), NoCounter);
+    let (root, manifest, set) = first();
+    device.provision(&root, &manifest, &set, factory(world::STORY_POLICY, true)).unwrap();
+    let before = power.operations();
+    assert_eq!(device.watchdog.armed, 0);
+    assert!(u64::from(device.watchdog.fed) > before, "every operation is preceded by food");
+    assert_eq!(device.boot(Cause::PowerOn), Ok(Boot::Run(Running::Confirmed)));
+    assert_eq!(device.watchdog.armed, 1);
+    // In service mode nothing is armed: the bootloader itself runs.
+    device.media.flash.0.rot(STATE as usize, 0);
+    let chip = device.media.flash.clone();
+    let mut device = Device::new(layout, CONFIG, Single::new(chip, layout), Counting::default(), NoCounter);
+    assert!(matches!(device.boot(Cause::PowerOn), Ok(Boot::Service(_))));
+    assert_eq!(device.watchdog.armed, 0);
+}
+
+/// MCUboot's swap writes twice the image; so may this one, at most.
+#[test]
+fn a_swap_writes_at_most_twice_the_image() {
+    use patchlane_tests::sim::sweep::uniform;
+    let geometry = uniform(8, 4096, 8, 32);
+    let size = 32 * 4096;
+    let (old, new) = (Release::patch(4, 1, 7, image(1, size)), Release::patch(4, 1, 8, image(2, size)));
+    let mut device = patchlane_tests::sim::SimDevice::story(geometry, &old);
+    device.restart(Cause::PowerOn);
+    device.expect(&new);
+    device.push(&new.bytes(), 512).unwrap();
+    device.machine.window(Window::Open).unwrap();
+    let slots = |device: &patchlane_tests::sim::SimDevice| {
+        let layout = device.machine.engine().layout();
+        (layout.place(Region::Primary).length, device.power.counts().1, device.power.counts().2)
+    };
+    let before = slots(&device);
+    device.restart(Cause::Requested);
+    let after = slots(&device);
+    let (bytes, erases) = (after.1 - before.1, after.2 - before.2);
+    println!(
+        "swap of {size} bytes: {bytes} bytes written ({:.3} x), {erases} erases",
+        bytes as f64 / size as f64
+    );
+    // The record's share is what is above twice the image; it doesn't grow with the image.
+    assert!(bytes <= 2 * size as u64 + 12 * 1024, "{bytes} bytes");
+    assert!(erases <= 64 + 8, "{erases} erases");
+}

@@ -1,0 +1,450 @@
+//! Threats T1–T50 (docs/THREATS.md), on the real device code. The last test keeps the table and this file together.
+
+use patchlane_device::{Boot, Cause, Done, Running, Window};
+use patchlane_protocol::link::Outcome;
+use patchlane_protocol::{FormatError, Header, Kind, Policy, Refusal, Version};
+use patchlane_tests::sim::SimDevice;
+use patchlane_tests::sim::chip::Geometry;
+use patchlane_tests::sim::sweep::uniform;
+use patchlane_tests::sim::world::{self, PRODUCT, Release, Roles, factory, image};
+
+const SMALL: [Geometry; 3] = uniform(4, 4096, 8, 2);
+
+fn patch(level: u32, seed: u64) -> Release {
+    Release::patch(4, 1, level, image(seed, 7000))
+}
+
+fn feature(line: u16, level: u32, seed: u64) -> Release {
+    Release::feature(line, 1, level, image(seed, 7000))
+}
+
+fn device() -> SimDevice {
+    let mut device = SimDevice::story(SMALL, &patch(7, 1));
+    device.restart(Cause::PowerOn);
+    device
+}
+
+/// Sends it, and checks that nothing changed if it was refused.
+fn refuse(device: &mut SimDevice, bytes: &[u8]) -> Refusal {
+    let before = device.power.operations();
+    let refusal = device.push(bytes, 512).expect_err("it was taken");
+    assert_eq!(device.power.operations(), before, "a refused bundle touched flash");
+    assert_eq!(device.status().confirmed.version, Version::new(4, 1, 7));
+    refusal
+}
+
+fn head_of(release: &Release) -> usize {
+    release.bytes().len() - release.bundle().payload().len()
+}
+
+#[test]
+fn t01_an_old_release_is_refused_without_a_write() {
+    let mut device = device();
+    assert_eq!(refuse(&mut device, &patch(6, 2).bytes()), Refusal::LosesFix);
+    assert_eq!(refuse(&mut device, &patch(7, 2).bytes()), Refusal::SameVersion);
+}
+
+#[test]
+fn t02_a_newer_but_not_newest_release_is_taken() {
+    let mut device = device();
+    device.install(&patch(8, 2)).unwrap();
+    device.install(&patch(12, 3)).unwrap();
+    assert_eq!(device.status().confirmed.version, Version::new(4, 1, 12));
+}
+
+#[test]
+fn t03_another_product_or_revision_is_refused() {
+    let mut device = device();
+    let mut draft =
+        patchlane::bundle::Draft::new(Kind::SecurityPatch, PRODUCT, Version::new(4, 1, 8), image(2, 500));
+    let mut sent = |draft: &patchlane::bundle::Draft| {
+        let mut bundle = draft.build().unwrap();
+        bundle.sign(&world::key("security")).unwrap();
+        refuse(&mut device, &bundle.to_bytes().unwrap())
+    };
+    draft.hardware = vec![2, 3];
+    assert_eq!(sent(&draft), Refusal::WrongHardware);
+    draft.hardware = vec![1];
+    draft.product.vendor.0[0] ^= 1;
+    assert_eq!(sent(&draft), Refusal::WrongProduct);
+    draft.product = PRODUCT;
+    draft.product.class.0[15] ^= 1;
+    assert_eq!(sent(&draft), Refusal::WrongProduct);
+}
+
+#[test]
+fn t07_t09_every_flipped_byte_of_the_head_is_refused() {
+    let mut device = device();
+    let good = patch(8, 2);
+    let bytes = good.bytes();
+    for at in 0..head_of(&good) {
+        for bit in [0x01, 0x80] {
+            let mut bad = bytes.clone();
+            bad[at] ^= bit;
+            let before = device.power.operations();
+            assert!(device.push(&bad, 512).is_err(), "byte {at}");
+            assert_eq!(device.power.operations(), before, "byte {at} touched flash");
+        }
+    }
+    assert_eq!(device.push(&bytes, 512), Ok(Outcome::Staged));
+}
+
+#[test]
+fn t07_a_flipped_payload_byte_is_caught_in_its_own_chunk() {
+    let good = patch(8, 2);
+    let bytes = good.bytes();
+    let head = head_of(&good);
+    for at in (head..bytes.len()).step_by(97) {
+        let mut device = device();
+        let mut bad = bytes.clone();
+        bad[at] ^= 4;
+        assert_eq!(device.push(&bad, 333), Err(Refusal::ChunkDigest), "byte {at}");
+        // What came before the bad chunk is there, and only that.
+        let chunk = (at - head) / 1056;
+        let written = device.machine.media.secondary.contents(4096, chunk * 1024);
+        assert_eq!(written, good.image[..chunk * 1024]);
+        let next = device.machine.media.secondary.contents(4096 + chunk * 1024, 64);
+        assert!(next.iter().all(|byte| *byte == 0xff), "bytes of the bad chunk were written");
+        assert_eq!(device.push(&bytes, 512), Ok(Outcome::Staged));
+    }
+}
+
+#[test]
+fn t08_t18_what_changes_between_check_and_use_is_noticed() {
+    // Staged and whole; then flash changes before it is moved in.
+    let mut device = device();
+    let fix = patch(8, 2);
+    device.expect(&fix);
+    device.push(&fix.bytes(), 512).unwrap();
+    device.machine.window(Window::Open).unwrap();
+    device.machine.media.secondary.rot(5000, 0);
+    assert_eq!(device.restart(Cause::Requested), Some(Boot::Run(Running::Confirmed)));
+    assert_eq!(device.status().confirmed.version, Version::new(4, 1, 7));
+    assert_eq!(device.push(&fix.bytes(), 512), Ok(Outcome::Staged), "it can be sent again");
+}
+
+#[test]
+fn t09_a_signature_counts_for_its_own_kind_only() {
+    use patchlane_protocol::DocumentKind;
+    let mut device = device();
+    let good = patch(8, 2).bundle();
+    for kind in DocumentKind::ALL.iter().filter(|kind| **kind != DocumentKind::SecurityPatch) {
+        let set = world::sign(*kind, good.manifest_bytes(), &["security"]);
+        let mut bytes = good.to_bytes().unwrap();
+        let at = bytes.len() - good.payload().len() - 64;
+        bytes[at..at + 64].copy_from_slice(&set[0].bytes);
+        assert_eq!(refuse(&mut device, &bytes), Refusal::BadSignature);
+    }
+    let foreign = Release { signers: vec!["somebody"], ..patch(8, 2) };
+    assert_eq!(refuse(&mut device, &foreign.bytes()), Refusal::UnknownKey);
+}
+
+#[test]
+fn t11_a_root_key_signs_no_release() {
+    let mut device = device();
+    let root = Release { signers: vec!["root"], ..patch(8, 2) };
+    assert_eq!(refuse(&mut device, &root.bytes()), Refusal::WrongRole);
+}
+
+#[test]
+fn t15_bytes_after_the_last_payload_change_nothing() {
+    let mut device = device();
+    let mut bytes = patch(8, 2).bytes();
+    bytes.extend([0x5a; 3000]);
+    assert!(patchlane::bundle::Bundle::parse(&bytes).is_err(), "the host refuses the file");
+    // The device never asks for them.
+    assert_eq!(device.push(&bytes, 512), Ok(Outcome::Staged));
+}
+
+#[test]
+fn t19_the_highest_level_is_bounded_by_the_ceiling() {
+    let mut device = device();
+    assert_eq!(refuse(&mut device, &patch(u32::MAX, 2).bytes()), Refusal::AboveCeiling);
+}
+
+#[test]
+fn t21_a_corrupt_confirmed_slot_doesnt_boot() {
+    let mut device = device();
+    device.machine.media.primary.rot(6999, 7);
+    assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Service(Refusal::ImageDigest)));
+}
+
+#[test]
+fn t24_a_retired_root_key_makes_no_link() {
+    let mut device = device();
+    let second = Roles { version: 2, root: vec!["root 2"], ..Roles::default() };
+    let third = Roles { version: 3, root: vec!["root 3"], ..Roles::default() };
+    let links = vec![second.link(&["root", "root 2"])];
+    let first = Release { links, ..patch(8, 2) };
+    assert_eq!(device.push(&first.bytes(), 512), Ok(Outcome::Staged));
+    let stolen = Release { links: vec![third.link(&["root", "root 3"])], ..patch(9, 3) };
+    assert_eq!(device.push(&stolen.bytes(), 512), Err(Refusal::UnknownKey));
+    assert_eq!(device.status().root_version, 2);
+}
+
+#[test]
+fn t25_everything_is_decided_before_payload_is_asked_for() {
+    let mut device = device();
+    for bad in [patch(6, 2), feature(5, 7, 2), patch(200, 2)] {
+        let bytes = bad.bytes();
+        let head = head_of(&bad);
+        device.machine.begin().unwrap();
+        assert!(device.machine.push(0, &bytes[..head]).is_err(), "undecided after the head");
+    }
+}
+
+#[test]
+fn t26_the_text_decides_nothing() {
+    let mut draft =
+        patchlane::bundle::Draft::new(Kind::SecurityPatch, PRODUCT, Version::new(4, 1, 8), image(2, 7000));
+    for text in ["Fix", "combined; approve at once; level 99"] {
+        draft.text = text.into();
+        let mut bundle = draft.build().unwrap();
+        bundle.sign(&world::key("security")).unwrap();
+        assert_eq!(device().push(&bundle.to_bytes().unwrap(), 512), Ok(Outcome::Staged));
+    }
+}
+
+#[test]
+fn t28_signatures_are_counted_once() {
+    let mut device = device();
+    let good = patch(8, 2).bundle();
+    // The same signature twice, in a set of two.
+    let bytes = good.to_bytes().unwrap();
+    let payload = bytes.len() - good.payload().len();
+    let one = bytes[payload - 73..payload].to_vec();
+    let mut bad = bytes[..payload - 74].to_vec();
+    bad.push(2);
+    bad.extend([one.clone(), one].concat());
+    bad.extend(good.payload());
+    bad[8..10].copy_from_slice(&147u16.to_le_bytes());
+    assert_eq!(refuse(&mut device, &bad), Refusal::Malformed(FormatError::NotIncreasing));
+}
+
+#[test]
+fn t33_an_image_larger_than_its_slot_is_refused() {
+    let mut device = device();
+    let huge = Release::patch(4, 1, 8, image(2, 8193));
+    assert_eq!(refuse(&mut device, &huge.bytes()), Refusal::ImageTooLarge);
+}
+
+#[test]
+fn t34_t35_truncated_anywhere_nothing_is_installed() {
+    let good = patch(8, 2);
+    let bytes = good.bytes();
+    let mut device = device();
+    for length in (0..bytes.len()).step_by(61) {
+        assert_eq!(device.push(&bytes[..length], 512), Err(Refusal::NotInService), "{length}");
+        assert_eq!(device.status().confirmed.version, Version::new(4, 1, 7));
+    }
+    assert_eq!(device.push(&bytes, 512), Ok(Outcome::Staged));
+}
+
+#[test]
+fn t35_an_endless_stream_ends_at_a_limit() {
+    let mut device = device();
+    let header = Header { links: 32, manifest: 1000, signatures: 100 };
+    let mut endless = header.encode(&mut [0; 10]).unwrap().to_vec();
+    endless.extend(std::iter::repeat_n(0xff, 100_000));
+    assert_eq!(refuse(&mut device, &endless), Refusal::Malformed(FormatError::OverLimit));
+}
+
+#[test]
+fn t38_parts_of_two_genuine_bundles_dont_mix() {
+    let mut device = device();
+    let (a, b) = (patch(8, 2), patch(9, 3));
+    let mixed = [&a.bytes()[..head_of(&a)], b.bundle().payload()].concat();
+    assert_eq!(device.push(&mixed, 512), Err(Refusal::ChunkDigest));
+    let (ma, mb) = (a.bundle(), b.bundle());
+    let mut bytes = ma.to_bytes().unwrap();
+    let at = bytes.len() - ma.payload().len() - 64;
+    bytes[at..at + 64].copy_from_slice(&mb.signatures()[0].bytes);
+    let mut fresh = self::device();
+    assert_eq!(refuse(&mut fresh, &bytes), Refusal::BadSignature);
+}
+
+#[test]
+fn t39_a_broken_transfer_resumes_after_any_pause() {
+    let fix = patch(8, 2);
+    let bytes = fix.bytes();
+    for stop in (0..bytes.len()).step_by(700) {
+        let mut device = device();
+        device.expect(&fix);
+        let mut offset = device.machine.begin().unwrap() as usize;
+        while offset < stop {
+            match device.machine.push(offset as u32, &bytes[offset..(offset + 100).min(stop)]) {
+                Ok(Done::Want(want)) => offset = want as usize,
+                other => panic!("{other:?}"),
+            }
+        }
+        device.restart(Cause::PowerOn);
+        assert_eq!(device.push(&bytes, 100), Ok(Outcome::Staged), "stopped at {stop}");
+        let there = device.machine.media.secondary.contents(4096, fix.image.len());
+        assert_eq!(there, fix.image, "stopped at {stop}");
+    }
+}
+
+#[test]
+fn t41_an_approval_for_one_device_is_none_for_another() {
+    use patchlane_protocol::{DeviceId, DocumentKind, List, OwnerDocument, Policy, Request, Target};
+    let mut device = device();
+    for (devices, verdict) in [
+        (vec![DeviceId([0x44; 16])], Err(Refusal::NotForThisDevice)),
+        (vec![world::DEVICE], Ok(Outcome::Done)),
+    ] {
+        let target = Target::Devices(List::of(&devices));
+        let document =
+            OwnerDocument { product: PRODUCT, target, serial: 1, request: Request::Policy(Policy::DEFAULT) };
+        let document = document.encode(&mut [0; 384]).unwrap().to_vec();
+        let set = world::sign(DocumentKind::Owner, &document, &["owner"]);
+        let signed =
+            patchlane_protocol::owner::SignedOwner::encode(&document, &List::of(&set), &mut [0; 384])
+                .unwrap()
+                .to_vec();
+        assert_eq!(device.machine.owner(&signed), verdict);
+    }
+}
+
+#[test]
+fn t42_a_release_that_doesnt_work_is_taken_back() {
+    let mut device = device();
+    let bad = patch(8, 2);
+    device.expect(&bad);
+    device.push(&bad.bytes(), 512).unwrap();
+    device.machine.window(Window::Open).unwrap();
+    assert_eq!(device.restart(Cause::Requested), Some(Boot::Run(Running::Trial)));
+    device.restart(Cause::Watchdog);
+    device.restart(Cause::Watchdog);
+    assert_eq!(device.restart(Cause::Watchdog), Some(Boot::Run(Running::Confirmed)));
+    assert_eq!(device.status().confirmed.version, Version::new(4, 1, 7));
+}
+
+#[test]
+fn t43_levels_may_be_skipped_and_open_ones_are_named() {
+    let mut device = device();
+    device.install(&patch(30, 2)).unwrap();
+    assert_eq!(device.push(&patch(29, 3).bytes(), 512), Err(Refusal::LosesFix));
+}
+
+#[test]
+fn t44_ten_thousand_rejected_bundles_erase_nothing() {
+    let mut device = device();
+    let good = patch(8, 2).bytes();
+    let old = patch(6, 3).bytes();
+    let before = device.power.operations();
+    for round in 0..10_000usize {
+        let refused = if round % 2 == 0 {
+            // Damaged before anything has to be verified, mostly: the count is what matters here.
+            let mut bad = good[..200.min(good.len())].to_vec();
+            bad[round / 2 % 5] ^= 0xff;
+            device.push(&bad, 512).is_err()
+        } else if round % 100 == 1 {
+            device.push(&old, 512).is_err()
+        } else {
+            device.push(&good[..round % 150], 512).is_err()
+        };
+        assert!(refused);
+    }
+    assert_eq!(device.power.operations(), before);
+    assert!(device.status().rejections >= 5_000);
+}
+
+#[test]
+fn t45_calls_out_of_order_do_no_harm() {
+    let mut device = device();
+    assert_eq!(device.machine.push(0, &[1, 2, 3]), Err(Refusal::NotInService));
+    device.machine.confirm().unwrap();
+    device.machine.fail().unwrap();
+    device.machine.window(Window::Open).unwrap();
+    let bytes = patch(8, 2).bytes();
+    device.machine.begin().unwrap();
+    // Bytes from elsewhere in the file aren't taken.
+    assert_eq!(device.machine.push(77, &bytes[77..]), Ok(Done::Want(0)));
+    device.machine.begin().unwrap();
+    device.machine.begin().unwrap();
+    assert_eq!(device.push(&bytes, 1), Ok(Outcome::Ready), "the window is open");
+    device.machine.confirm().unwrap();
+    assert_eq!(device.status().confirmed.version, Version::new(4, 1, 7));
+}
+
+#[test]
+fn t46_any_split_of_the_bytes_will_do() {
+    let fix = patch(8, 2);
+    for split in [1, 2, 3, 7, 31, 64, 1000, 1056, 5000, 100_000] {
+        assert_eq!(device().push(&fix.bytes(), split), Ok(Outcome::Staged), "{split}");
+    }
+}
+
+#[test]
+fn t48_nothing_outside_the_signed_bytes_matters() {
+    // The header isn't signed: every other value of its bytes is refused, or asks for the same.
+    let good = patch(8, 2).bytes();
+    for at in 0..Header::WIDTH {
+        for value in 0..=255u8 {
+            let mut bad = good.clone();
+            bad[at] = value;
+            if bad != good {
+                assert!(device().push(&bad, 512).is_err(), "byte {at} = {value}");
+            }
+        }
+    }
+}
+
+#[test]
+fn t50_provisioning_judges_as_strictly() {
+    let root = patchlane::root::Draft {
+        product: PRODUCT,
+        version: 1,
+        development: true,
+        ceilings: patchlane::root::CEILINGS,
+        roles: ["root", "security", "feature"].map(|label| (vec![world::public(label)], 1)),
+    };
+    let root = root.sign(&[&world::key("root")]).unwrap();
+    let mut device = device();
+    let first = patch(7, 1).bundle();
+    let set = first.signature_bytes().unwrap();
+    let refused = device.machine.provision(
+        root.document_bytes().unwrap(),
+        first.manifest_bytes(),
+        &set,
+        factory(Policy::DEFAULT, false),
+    );
+    assert_eq!(refused, Err(Refusal::DevelopmentRoot));
+}
+
+/// Every test that docs/THREATS.md names exists, and every test here is named there.
+#[test]
+fn the_table_of_threats_and_the_tests_agree() {
+    let read = |path: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    };
+    let table = read("../docs/THREATS.md");
+    let sources = [
+        "tests/threats.rs",
+        "tests/redteam.rs",
+        "tests/power.rs",
+        "tests/scenarios.rs",
+        "tests/corpus.rs",
+        "tests/drivers.rs",
+        "../host/tests/cli.rs",
+        "../host/src/bundle.rs",
+        "../device/tests/rules.rs",
+        "../protocol/src/codec.rs",
+    ];
+    let sources: String = sources.iter().map(|path| read(path)).collect();
+    for id in 1..=50 {
+        assert!(table.contains(&format!("| T{id} |")), "T{id} has no row");
+    }
+    let named: Vec<&str> = table.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();
+    for name in &named {
+        let is_test = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        assert!(!is_test || sources.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+    for line in read("tests/threats.rs").lines() {
+        let Some(name) = line.strip_prefix("fn t").and_then(|rest| rest.split('(').next()) else { continue };
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            assert!(named.contains(&format!("t{name}").as_str()), "t{name} isn't in the table");
+        }
+    }
+}
