@@ -1,0 +1,386 @@
+//! Transcripts: the command line as people and scripts use it, and as they misuse it.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of its own for each test.
+struct Desk(PathBuf);
+
+impl Desk {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("patchlane-cli-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// A product with a first image.
+    fn started(name: &str) -> Self {
+        let desk = Self::new(name);
+        desk.ok("init --vendor example.com --class pump");
+        std::fs::write(desk.path("a.bin"), vec![0x42; 9000]).unwrap();
+        std::fs::write(desk.path("b.bin"), vec![0x43; 9500]).unwrap();
+        desk
+    }
+
+    /// A product with two signed bundles: a.plb (4.1 s7) and b.plb (4.1 s8).
+    fn signed(name: &str) -> Self {
+        let desk = Self::started(name);
+        desk.ok("build security --baseline 4.1 --level 7 --image a.bin -o a.plb");
+        desk.ok("sign a.plb");
+        desk.ok("build security --baseline 4.1 --level 8 --image b.bin --closes 8:CVE-2027-1:high:exploited -o b.plb");
+        desk.ok("sign b.plb");
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_patchlane"));
+        command.current_dir(&self.0).env("SOURCE_DATE_EPOCH", "1800000000").env("SECRET", "correct horse");
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.command().args(line.split_whitespace()).output().unwrap()
+    }
+
+    fn ok(&self, line: &str) -> Value {
+        let out = self.run(&format!("{line} --json"));
+        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{line}: {e}"))
+    }
+
+    /// Fails with this exit code and this stable code, says what to do next, and leaves the folder as it was.
+    fn fails(&self, line: &str, exit: i32, code: &str) -> String {
+        let before = listing(&self.0);
+        let out = self.run(&format!("{line} --json --no-input"));
+        let told = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(exit), "{line}: {told}");
+        let value: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{line}: {e}"));
+        assert_eq!(value["code"], code, "{line}: {value}");
+        assert!(!value["next"].as_str().unwrap_or_default().is_empty(), "{line}: no way on");
+        assert!(!told.contains("panicked"), "{line}: {told}");
+        assert_eq!(listing(&self.0), before, "{line} left something behind");
+        value["what"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn listing(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.path().is_dir() {
+            all.extend(listing(&entry.path()));
+        } else {
+            all.push((entry.path(), std::fs::read(entry.path()).unwrap_or_default()));
+        }
+    }
+    all.sort();
+    all
+}
+
+/// I19.
+#[test]
+fn three_commands_from_nothing_to_a_verified_bundle() {
+    let desk = Desk::new("three");
+    std::fs::write(desk.path("fw.bin"), vec![1; 5000]).unwrap();
+    desk.ok("init");
+    desk.ok("build security --baseline 1.0 --level 1 --image fw.bin -o patch.plb");
+    let signed = desk.ok("sign patch.plb");
+    assert_eq!((&signed["verified"], &signed["development"]), (&Value::from(true), &Value::from(true)));
+    assert_eq!(desk.ok("verify patch.plb")["verified"], true);
+}
+
+/// I10, I20: other folder, other time zone, other locale, other umask.
+#[test]
+fn the_same_inputs_make_the_same_bytes() {
+    let desk = Desk::signed("same");
+    let first = std::fs::read(desk.path("b.plb")).unwrap();
+    std::fs::create_dir(desk.path("deep")).unwrap();
+    let run = |line: &str| {
+        let mut command = desk.command();
+        command.current_dir(desk.path("deep")).env("TZ", "Pacific/Apia").env("LC_ALL", "tr_TR.UTF-8");
+        let out = command.args(line.split_whitespace()).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    };
+    run(
+        "build security --baseline 4.1 --level 8 --image ../b.bin --closes 8:CVE-2027-1:high:exploited -o c.plb",
+    );
+    run("sign c.plb");
+    assert_eq!(std::fs::read(desk.path("deep/c.plb")).unwrap(), first);
+}
+
+#[test]
+fn the_overhead_of_a_small_patch_is_at_most_512_bytes() {
+    let desk = Desk::signed("overhead");
+    let overhead = desk.ok("inspect b.plb")["overhead_bytes"].as_u64().unwrap();
+    println!("overhead: {overhead} bytes");
+    assert!((150..=512).contains(&overhead), "{overhead}");
+}
+
+#[test]
+fn nothing_is_verified_without_a_trust_anchor() {
+    let desk = Desk::signed("anchor");
+    let elsewhere = Desk::new("anchor-elsewhere");
+    std::fs::copy(desk.path("a.plb"), elsewhere.path("a.plb")).unwrap();
+    elsewhere.fails("verify a.plb", 1, "no-trust-anchor");
+    elsewhere.fails("verify a.plb --root nowhere.plr", 3, "missing-file");
+    // Another product's root isn't this one's.
+    elsewhere.ok("init --class valve");
+    elsewhere.fails("verify a.plb", 1, "refused");
+}
+
+#[test]
+fn what_is_not_a_bundle_is_refused_with_its_reason() {
+    let desk = Desk::signed("broken");
+    desk.fails("inspect none.plb", 3, "missing-file");
+    desk.fails("inspect trust", 3, "file-access");
+    std::fs::write(desk.path("empty"), b"").unwrap();
+    desk.fails("inspect empty", 3, "malformed");
+    let good = std::fs::read(desk.path("b.plb")).unwrap();
+    for at in (0..good.len()).step_by(173) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x20;
+        std::fs::write(desk.path("bad"), &bad).unwrap();
+        let out = desk.run("verify bad");
+        assert!(matches!(out.status.code(), Some(1 | 3)), "byte {at}: {out:?}");
+        std::fs::write(desk.path("bad"), &good[..at]).unwrap();
+        assert_eq!(desk.run("verify bad").status.code(), Some(3), "cut at {at}");
+    }
+    let mut long = good.clone();
+    long.push(0);
+    std::fs::write(desk.path("bad"), &long).unwrap();
+    desk.fails("verify bad", 3, "malformed");
+}
+
+#[test]
+fn an_unsigned_bundle_is_not_verified() {
+    let desk = Desk::started("unsigned");
+    desk.ok("build feature --baseline 5.0 --level 7 --image a.bin -o f.plb");
+    desk.fails("verify f.plb", 1, "not-enough-signatures");
+    // One of two roles.
+    desk.fails("sign f.plb --key trust/development-security.pem", 1, "not-enough-signatures");
+    desk.ok("sign f.plb --key trust/development-security.pem --partial");
+    desk.fails("verify f.plb", 1, "not-enough-signatures");
+    desk.ok("sign f.plb --key trust/development-feature.pem");
+    desk.ok("verify f.plb");
+}
+
+#[test]
+fn only_the_declared_key_signs() {
+    let desk = Desk::started("keys");
+    desk.ok("build security --baseline 4.1 --level 8 --image a.bin -o a.plb");
+    desk.fails("sign a.plb --key trust/development-feature.pem", 4, "key");
+    desk.fails("sign a.plb --key trust/development-root.pem", 4, "key");
+    desk.fails("sign a.plb --key trust/development-security.pub", 4, "key");
+    desk.fails("sign a.plb --key patchlane.toml", 4, "key");
+    desk.fails("sign a.plb --key none.pem", 3, "missing-file");
+    desk.ok("key new other.pem --development");
+    desk.fails("sign a.plb --key other.pem", 4, "key");
+}
+
+#[test]
+fn keys_are_encrypted_private_and_never_overwritten() {
+    let desk = Desk::new("secret");
+    desk.fails("key new k.pem", 4, "passphrase");
+    desk.fails("key new k.pem --passphrase-env UNSET_HERE", 4, "passphrase");
+    desk.ok("key new k.pem --passphrase-env SECRET");
+    desk.fails("key new k.pem --passphrase-env SECRET", 3, "file-exists");
+    let text = std::fs::read_to_string(desk.path("k.pem")).unwrap();
+    assert!(text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"), "{text}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(desk.path("k.pem")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let id = desk.ok("key show k.pub")["key_id"].clone();
+    assert_eq!(desk.ok("key show k.pem")["key_id"], id);
+    // openssl opens it, and makes one that patchlane signs with.
+    let openssl = |arguments: &str| {
+        Command::new("openssl")
+            .current_dir(&desk.0)
+            .args(arguments.split_whitespace())
+            .env("SECRET", "correct horse")
+            .output()
+    };
+    match openssl("pkey -in k.pem -passin env:SECRET -pubout") {
+        Ok(out) if out.status.success() => {
+            assert_eq!(out.stdout, std::fs::read(desk.path("k.pub")).unwrap());
+            assert!(openssl("genpkey -algorithm ed25519 -out o.pem").unwrap().status.success());
+            assert!(openssl("pkey -in o.pem -pubout -out o.pub").unwrap().status.success());
+            desk.ok("key show o.pub");
+            desk.ok("key show o.pem");
+        }
+        Ok(out) => panic!("openssl: {}", String::from_utf8_lossy(&out.stderr)),
+        Err(_) => println!("skipped: there is no openssl here"),
+    }
+}
+
+#[test]
+fn wrong_passphrases_are_told_from_wrong_keys() {
+    let desk = Desk::started("passphrase");
+    desk.ok("build security --baseline 4.1 --level 8 --image a.bin -o a.plb");
+    desk.ok("key new k.pem --passphrase-env SECRET");
+    std::fs::write(desk.path("wrong"), "battery staple\n").unwrap();
+    desk.fails("sign a.plb --key k.pem", 4, "passphrase");
+    desk.fails("sign a.plb --key k.pem --passphrase-file wrong", 4, "passphrase");
+    desk.fails("sign a.plb --key k.pem --passphrase-file nowhere", 3, "missing-file");
+    // Right passphrase, but a key the root doesn't list.
+    desk.fails("sign a.plb --key k.pem --passphrase-env SECRET", 4, "key");
+}
+
+#[test]
+fn images_that_are_none_are_refused() {
+    let desk = Desk::started("images");
+    let build = "build security --baseline 4.1 --level 8 -o x.plb --image";
+    std::fs::write(desk.path("empty.bin"), b"").unwrap();
+    desk.fails(&format!("{build} empty.bin"), 3, "image");
+    desk.fails(&format!("{build} none.bin"), 3, "missing-file");
+    desk.fails(&format!("{build} trust"), 3, "file-access");
+    std::fs::write(desk.path("bad.hex"), b":0400000001020304F3\n:00000001FF\n").unwrap();
+    desk.fails(&format!("{build} bad.hex"), 3, "image");
+    // The host's own program is no firmware.
+    std::fs::copy(env!("CARGO_BIN_EXE_patchlane"), desk.path("host.elf")).unwrap();
+    let what = desk.fails(&format!("{build} host.elf"), 3, "image");
+    assert!(!what.is_empty());
+    std::fs::write(desk.path("huge.bin"), vec![0; 0x20001]).unwrap();
+    desk.fails(&format!("{build} huge.bin"), 3, "image");
+}
+
+#[test]
+fn releases_that_cannot_be_are_refused() {
+    let desk = Desk::started("releases");
+    let build = "build security --baseline 4.1 --image a.bin -o x.plb";
+    desk.fails(&format!("{build} --level 1000"), 1, "refused");
+    desk.fails(&format!("{build} --level 8 --open 9"), 2, "usage");
+    desk.fails(&format!("{build} --level 8 --closes 9:CVE-2027-9:high"), 3, "malformed");
+    desk.fails(&format!("{build} --level 8 --combined not-feasible --because no"), 3, "malformed");
+    desk.ok(&format!("{build} --level 8"));
+    desk.fails(&format!("{build} --level 8"), 3, "file-exists");
+    desk.ok(&format!("{build} --level 8 --force"));
+}
+
+#[test]
+fn usage_errors_exit_with_2() {
+    let desk = Desk::started("usage");
+    for line in [
+        "",
+        "frobnicate",
+        "build",
+        "build security",
+        "build both --baseline 4.1 --level 8 --image a.bin",
+        "build security --baseline four --level 8 --image a.bin",
+        "build security --baseline 4.1 --level -1 --image a.bin",
+        "sign",
+        "key new",
+        "device status",
+        "provision a.plb",
+        "device approve --port x",
+        "provision a.plb -o f --device-id 12",
+    ] {
+        let out = desk.run(line);
+        assert_eq!(out.status.code(), Some(2), "{line}: {out:?}");
+        assert!(out.stdout.is_empty(), "{line}: errors go to stderr");
+        assert!(!out.stderr.is_empty(), "{line} says nothing");
+    }
+    desk.fails("frobnicate", 2, "usage");
+    for line in ["--help", "--version", "build --help", "device --help"] {
+        assert!(desk.run(line).status.success(), "{line}");
+    }
+}
+
+#[test]
+fn the_configuration_is_checked() {
+    let desk = Desk::started("config");
+    let good = std::fs::read_to_string(desk.path("patchlane.toml")).unwrap();
+    let build = "build security --baseline 4.1 --level 8 --image a.bin -o x.plb";
+    for (from, to) in [
+        ("vendor =", "vendr ="),
+        ("hardware = [1]", "hardware = []"),
+        ("hardware = [1]", "hardware = [2, 1]"),
+        ("chunk = 1024", "chunk = 100000"),
+        ("size = 0x21000", "size = 0x20000"),
+        ("primary = { offset = 0x10000", "primary = { offset = 0x11000"),
+        ("[flash]", "[flash"),
+        ("class = \"pump\"", "class = \"valve\""),
+    ] {
+        assert!(good.contains(from), "{from}");
+        std::fs::write(desk.path("patchlane.toml"), good.replace(from, to)).unwrap();
+        desk.fails(build, 3, "config");
+    }
+    desk.fails(&format!("{build} --config nowhere.toml"), 3, "missing-file");
+    std::fs::write(desk.path("patchlane.toml"), [0xff, 0xfe]).unwrap();
+    desk.fails(build, 3, "malformed");
+}
+
+#[test]
+fn init_never_touches_a_product_that_exists() {
+    let desk = Desk::started("init");
+    desk.fails("init", 3, "file-exists");
+    desk.ok("init other");
+    assert!(desk.path("other/trust/root-1.plr").exists());
+}
+
+#[test]
+fn production_refuses_development_trust() {
+    let desk = Desk::signed("production");
+    desk.fails("provision a.plb -o f.bin", 1, "development-trust");
+    let made = desk.ok("provision a.plb -o f.bin --development --device-id 00112233445566778899aabbccddeeff");
+    assert_eq!(made["device_id"], "00112233445566778899aabbccddeeff");
+    let first = std::fs::read(desk.path("f.bin")).unwrap();
+    desk.fails("provision a.plb -o f.bin --development", 3, "file-exists");
+    desk.ok("provision a.plb -o f.bin --development --force --device-id 00112233445566778899aabbccddeeff");
+    assert_eq!(std::fs::read(desk.path("f.bin")).unwrap(), first, "same inputs, same bytes");
+    // A bundle without an image is no beginning.
+    desk.ok("build security --baseline 4.1 --level 7 --image a.bin --no-payload -o n.plb");
+    desk.ok("sign n.plb");
+    desk.fails("provision n.plb -o g.bin --development", 3, "malformed");
+}
+
+#[test]
+fn simulate_survives_every_cut_and_refuses_what_it_must() {
+    let desk = Desk::signed("simulate");
+    let plain = desk.ok("simulate a.plb b.plb --development");
+    assert_eq!(plain["installed"], "4.1 s8");
+    let operations = plain["bundles"][0]["flash_operations"].as_u64().unwrap();
+    for cut in 0..operations {
+        let cut = desk.ok(&format!("simulate a.plb b.plb --development --cut {cut}"));
+        assert_eq!(cut["installed"], "4.1 s8");
+        assert_eq!(cut["image_sha256"], plain["image_sha256"]);
+    }
+    desk.ok("build feature --baseline 5.0 --level 7 --image a.bin -o f.plb");
+    desk.ok("sign f.plb");
+    let held = desk.ok("simulate a.plb f.plb --development");
+    assert_eq!((&held["installed"], &held["bundles"][0]["installed"]), (&"4.1 s7".into(), &false.into()));
+    let approved = desk.ok("simulate a.plb f.plb --development --approve");
+    assert_eq!(approved["installed"], "5.0 s7");
+    let old = desk.ok("simulate b.plb a.plb --development");
+    assert_eq!(old["bundles"][0]["installed"], false);
+}
+
+#[test]
+fn a_device_that_isnt_there_is_an_error_of_the_link() {
+    let desk = Desk::signed("link");
+    desk.fails("device status --port /dev/nowhere", 3, "device-link");
+    desk.fails("device push nothing.plb --port /dev/nowhere", 3, "missing-file");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_no_error_and_a_read_only_folder_is() {
+    let desk = Desk::signed("pipe");
+    let line = format!("'{}' inspect b.plb | true", env!("CARGO_BIN_EXE_patchlane"));
+    let out = Command::new("sh").current_dir(&desk.0).args(["-c", &line]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&out.stderr).contains("panicked"));
+    desk.fails("build security --baseline 4.1 --level 8 --image a.bin -o no/where/x.plb", 3, "missing-file");
+    desk.fails("build security --baseline 4.1 --level 8 --image a.bin -o trust", 3, "file-exists");
+}
