@@ -242,11 +242,14 @@ fn bytes_of(entry: &ReleaseEntry, release: &Release) -> Result<Vec<u8>, String> 
     Ok(bytes)
 }
 
+/// Where a machine's images come from.
+type Images<'a> = Box<dyn Fn(&ReleaseEntry) -> Result<Vec<u8>, String> + 'a>;
+
 /// A machine for a scenario, and how it gets images.
 pub struct Stage<'a> {
     /// The machine.
     pub player: Box<dyn Player + 'a>,
-    images: Box<dyn Fn(&ReleaseEntry) -> Result<Vec<u8>, String> + 'a>,
+    images: Images<'a>,
 }
 
 /// Plays a scenario and says each step. Returns the steps played.

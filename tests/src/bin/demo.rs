@@ -93,6 +93,9 @@ impl Stage for OnBoard {
             let _ = child.wait();
             self.0.power_on()?;
             self.0.wait_for("is confirmed", PATIENCE)?;
+            // A cut that came too early or too late would show nothing.
+            let status = self.device(cli, &["status"], true)?;
+            expect("after the cut the device", status["activity"].as_str().unwrap_or_default(), "Receiving")?;
         }
         self.0.drain();
         let port = self.0.port()?.display().to_string();
@@ -352,8 +355,13 @@ fn play(stage: &mut dyn Stage, cli: &Cli) -> Res<Vec<Row>> {
     )?;
     stage.approve(cli, "4.1-s8-full.plb", 2)?;
     expect("rollback approved", &deliver(stage, cli, "4.1-s8-full.plb", false, &mut rows)?, "ready")?;
-    say("10. Someone replays the old release, and sends one with a flipped byte.");
+    say("10. Someone replays the old release, and alters one byte of the new one.");
     expect("4.1 s7", &deliver(stage, cli, "4.1-s7.plb", false, &mut rows)?, "lose a security fix")?;
+    let mut bytes = std::fs::read(cli.folder.join("4.1-s8.plb")).map_err(|e| e.to_string())?;
+    bytes[100] ^= 1;
+    std::fs::write(cli.folder.join("altered.plb"), bytes).map_err(|e| e.to_string())?;
+    let refused = cli.run(&["verify", "altered.plb"], false)?;
+    println!("    {} {}", refused["place"].as_str().unwrap_or_default(), answer_of(&refused));
     Ok(rows)
 }
 

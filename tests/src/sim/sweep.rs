@@ -108,7 +108,7 @@ pub fn pairs(plan: &dyn Plan, geometry: Named, torn: &[Torn], stride: u64) -> Ta
         for second in 0..operations {
             for torn in torn {
                 number += 1;
-                if super::power::mix(number) % stride != 0 {
+                if !super::power::mix(number).is_multiple_of(stride) {
                     continue;
                 }
                 let pick = super::power::mix(number ^ 0x55) as usize;

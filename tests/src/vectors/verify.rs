@@ -4,7 +4,12 @@
 
 use super::reference::{self, Owned};
 use super::{Expect, Vector};
-use patchlane_protocol::Refusal;
+use patchlane_device::evidence::Received;
+use patchlane_device::rules::transition::classify;
+use patchlane_device::rules::{Offer, Standing, Transition};
+use patchlane_device::verify::{self, Addressee};
+use patchlane_protocol::owner::SignedOwner;
+use patchlane_protocol::{DeviceId, Manifest, PublicKey, Refusal, RootDocument, SignedRoot};
 
 /// `accept`, a transition, or a refusal; `None` if the verifier has no such rule.
 pub type Verdict = Option<Result<&'static str, Refusal>>;
@@ -26,7 +31,7 @@ pub trait Verifier {
 }
 
 /// Everyone who has a say.
-pub const ALL: &[&dyn Verifier] = &[&Reference];
+pub const ALL: &[&dyn Verifier] = &[&Reference, &Device];
 
 /// What one verifier makes of a vector.
 pub fn judge(who: &dyn Verifier, v: &Vector) -> Option<Expect> {
@@ -78,5 +83,60 @@ impl Verifier for Reference {
     }
     fn transition(&self, confirmed: &[u8], offered: &[u8], hardware: u16, damaged: bool) -> Verdict {
         Some(reference::judge(confirmed, offered, hardware, damaged))
+    }
+}
+
+/// The device's own verifier: what runs on a microcontroller, and in the command line.
+struct Device;
+
+impl Verifier for Device {
+    fn name(&self) -> &'static str {
+        "the device"
+    }
+    fn head(&self, manifest: &[u8], signatures: &[u8], root: &[u8]) -> Verdict {
+        let judge = || {
+            let root = RootDocument::parse(root)?;
+            Received::parse(manifest, signatures)?.verify(&root).map(|_| "accept")
+        };
+        Some(judge())
+    }
+    fn link(&self, link: &[u8], present: &[u8]) -> Verdict {
+        let judge = || {
+            let present = RootDocument::parse(present)?;
+            verify::link(&SignedRoot::parse(link)?, &present).map(|()| "accept")
+        };
+        Some(judge())
+    }
+    fn owner(&self, document: &[u8], on: &Owned<'_>) -> Verdict {
+        let judge = || {
+            let signed = SignedOwner::parse(document)?;
+            let root = RootDocument::parse(on.root)?;
+            let device = DeviceId(on.device.try_into().map_err(|_| Refusal::NotForThisDevice)?);
+            let anchor = on.anchor.try_into().ok().map(PublicKey::ed25519);
+            let addressee = Addressee { root: &root, anchor, device, group: on.group, serial: on.serial };
+            verify::owner(&signed, &addressee).map(|()| "accept")
+        };
+        Some(judge())
+    }
+    /// Needs flash: `t07_a_flipped_payload_byte_is_caught_in_its_own_chunk` sends payloads to a whole device.
+    fn payload(&self, _: &[u8], _: &[u8]) -> Verdict {
+        None
+    }
+    fn transition(&self, confirmed: &[u8], offered: &[u8], hardware: u16, damaged: bool) -> Verdict {
+        let judge = || {
+            let (old, new) = (Manifest::parse(confirmed)?, Manifest::parse(offered)?);
+            if !new.hardware.iter().any(|revision| revision == hardware) {
+                return Err(Refusal::WrongHardware);
+            }
+            let v = Standing { version: old.version, images: verify::images(&old), damaged };
+            let offer = Offer { kind: new.kind, version: new.version, images: verify::images(&new) };
+            classify(&v, &offer).map(|transition| match transition {
+                Transition::Repair => "repair",
+                Transition::Patch => "patch",
+                Transition::FeatureUpdate => "feature-update",
+                Transition::Rollback => "rollback",
+            })
+        };
+        Some(judge())
     }
 }
