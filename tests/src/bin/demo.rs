@@ -245,7 +245,10 @@ impl Stage for OnSim {
 }
 
 /// Name, lane, baseline, level, program, further arguments.
-const RELEASES: [(&str, &str, &str, &str, &str, &[&str]); 5] = [
+type Entry = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
+
+/// The releases of the story.
+const RELEASES: [Entry; 5] = [
     ("4.1-s7.plb", "security", "4.1", "7", "app-4.1-s7", &["-m", "First release"]),
     ("5.0-s7.plb", "feature", "5.0", "7", "app-5.0-s7", &["-m", "Flow register"]),
     (
