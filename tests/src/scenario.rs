@@ -138,6 +138,11 @@ pub trait Player {
     /// # Errors
     /// A defect, in words.
     fn ask(&mut self, line: &str) -> Result<Option<String>, String>;
+    /// Deepest stack of bootloader and application so far, in bytes, where it can be measured.
+    ///
+    /// # Errors
+    /// A defect, in words.
+    fn stack(&mut self) -> Result<Option<(usize, usize)>, String>;
     /// The image in the primary slot, `length` bytes of it.
     ///
     /// # Errors
@@ -415,6 +420,9 @@ impl Player for Sim {
     fn ask(&mut self, _: &str) -> Result<Option<String>, String> {
         Ok(None)
     }
+    fn stack(&mut self) -> Result<Option<(usize, usize)>, String> {
+        Ok(None)
+    }
     fn primary(&mut self, length: usize) -> Result<Vec<u8>, String> {
         Ok(self.device.machine.media.primary.contents(0, length))
     }
@@ -524,6 +532,16 @@ impl Player for OnBoard {
     }
     fn ask(&mut self, line: &str) -> Result<Option<String>, String> {
         self.board.ask(line).map(Some)
+    }
+    fn stack(&mut self) -> Result<Option<(usize, usize)>, String> {
+        let bytes = |line: &String| {
+            line.strip_prefix("# bootloader: ")?.strip_suffix(" bytes of stack")?.parse().ok()
+        };
+        let boot: usize =
+            self.board.said.iter().filter_map(bytes).max().ok_or("the bootloader told no stack")?;
+        let told = self.board.ask(":S")?;
+        let app = told.strip_prefix(":D").and_then(|n| n.parse().ok()).ok_or(format!("no stack: {told}"))?;
+        Ok(Some((boot, app)))
     }
     fn primary(&mut self, length: usize) -> Result<Vec<u8>, String> {
         self.board.contents(0x20_0000, length)

@@ -16,6 +16,9 @@ fn every_scenario_plays_on_every_simulated_geometry() {
     }
 }
 
+/// Bytes of stack that bootloader and application may use on RV32 (aim: 9 KiB; Ed25519 alone takes 8.8).
+const STACK: usize = 14 * 1024;
+
 /// Needs QEMU and the firmware that `cargo xtask firmware` builds; `cargo xtask test` sees to both and asks for it.
 #[test]
 #[ignore = "needs QEMU: cargo xtask test"]
@@ -28,6 +31,10 @@ fn every_scenario_plays_on_the_board() {
         let steps =
             steps.unwrap_or_else(|e| panic!("{name} on the board: {e}; its flash is {}", flash.display()));
         println!("{name}: {steps} steps");
+        if let Some((boot, app)) = stage.player.stack().unwrap() {
+            println!("{name}: painted stack: bootloader {boot} bytes, application {app} bytes");
+            assert!(boot.max(app) <= STACK, "the stack grew beyond {STACK} bytes");
+        }
         let _ = std::fs::remove_file(&flash);
     }
 }

@@ -88,6 +88,7 @@ fn count_boot(state: &mut State, failed_now: bool) -> bool {
 }
 
 impl Engine {
+    #[inline(never)]
     pub(super) fn begin_boot(&mut self, cause: Cause, counter: Option<u32>) -> Act {
         let Some(state) = self.bench.state.as_mut() else { return self.service(Refusal::NotProvisioned) };
         let floor = state.confirmed.version.security.level();
@@ -101,6 +102,7 @@ impl Engine {
     }
 
     /// One decision for every phase.
+    #[inline(never)]
     pub(super) fn go(&mut self) -> Act {
         let Some(state) = self.bench.state.as_ref() else { return self.service(Refusal::NotProvisioned) };
         let runs = if state.degraded { Who::Standby } else { Who::Confirmed };
@@ -136,6 +138,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     pub(super) fn loaded(&mut self, who: Who, result: Result<(), Refusal>) -> Act {
         match result.and_then(|()| self.judge_receipt(who)) {
             Ok(job) => Act::Job(Stage::Hashing(who), job),
@@ -144,6 +147,7 @@ impl Engine {
     }
 
     /// Judges the receipt just loaded, and says what to read back.
+    #[inline(never)]
     fn judge_receipt(&mut self, who: Who) -> Result<Job, Refusal> {
         let release = self.release(who).ok_or(Refusal::UnknownManifest)?;
         if self.receipt.take() != Some(release.receipt) {
@@ -175,6 +179,7 @@ impl Engine {
         Ok(Job::Hash(Hash::new(region, at, image.size)))
     }
 
+    #[inline(never)]
     pub(super) fn hashed(&mut self, who: Who, result: Result<(), Refusal>) -> Act {
         let readback = self.readback.take().filter(|_| result.is_ok());
         let Some(readback) = readback else { return self.judged(who, Err(Refusal::ImageDigest)) };
@@ -201,6 +206,7 @@ impl Engine {
     }
 
     /// Acts on what a release turned out to be.
+    #[inline(never)]
     fn judged(&mut self, who: Who, verdict: Result<(), Refusal>) -> Act {
         match (who, verdict) {
             (Who::Kept, verdict) => self.kept_judged(verdict),
@@ -298,6 +304,7 @@ impl Engine {
     }
 
     /// Moves the next block, or ends the move.
+    #[inline(never)]
     pub(super) fn move_block(&mut self) -> Act {
         let Some(state) = self.bench.state.as_mut() else { return self.service(Refusal::NotProvisioned) };
         let Some((step, copy)) = swap::next(state, &self.bench.layout) else {

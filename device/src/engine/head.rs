@@ -75,6 +75,7 @@ impl Engine {
     }
 
     /// The rules, in order. Nothing here changes anything.
+    #[inline(never)]
     fn rule(&self) -> Result<Ruling, Refusal> {
         let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
         let docs = &self.bench.mem.docs;
@@ -127,6 +128,7 @@ impl Engine {
     }
 
     /// Remembers what waits for consent, unless something of higher rank waits already.
+    #[inline(never)]
     fn list(&mut self, refusal: Refusal, listed: Listed) -> Act {
         let Some(state) = self.bench.state.as_mut() else { return Act::End(Err(Refusal::NotProvisioned)) };
         let displaces = state.held.is_none_or(|held| {
@@ -141,6 +143,7 @@ impl Engine {
         self.save(EngineStage::Ending(Err(refusal)))
     }
 
+    #[inline(never)]
     fn confirm_for_patch(&mut self) -> Act {
         let trial = self.bench.state.as_ref().and_then(Trial::of);
         if let (Some(trial), Some(state)) = (trial, self.bench.state.as_mut()) {
@@ -160,6 +163,7 @@ impl Engine {
         self.save(EngineStage::Ending(Err(Refusal::SendAgain)))
     }
 
+    #[inline(never)]
     fn take(&mut self, permitted: Permitted) -> Act {
         let payload_free = permitted.payload().is_none();
         let image = *permitted.image();
@@ -196,6 +200,7 @@ impl Engine {
         Act::Job(EngineStage::Head(Stage::Stored { payload_free }), Job::Put(put))
     }
 
+    #[inline(never)]
     pub(super) fn head_went_on(&mut self, stage: Stage, result: Result<(), Refusal>) -> Act {
         match stage {
             Stage::ReadBack => {

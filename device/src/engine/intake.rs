@@ -168,6 +168,7 @@ impl Engine {
         Act::End(self.want().map(Done::Want).ok_or(Refusal::NotInService))
     }
 
+    #[inline(never)]
     fn header(&mut self) -> Result<(), Refusal> {
         let bytes = self.bench.mem.docs.work.get(..Header::WIDTH).unwrap_or(&[]);
         let header = Header::parse(bytes)?;
@@ -193,6 +194,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn link_length(&mut self) -> Result<(), Refusal> {
         let length = self.bench.mem.docs.work.first_chunk::<LINK_PREFIX>().map(|b| u16::from_le_bytes(*b));
         match length.map(usize::from) {
@@ -205,6 +207,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn link(&mut self) -> Act {
         match links::judge(&self.bench.mem.docs, self.intake.need) {
             Ok(links::Verdict::Old) => {

@@ -44,6 +44,7 @@ pub(super) fn judge(docs: &Documents, length: usize) -> Result<Verdict, Refusal>
 
 impl Engine {
     /// The link in the work buffer is valid. From here on the new root judges, and flash follows.
+    #[inline(never)]
     pub(super) fn link_commits(&mut self) -> Act {
         let docs = &mut self.bench.mem.docs;
         let length = docs.work.first_chunk::<2>().map_or(0, |b| usize::from(u16::from_le_bytes(*b)));
@@ -66,6 +67,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     pub(super) fn links_went_on(&mut self, stage: Stage, result: Result<(), Refusal>) -> Act {
         match stage {
             Stage::Judging => self.judge_candidate(result.is_ok()),
@@ -81,6 +83,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn judge_candidate(&mut self, loaded: bool) -> Act {
         let docs = &self.bench.mem.docs;
         let holds = loaded
@@ -108,6 +111,7 @@ impl Engine {
         Act::Job(super::Stage::Links(Stage::Stored), Job::Put(put))
     }
 
+    #[inline(never)]
     fn name_root(&mut self) -> Act {
         let digest = verify::sha256(self.bench.mem.docs.root());
         let next = self.root_document().map(|root| (root.version, root.development));

@@ -345,6 +345,7 @@ impl Engine {
     }
 
     /// The trusted root, or v's receipt, which may hold the same one. Without any, nothing more is admitted.
+    #[inline(never)]
     fn rooted(&mut self, result: Result<(), Refusal>, again: bool) -> Act {
         let Some(state) = self.bench.state.as_ref() else { return Act::End(Err(Refusal::NotProvisioned)) };
         let digest = crate::verify::sha256(self.bench.mem.docs.loaded_root());
@@ -382,6 +383,7 @@ impl Engine {
     }
 
     /// What the release with this manifest is judged against.
+    #[inline(never)]
     fn facts<'s>(&'s self, state: &'s State, manifest: &Digest) -> Facts<'s> {
         let consent = match state.approval.filter(|approval| approval.manifest == *manifest) {
             Some(Approval { by_owner: true, .. }) => Consent::Owner,

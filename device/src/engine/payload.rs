@@ -37,6 +37,7 @@ impl Engine {
     }
 
     /// A chunk is whole: nothing reads it before its digest is right.
+    #[inline(never)]
     pub(super) fn chunk(&mut self) -> Act {
         let data = self.intake.chunk_data();
         let link = if self.intake.is_last_chunk() { 0 } else { Digest::WIDTH };
@@ -55,6 +56,7 @@ impl Engine {
         Act::Job(EngineStage::Payload(Stage::Compared), Job::Put(put))
     }
 
+    #[inline(never)]
     pub(super) fn payload_went_on(&mut self, stage: Stage, result: Result<(), Refusal>) -> Act {
         match stage {
             Stage::Compared if result.is_ok() => self.next_chunk(),
@@ -129,6 +131,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn payload_ends(&mut self, read: bool) -> Act {
         let (permitted, readback) = (self.permitted.take(), self.readback.take().filter(|_| read));
         let (Some(permitted), Some(readback)) = (permitted, readback) else {

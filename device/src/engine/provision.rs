@@ -68,6 +68,7 @@ impl Engine {
         Ok(())
     }
 
+    #[inline(never)]
     fn admit_first(&self, factory: &Factory) -> Result<Admitted, Refusal> {
         let docs = &self.bench.mem.docs;
         let verified = Received::parse(docs.manifest(), docs.signatures())?.verify(&self.root_document()?)?;
@@ -90,6 +91,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     pub(super) fn provisioning(&mut self, stage: Stage, result: Result<(), Refusal>) -> Act {
         if result.is_err() {
             return Act::End(Err(Refusal::Flash));
@@ -121,6 +123,7 @@ impl Engine {
         Act::Job(EngineStage::Provision(stage), Job::Put(Put::new(Region::State, at, erase, source, length)))
     }
 
+    #[inline(never)]
     fn first_state(&self) -> Result<State, Refusal> {
         let factory = self.factory.ok_or(Refusal::NotInService)?;
         let docs = &self.bench.mem.docs;

@@ -1,7 +1,7 @@
 //! Test vectors: for every MUST of SPEC.md, bytes that keep it and bytes that break it.
 //!
 //! Bytes come from postcard by way of [`mirror`], never from the code under test. Every expectation is also
-//! computed: formats by the protocol crate, trust rules by [`reference`].
+//! computed: formats by the protocol crate, trust rules by [`reference`](mod@reference).
 
 #[path = "../../../protocol/tests/suite/describe.rs"]
 pub mod describe;

@@ -53,7 +53,7 @@ impl Watchdog for BoardWatchdog {
 ///
 /// # Errors
 /// Never, on this board: the layout is a constant.
-pub fn machine() -> Result<Machine, LayoutError> {
+fn machine() -> Result<Machine, LayoutError> {
     let place = |(offset, length): (u32, u32)| Place::of::<Nor>(offset, length);
     let layout = Layout::new(place(map::STATE), place(map::PRIMARY), place(map::SECONDARY))?;
     let address = u32::try_from(map::APPLICATION).ok();
@@ -63,6 +63,16 @@ pub fn machine() -> Result<Machine, LayoutError> {
     let watchdog = BoardWatchdog(board_virt::Watchdog::new(WATCHDOG));
     let media = Witness { flash: Single::new(flash, layout), moving: false };
     Ok(Device::new(layout, config, media, watchdog, NoCounter))
+}
+
+static mut MACHINE: core::mem::MaybeUninit<Machine> = core::mem::MaybeUninit::uninit();
+
+/// Makes the device where it stays: it is no guest of the stack. Once in each program.
+#[inline(never)]
+pub fn place() -> Option<&'static mut Machine> {
+    let made = machine().ok()?;
+    // SAFETY: each program calls it once, at its beginning.
+    unsafe { Some((*core::ptr::addr_of_mut!(MACHINE)).write(made)) }
 }
 
 /// Why the machine restarted.

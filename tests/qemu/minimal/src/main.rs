@@ -115,10 +115,20 @@ mod whole {
         Ok(Device::new(layout, config, Single::new(Window, layout), NoWatchdog, NoCounter))
     }
 
+    static mut MACHINE: core::mem::MaybeUninit<Machine> = core::mem::MaybeUninit::uninit();
+
+    /// Makes the device where it stays: it is no guest of the stack.
+    #[inline(never)]
+    fn place() -> Option<&'static mut Machine> {
+        let made = machine().ok()?;
+        // SAFETY: called once, before anything else runs.
+        unsafe { Some((*core::ptr::addr_of_mut!(MACHINE)).write(made)) }
+    }
+
     /// A bootloader with service mode.
     #[inline(never)]
     pub fn boot(cause: Cause, content: &[u8], out: &mut [u8; OUT]) -> usize {
-        let Ok(mut machine) = machine() else { return 0 };
+        let Some(machine) = place() else { return 0 };
         match machine.boot(cause) {
             Ok(Boot::Run(_)) => 1,
             _ => machine.serve(content, &mut GrantNothing, out).frame.len(),

@@ -101,6 +101,33 @@ pub fn take_reset_cause() -> ResetCause {
     }
 }
 
+/// What stack that was never used holds.
+const PAINT: u32 = 0x5aa5_c33c;
+/// Bytes painted below the caller's frame.
+const PAINTED: usize = 64 * 1024;
+
+/// Paints the stack below this frame; returns where it begins.
+#[inline(never)]
+pub fn paint_stack() -> usize {
+    let mark = 0u32;
+    let top = (&raw const mark as usize & !3) - 256;
+    for at in (top - PAINTED..top).step_by(4) {
+        // SAFETY: below the stack pointer of a program with megabytes of stack and no interrupts that use it.
+        unsafe { ptr::write_volatile(at as *mut u32, PAINT) };
+    }
+    top
+}
+
+/// Bytes of stack used below `top` since it was painted.
+pub fn used_stack(top: usize) -> usize {
+    let mut at = top - PAINTED;
+    // SAFETY: memory of the stack, read only.
+    while at < top && unsafe { ptr::read_volatile(at as *const u32) } == PAINT {
+        at += 4;
+    }
+    top - at
+}
+
 /// Restarts the machine at software's request.
 pub fn restart() -> ! {
     // SAFETY: the cause words as above; the finisher's reset code ends this program.

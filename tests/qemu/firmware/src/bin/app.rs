@@ -8,7 +8,7 @@
 
 use board_virt::Uart;
 use core::fmt::Write;
-use demo_firmware::{Machine, Serial, machine};
+use demo_firmware::{Machine, Serial};
 use patchlane_device::{Watchdog, Window};
 
 /// What the plant may read.
@@ -40,7 +40,12 @@ fn digit(byte: u8) -> Option<usize> {
 }
 
 /// Answers one request.
-fn answer(line: &[u8], uart: &mut Uart) {
+fn answer(line: &[u8], top: usize, uart: &mut Uart) {
+    if line == b":S" {
+        // How deep the stack was since the start: `cargo xtask sizes` asks.
+        let _ = write!(uart, ":D{}\r\n", board_virt::used_stack(top));
+        return;
+    }
     let &[b':', b'R', a, b, c, d] = line else {
         let _ = uart.write_str(":E01\r\n");
         return;
@@ -64,7 +69,8 @@ fn answer(line: &[u8], uart: &mut Uart) {
 #[unsafe(no_mangle)]
 extern "C" fn main() -> ! {
     let mut serial = Serial::new();
-    let Ok(mut machine) = machine() else { board_virt::restart() };
+    let Some(machine) = demo_firmware::place() else { board_virt::restart() };
+    let top = board_virt::paint_stack();
     serial.say(format_args!("application: {} registers, bound {BOUND}", REGISTERS.len()));
     if cfg!(feature = "hang") {
         // A release that doesn't work. The bootloader armed the watchdog; nobody feeds it.
@@ -72,13 +78,13 @@ extern "C" fn main() -> ! {
     }
     // The self-test of a demo: it came this far. On trial this confirms; otherwise it changes nothing.
     if machine.confirm().is_ok() {
-        say_version(&mut serial, &machine);
+        say_version(&mut serial, machine);
     }
     // This plant has no hours in which a restart would hurt.
     let _ = machine.window(Window::Open);
     loop {
         machine.watchdog.feed();
-        serial.poll(&mut machine, &mut answer);
+        serial.poll(machine, &mut |line, uart| answer(line, top, uart));
     }
 }
 
