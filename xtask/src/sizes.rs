@@ -1,12 +1,15 @@
 //! `cargo xtask sizes`: what the device crate costs, and that nothing of it can panic.
 //!
 //! (a) `verify`: parse, verify, judge, hash. (b) `whole`: bootloader with service mode. Both without a HAL, at
-//! opt-level z with sha2's compact back end. Read from the ELF files themselves; no tool has to be installed.
+//! opt-level z with sha2's compact back end. Code and RAM are read from the ELF files themselves; the stack is painted
+//! and measured in QEMU (tests/qemu/stack), (b) over a whole update: reception, swap, trial, confirmation.
 
-use crate::toolchain;
+use crate::run::{cargo, run};
+use crate::{toolchain, tools};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 const TARGETS: [&str; 3] = ["thumbv6m-none-eabi", "thumbv7m-none-eabi", "riscv32imac-unknown-none-elf"];
 const PARTS: [(&str, &str); 2] = [("verify", "verify"), ("whole", "")];
@@ -133,37 +136,70 @@ fn riscv_calls(body: &[u8], address: u64) -> Vec<u64> {
     targets
 }
 
-/// Deepest stack of `verify` and `whole`, painted, as the board measured it.
-fn budget() -> Result<BTreeMap<String, (u64, u64)>, String> {
+/// Runs the painted program in QEMU: how deep (a) and (b) went, in bytes.
+fn stack(target: &str) -> Result<[u64; 2], String> {
+    let program = toolchain::build("stack", target, "")?.join("stack");
+    let mut qemu = if target.starts_with("thumb") {
+        let mut qemu = Command::new("qemu-system-arm");
+        qemu.args(["-M", "mps2-an385", "-serial", "none", "-semihosting-config", "enable=on,target=native"]);
+        qemu.arg("-kernel");
+        qemu
+    } else {
+        let mut qemu = Command::new("qemu-system-riscv32");
+        qemu.args(["-M", "virt", "-serial", "stdio", "-bios"]);
+        qemu
+    };
+    let out = qemu.arg(&program).args(["-display", "none", "-monitor", "none"]).output();
+    let out = out.map_err(|e| format!("QEMU doesn't start: {e}"))?;
+    let told = [out.stdout, out.stderr].concat();
+    let told = String::from_utf8_lossy(&told);
+    let line = told.lines().find_map(|line| line.strip_prefix("stack "));
+    let mut numbers = line.into_iter().flat_map(|l| l.split_whitespace().map(str::parse::<u64>));
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(verify)), Some(Ok(whole))) => Ok([verify, whole]),
+        _ => Err(format!("{target}: no stack was measured: {told}")),
+    }
+}
+
+/// What may be used: code, static RAM, stack.
+type Budget = BTreeMap<String, [u64; 3]>;
+
+fn budget() -> Result<Budget, String> {
     let path = toolchain::root().join("tests/sizes.txt");
     let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut budget = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let [target, part, code, ram] = fields[..] else { return Err(format!("tests/sizes.txt: `{line}`")) };
+        let [target, part, code, ram, stack] = fields[..] else {
+            return Err(format!("tests/sizes.txt: `{line}`"));
+        };
         let number = |text: &str| text.parse::<u64>().map_err(|e| format!("tests/sizes.txt: `{text}`: {e}"));
-        budget.insert(format!("{target} {part}"), (number(code)?, number(ram)?));
+        budget.insert(format!("{target} {part}"), [number(code)?, number(ram)?, number(stack)?]);
     }
     Ok(budget)
 }
 
 /// Prints the table and fails if anything is over budget, or can panic.
 pub(crate) fn sizes() -> Result<(), String> {
+    tools::qemu()?;
+    let inputs = toolchain::root().join("target/stack");
+    run(cargo(&["run", "--quiet", "-p", "patchlane-tests", "--bin", "inputs", "--"]).arg(&inputs))?;
     let budget = budget()?;
     let mut problems = Vec::new();
-    println!("{:30} {:7} {:>9} {:>9} {:>9}", "target", "part", "code", "budget", "RAM");
+    println!("bytes (and budget)             part              code        static RAM     painted stack");
     for target in TARGETS {
-        for (part, features) in PARTS {
+        let stacks = stack(target)?;
+        for ((part, features), stack) in PARTS.into_iter().zip(stacks) {
             let folder = toolchain::build("minimal", target, features)?;
             let (size, panics) = measure(&folder.join("minimal"))?;
             let key = format!("{target} {part}");
-            let (code, ram) = *budget.get(&key).ok_or_else(|| format!("tests/sizes.txt lacks `{key}`"))?;
-            println!("{target:30} {part:7} {:>9} {code:>9} {:>9}", size.code, size.ram);
-            if size.code > code || size.ram > ram {
-                problems.push(format!(
-                    "{key} takes {} + {} bytes of RAM, and may take {code} + {ram}",
-                    size.code, size.ram
-                ));
+            let may = *budget.get(&key).ok_or_else(|| format!("tests/sizes.txt lacks `{key}`"))?;
+            let takes = [size.code, size.ram, stack];
+            let cells: Vec<String> = takes.iter().zip(may).map(|(t, m)| format!("{t:>8} ({m:>5})")).collect();
+            println!("{target:30} {part:7} {}", cells.join("  "));
+            if takes.iter().zip(may).any(|(takes, may)| *takes > may) {
+                problems
+                    .push(format!("{key} takes {takes:?} bytes of code, RAM, stack, and may take {may:?}"));
             }
             problems.extend(panics.into_iter().map(|panic| format!("{key}: a panic path: {panic}")));
         }

@@ -33,7 +33,10 @@ pub(crate) fn ensure(wanted: &[(&str, &str)]) -> Result<(), String> {
     }
 }
 
-/// QEMU for the boards.
+/// QEMU for the boards, and for measuring stacks.
 pub(crate) fn qemu() -> Result<(), String> {
-    ensure(&[("qemu-system-misc", "/usr/bin/qemu-system-riscv32")])
+    ensure(&[
+        ("qemu-system-misc", "/usr/bin/qemu-system-riscv32"),
+        ("qemu-system-arm", "/usr/bin/qemu-system-arm"),
+    ])
 }

@@ -1,0 +1,16 @@
+//! `inputs FOLDER`: writes a root, two bundles and an image for programs that measure. Launched by `cargo xtask sizes`.
+
+use patchlane_tests::sim::world::{Release, Roles, image};
+use std::path::Path;
+
+fn main() -> std::io::Result<()> {
+    let folder = std::env::args().nth(1).unwrap_or_default();
+    let folder = Path::new(&folder);
+    std::fs::create_dir_all(folder)?;
+    let new = Release::patch(4, 1, 8, image(1, 6000));
+    let old = Release::patch(4, 1, 7, new.image[..5999].to_vec());
+    std::fs::write(folder.join("root"), Roles::default().document())?;
+    std::fs::write(folder.join("old"), old.bytes())?;
+    std::fs::write(folder.join("new"), new.bytes())?;
+    std::fs::write(folder.join("image"), &new.image)
+}
