@@ -5,26 +5,26 @@
 //! ```
 //! A value of one of these types **is** the proof that the rule before it held; there is no other way to get one:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0451
 //! use patchlane_device::evidence::Verified;
 //! # fn manifest() -> patchlane_protocol::Manifest<'static> { unimplemented!() }
 //! let forged = Verified { manifest: manifest(), digest: patchlane_protocol::Digest([0; 32]) };
 //! ```
-//! ```compile_fail
+//! ```compile_fail,E0599
 //! # use patchlane_device::evidence::{Received, Facts};
 //! # fn skip(received: Received<'_>, facts: &Facts<'_>) {
 //! // What isn't verified can't be permitted.
 //! let permitted = received.permit(facts);
 //! # }
 //! ```
-//! ```compile_fail
-//! # use patchlane_device::evidence::{Permitted, Readback};
-//! # fn skip(permitted: Permitted, readback: Readback) {
-//! // What isn't whole in flash can't be installed.
-//! let installed = permitted.install(true);
+//! ```compile_fail,E0599
+//! # use patchlane_device::{evidence::Permitted, state::State};
+//! # fn skip(permitted: Permitted, state: &mut State) {
+//! // What isn't whole in flash can't be recorded as staged.
+//! let staged = permitted.rest(state, true);
 //! # }
 //! ```
-//! ```compile_fail
+//! ```compile_fail,E0382
 //! # use patchlane_device::evidence::{Permitted, Readback};
 //! # fn twice(permitted: Permitted, a: Readback, b: Readback) {
 //! // Evidence is used once.
@@ -32,13 +32,13 @@
 //! let again = permitted.stage(&b);
 //! # }
 //! ```
-//! ```compile_fail
+//! ```compile_fail,E0624
 //! # use patchlane_device::evidence::Readback;
 //! # use patchlane_device::Region;
 //! // Only the hash job, after reading flash, makes a read-back.
 //! let readback = Readback::of(Region::Primary, 0, 1, patchlane_protocol::Digest([0; 32]));
 //! ```
-//! ```compile_fail
+//! ```compile_fail,E0599
 //! # use patchlane_device::evidence::{Confirmed, Staged};
 //! # fn skip(staged: Staged) {
 //! // What never ran can't be confirmed.

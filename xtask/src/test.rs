@@ -8,7 +8,7 @@ use std::process::ExitCode;
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 9] = [
+    let parts: [Part; 10] = [
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
             run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
@@ -17,6 +17,7 @@ pub(crate) fn test() -> Result<(), String> {
             run(&mut cargo(&["test", "--quiet", "--workspace", "--all-targets"]))
         }),
         ("documentation tests", || run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))),
+        ("minimum Rust version", msrv),
         ("documentation", || {
             let mut doc = cargo(&["doc", "--quiet", "--no-deps", "--workspace"]);
             run(doc.env("RUSTDOCFLAGS", "-D warnings"))
@@ -44,14 +45,38 @@ pub(crate) fn test() -> Result<(), String> {
         }),
         ("sizes and panic paths", sizes::sizes),
     ];
-    let mut failed = Vec::new();
+    let (mut failed, count) = (Vec::new(), parts.len());
     for (name, body) in parts {
         failed.extend(part(name, body).err());
     }
     if failed.is_empty() {
-        println!("\nall {} parts passed", 9);
+        println!("\nall {count} parts passed");
         Ok(())
     } else {
-        Err(format!("{} of 9 parts failed:\n{}", failed.len(), failed.join("\n")))
+        Err(format!("{} of {count} parts failed:\n{}", failed.len(), failed.join("\n")))
     }
+}
+
+/// Nothing in the tree asks for a newer Rust than ours states; clippy's `incompatible_msrv` watches what we call. Where
+/// rustup has that version, it also compiles the two crates that firmware depends on.
+fn msrv() -> Result<(), String> {
+    let stated = env!("CARGO_PKG_RUST_VERSION");
+    let version = |text: &str| -> Vec<u32> { text.split('.').map(|n| n.parse().unwrap_or(0)).collect() };
+    let out = cargo(&["metadata", "--format-version", "1"]).output().map_err(|e| e.to_string())?;
+    let metadata = String::from_utf8_lossy(&out.stdout).into_owned();
+    let asked = metadata.split("\"rust_version\":\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let newest = asked.max_by_key(|asked| version(asked)).unwrap_or("0").to_owned();
+    println!("stated {stated}; the newest that any dependency asks for is {newest}");
+    if version(&newest) > version(stated) {
+        return Err(format!("a dependency asks for Rust {newest}, and we state {stated}"));
+    }
+    let listed = std::process::Command::new("rustup").args(["toolchain", "list"]).output();
+    let there = listed.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains(&format!("{stated}-")));
+    if !there {
+        println!("Rust {stated} itself isn't installed here: not compiled with it");
+        return Ok(());
+    }
+    let mut check = std::process::Command::new("rustup");
+    check.args(["run", stated, "cargo", "check", "--quiet", "-p", "patchlane-device", "-p", "patchlane"]);
+    run(check.current_dir(crate::toolchain::root()).env("CARGO_TARGET_DIR", "target/msrv"))
 }
