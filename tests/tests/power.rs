@@ -95,7 +95,7 @@ fn nothing_is_lost_without_cuts() {
 fn every_single_cut_of_an_update_is_survived() {
     let mut cases = 0;
     for geometry in GEOMETRIES {
-        let tally = singles(&Update, *geometry, &[Torn::Stable, Torn::PerRead], 1);
+        let tally = singles(&Update, *geometry, &Torn::ALL, 1);
         println!("update {}: {} operations, {} cuts", geometry.0, tally.operations, tally.cases);
         cases += tally.cases;
     }
@@ -106,7 +106,7 @@ fn every_single_cut_of_an_update_is_survived() {
 fn every_single_cut_of_a_revert_is_survived() {
     let mut cases = 0;
     for geometry in GEOMETRIES {
-        let tally = singles(&Revert, *geometry, &[Torn::Ecc, Torn::PerBoot], 1);
+        let tally = singles(&Revert, *geometry, &Torn::ALL, 1);
         println!("revert {}: {} operations, {} cuts", geometry.0, tally.operations, tally.cases);
         cases += tally.cases;
     }
