@@ -2,9 +2,10 @@
 
 use patchlane_device::{Boot, Cause, Running};
 use patchlane_protocol::status::Activity;
+use patchlane_protocol::{FeaturePolicy, Policy, SecurityPolicy};
 use patchlane_tests::sim::chip::Geometry;
 use patchlane_tests::sim::sweep::{GEOMETRIES, Plan, install_round, pairs, singles};
-use patchlane_tests::sim::world::{self, Release, image};
+use patchlane_tests::sim::world::{self, Release, Roles, image};
 use patchlane_tests::sim::{SimDevice, Torn};
 
 fn size(geometry: &[Geometry; 3]) -> usize {
@@ -72,6 +73,69 @@ impl Plan for Revert {
     }
 }
 
+/// `4.1 s8` is staged when a bundle brings a root that revokes its key, and `4.1 s9`.
+struct Rotation;
+
+impl Rotation {
+    fn next(geometry: &[Geometry; 3]) -> Release {
+        let roles = Roles { version: 2, security: vec!["security 2"], ..Roles::default() };
+        let links = vec![roles.link(&["root"])];
+        let release = Release::patch(4, 1, 9, image(3, size(geometry) / 2));
+        Release { root: 2, links, signers: vec!["security 2"], ..release }
+    }
+}
+
+impl Plan for Rotation {
+    fn device(&self, geometry: [Geometry; 3]) -> SimDevice {
+        let mut device = Update.device(geometry);
+        device.expect(&Self::next(&geometry));
+        device.restart(Cause::PowerOn);
+        device.push(&Update::releases(&geometry).1.bytes(), 512).expect("staged");
+        device
+    }
+    fn round(&self, device: &mut SimDevice) -> bool {
+        let next = Self::next(&shape(device));
+        let status = device.status();
+        // Until the link is committed, the staged release waits; then it is gone.
+        assert!(status.root_version == 1 || status.candidate.is_none_or(|c| c.version == next.version));
+        if status.activity == Activity::Staged && status.root_version == 1 {
+            let _ = device.push(&next.bytes(), 512);
+            return false;
+        }
+        install_round(device, &next.bytes(), &next.version)
+    }
+    fn end(&self, device: &mut SimDevice) {
+        assert_eq!(device.booted, Some(Boot::Run(Running::Confirmed)));
+        let status = device.status();
+        assert_eq!((status.confirmed.version, status.root_version), (Self::next(&shape(device)).version, 2));
+    }
+}
+
+/// `4.1 s7` becomes `5.1 s7`, whose image rots; the fallback goes in.
+struct Fallback;
+
+impl Plan for Fallback {
+    fn device(&self, geometry: [Geometry; 3]) -> SimDevice {
+        let old = Release::patch(4, 1, 7, image(1, size(&geometry) - 50));
+        let new = Release::feature(5, 1, 7, image(2, size(&geometry) / 2));
+        let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Auto };
+        let mut device = SimDevice::new(geometry, &old, world::factory(policy, true), 1, Torn::Stable);
+        device.restart(Cause::PowerOn);
+        device.install(&new).expect("installed");
+        device.machine.media.primary.rot(77, 3);
+        device
+    }
+    fn round(&self, device: &mut SimDevice) -> bool {
+        device.booted == Some(Boot::Run(Running::Fallback))
+    }
+    fn end(&self, device: &mut SimDevice) {
+        assert_eq!(device.booted, Some(Boot::Run(Running::Fallback)));
+        let status = device.status();
+        assert_eq!(status.activity, Activity::Degraded);
+        assert_eq!(status.confirmed.version, patchlane_protocol::Version::new(5, 1, 7));
+    }
+}
+
 fn shape(device: &SimDevice) -> [Geometry; 3] {
     let layout = device.machine.engine().layout();
     let place = |region| {
@@ -111,6 +175,16 @@ fn every_single_cut_of_a_revert_is_survived() {
         cases += tally.cases;
     }
     println!("revert: {cases} cuts");
+}
+
+#[test]
+fn every_single_cut_of_a_root_rotation_and_of_a_fallback_is_survived() {
+    for geometry in GEOMETRIES {
+        let rotation = singles(&Rotation, *geometry, &Torn::ALL, 1);
+        let fallback = singles(&Fallback, *geometry, &Torn::ALL, 1);
+        println!("rotation {}: {} operations, {} cuts", geometry.0, rotation.operations, rotation.cases);
+        println!("fallback {}: {} operations, {} cuts", geometry.0, fallback.operations, fallback.cases);
+    }
 }
 
 #[test]

@@ -427,6 +427,7 @@ fn the_table_of_threats_and_the_tests_agree() {
         "tests/scenarios.rs",
         "tests/corpus.rs",
         "tests/drivers.rs",
+        "tests/walk.rs",
         "../host/tests/cli.rs",
         "../host/src/bundle.rs",
         "../device/tests/rules.rs",

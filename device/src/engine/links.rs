@@ -5,6 +5,7 @@ use super::{Act, Engine};
 use crate::evidence::Received;
 use crate::io::{Documents, Job, Put, Source};
 use crate::media::Region;
+use crate::state::Cell;
 use crate::verify;
 use patchlane_protocol::{Refusal, RootDocument, SignedRoot};
 
@@ -13,10 +14,17 @@ use patchlane_protocol::{Refusal, RootDocument, SignedRoot};
 pub(super) enum Stage {
     /// The log is open.
     Opened,
-    /// The candidate's receipt was loaded.
-    Judging,
+    /// The candidate's receipt was loaded. The root's cell was chosen before: until the record says otherwise, the
+    /// candidate's own cell isn't free.
+    Judging {
+        /// Where the root goes.
+        cell: Cell,
+    },
     /// The new root lies in its cell.
-    Stored,
+    Stored {
+        /// Which.
+        cell: Cell,
+    },
     /// The record names it.
     Saved {
         /// A trial was ended for it.
@@ -61,19 +69,23 @@ impl Engine {
 
     /// What isn't confirmed is judged again before the bundle that brought the link is ranked.
     fn link_opened(&mut self) -> Act {
-        match self.bench.state.as_ref().and_then(|state| state.candidate) {
-            Some(candidate) => self.load(super::Stage::Links(Stage::Judging), candidate.release.cell),
-            None => self.store_root(),
+        let Some(state) = self.bench.state.as_ref() else { return Act::End(Err(Refusal::NotProvisioned)) };
+        let cell = state.free_cell();
+        match state.candidate {
+            Some(candidate) => {
+                self.load(super::Stage::Links(Stage::Judging { cell }), candidate.release.cell)
+            }
+            None => self.store_root(cell),
         }
     }
 
     #[inline(never)]
     pub(super) fn links_went_on(&mut self, stage: Stage, result: Result<(), Refusal>) -> Act {
         match stage {
-            Stage::Judging => self.judge_candidate(result.is_ok()),
+            Stage::Judging { cell } => self.judge_candidate(result.is_ok(), cell),
             _ if result.is_err() => Act::End(Err(Refusal::Flash)),
             Stage::Opened => self.link_opened(),
-            Stage::Stored => self.name_root(),
+            Stage::Stored { cell } => self.name_root(cell),
             Stage::Saved { reverts: true } => Act::End(Err(Refusal::SendAgain)),
             Stage::Saved { reverts: false } => {
                 self.intake.committed = true;
@@ -84,7 +96,7 @@ impl Engine {
     }
 
     #[inline(never)]
-    fn judge_candidate(&mut self, loaded: bool) -> Act {
+    fn judge_candidate(&mut self, loaded: bool, cell: Cell) -> Act {
         let docs = &self.bench.mem.docs;
         let holds = loaded
             && self.root_document().is_ok_and(|root| {
@@ -100,25 +112,23 @@ impl Engine {
                 state.drop_candidate();
             }
         }
-        self.store_root()
+        self.store_root(cell)
     }
 
-    fn store_root(&mut self) -> Act {
-        let cell = self.bench.state.as_ref().map_or(0, |state| state.free_cell());
+    fn store_root(&mut self, cell: Cell) -> Act {
         let length = self.bench.mem.docs.receipt_length(Source::RootOnly);
         let (at, erase) = (self.bench.layout.cell_at(cell), self.bench.layout.cell_size());
         let put = Put::new(Region::State, at, erase, Source::RootOnly, length);
-        Act::Job(super::Stage::Links(Stage::Stored), Job::Put(put))
+        Act::Job(super::Stage::Links(Stage::Stored { cell }), Job::Put(put))
     }
 
     #[inline(never)]
-    fn name_root(&mut self) -> Act {
+    fn name_root(&mut self, cell: Cell) -> Act {
         let digest = verify::sha256(self.bench.mem.docs.root());
         let next = self.root_document().map(|root| (root.version, root.development));
         let (Ok((version, development)), Some(state)) = (next, self.bench.state.as_mut()) else {
             return Act::End(Err(Refusal::NotProvisioned));
         };
-        let cell = state.free_cell();
         state.root = crate::state::RootRef { version, development, digest, cell };
         self.save(super::Stage::Links(Stage::Saved { reverts: self.restart }))
     }
