@@ -39,26 +39,18 @@ pub struct Place {
 impl Place {
     /// A stretch of a flash with these traits.
     pub fn of<F: embedded_storage::nor_flash::NorFlash>(offset: u32, length: u32) -> Self {
-        let small = |n: usize| u32::try_from(n).unwrap_or(0);
-        Self {
-            offset,
-            length,
-            read: small(F::READ_SIZE),
-            write: small(F::WRITE_SIZE),
-            erase: small(F::ERASE_SIZE),
-        }
+        Self::with(offset, length, [F::READ_SIZE, F::WRITE_SIZE, F::ERASE_SIZE])
     }
 
     /// A stretch of an asynchronous flash with these traits.
     pub fn of_async<F: embedded_storage_async::nor_flash::NorFlash>(offset: u32, length: u32) -> Self {
-        let small = |n: usize| u32::try_from(n).unwrap_or(0);
-        Self {
-            offset,
-            length,
-            read: small(F::READ_SIZE),
-            write: small(F::WRITE_SIZE),
-            erase: small(F::ERASE_SIZE),
-        }
+        Self::with(offset, length, [F::READ_SIZE, F::WRITE_SIZE, F::ERASE_SIZE])
+    }
+
+    /// A size that no `u32` holds becomes 0, which no layout admits.
+    fn with(offset: u32, length: u32, sizes: [usize; 3]) -> Self {
+        let [read, write, erase] = sizes.map(|size| u32::try_from(size).unwrap_or(0));
+        Self { offset, length, read, write, erase }
     }
 
     /// What every access is a multiple of.

@@ -31,6 +31,20 @@ pub fn sha256(bytes: &[u8]) -> Digest {
     Digest(Sha256::digest(bytes).into())
 }
 
+/// Signs a preimage.
+pub fn signature(key: &SigningKey, preimage: &Preimage) -> Signature {
+    let public = PublicKey::ed25519(key.verifying_key().to_bytes());
+    let bytes = key.sign(preimage.as_bytes()).to_bytes();
+    Signature { key: public.id(), algorithm: public.algorithm, bytes }
+}
+
+/// A signature set by these keys, in the order that the format wants.
+pub fn signature_set(keys: &[&SigningKey], preimage: &Preimage) -> Vec<Signature> {
+    let mut set: Vec<Signature> = keys.iter().map(|key| signature(key, preimage)).collect();
+    set.sort_by_key(|signature| signature.key);
+    set
+}
+
 /// An advisory that a release closes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closes {
@@ -295,10 +309,9 @@ impl Bundle {
     /// # Errors
     /// `malformed`.
     pub fn sign(&mut self, key: &SigningKey) -> Result<()> {
-        let public = PublicKey::ed25519(key.verifying_key().to_bytes());
-        let bytes = key.sign(self.preimage()?.as_bytes()).to_bytes();
-        self.signatures.retain(|signature| signature.key != public.id());
-        self.signatures.push(Signature { key: public.id(), algorithm: public.algorithm, bytes });
+        let new = signature(key, &self.preimage()?);
+        self.signatures.retain(|old| old.key != new.key);
+        self.signatures.push(new);
         self.signatures.sort_by_key(|signature| signature.key);
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! Root files: a root document with the signatures of its own quorum, as `init` makes them and links carry them.
 
-use crate::bundle::sha256;
+use crate::bundle::{sha256, signature_set};
 use crate::error::{Code, Error, Result};
 use crate::files;
-use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use patchlane_protocol::{
     Baseline, Ceilings, DocumentKind, KeyId, List, Preimage, Product, PublicKey, Role, RootDocument,
-    Signature, SignedRoot,
+    SignedRoot,
 };
 use std::path::Path;
 
@@ -58,15 +58,7 @@ impl Draft {
         let mut buffer = [0; 1024];
         let document = document.encode(&mut buffer)?.to_vec();
         let preimage = Preimage::new(DocumentKind::Root, &self.product, &sha256(&document));
-        let mut set: Vec<Signature> = keys
-            .iter()
-            .map(|key| {
-                let public = PublicKey::ed25519(key.verifying_key().to_bytes());
-                let bytes = key.sign(preimage.as_bytes()).to_bytes();
-                Signature { key: public.id(), algorithm: public.algorithm, bytes }
-            })
-            .collect();
-        set.sort_by_key(|signature| signature.key);
+        let set = signature_set(keys, &preimage);
         Ok(Root { bytes: SignedRoot::encode(&document, &List::of(&set), &mut buffer)?.to_vec() })
     }
 }

@@ -423,6 +423,7 @@ fn the_table_of_threats_and_the_tests_agree() {
     let sources = [
         "tests/threats.rs",
         "tests/redteam.rs",
+        "tests/model2.rs",
         "tests/power.rs",
         "tests/scenarios.rs",
         "tests/corpus.rs",

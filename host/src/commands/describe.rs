@@ -4,9 +4,8 @@ use super::date;
 use crate::bundle::Bundle;
 use crate::error::Result;
 use crate::output::Report;
-use patchlane_protocol::bundle::Header;
-use patchlane_protocol::{Encoding, Kind};
-use serde_json::json;
+use patchlane_protocol::{Encoding, Kind, Manifest};
+use serde_json::{Value, json};
 
 /// The lane's name.
 pub(crate) const fn lane(kind: Kind) -> &'static str {
@@ -21,7 +20,6 @@ pub(crate) fn bundle(bundle: &Bundle, summary: &str) -> Result<Report> {
     let m = bundle.manifest()?;
     let total = bundle.to_bytes()?.len();
     let overhead = total - bundle.payload().len();
-    let links: usize = bundle.links().iter().map(|link| link.len() + 2).sum();
     let components: Vec<_> = m.components.iter().collect();
     let mut report = Report::new(summary, json!(null))
         .line("release", format!("{} ({})", m.version, lane(m.kind)))
@@ -71,7 +69,13 @@ pub(crate) fn bundle(bundle: &Bundle, summary: &str) -> Result<Report> {
     report = report
         .line("manifest", format!("SHA-256 {}", bundle.digest()))
         .line("bytes", format!("{total}, of which {overhead} aren't payload"));
-    report.data = json!({
+    report.data = data(bundle, &m, total, overhead);
+    Ok(report)
+}
+
+/// The same for programs.
+fn data(bundle: &Bundle, m: &Manifest<'_>, total: usize, overhead: usize) -> Value {
+    json!({
         "version": m.version.to_string(),
         "kind": if m.kind == Kind::SecurityPatch { "security" } else { "feature" },
         "baseline": m.version.feature.to_string(),
@@ -87,7 +91,7 @@ pub(crate) fn bundle(bundle: &Bundle, summary: &str) -> Result<Report> {
         "advisories": m.advisories.iter().map(|a| json!({
             "index": a.index, "id": a.id, "severity": format!("{:?}", a.severity), "exploited": a.exploited,
         })).collect::<Vec<_>>(),
-        "components": components.iter().map(|c| json!({
+        "components": m.components.iter().map(|c| json!({
             "id": c.id.0,
             "images": c.images.iter().map(|i| json!({
                 "address": i.address, "size": i.size, "sha256": i.digest.to_string(),
@@ -103,9 +107,7 @@ pub(crate) fn bundle(bundle: &Bundle, summary: &str) -> Result<Report> {
         "manifest_sha256": bundle.digest().to_string(),
         "bytes": total,
         "overhead_bytes": overhead,
-        "head_bytes": Header::WIDTH + overhead - links - Header::WIDTH,
-    });
-    Ok(report)
+    })
 }
 
 fn join(numbers: impl Iterator<Item = u16>) -> String {

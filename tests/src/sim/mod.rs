@@ -1,5 +1,6 @@
 //! A device without hardware: strict flash that tears, and bootloader and application logic on it.
 
+pub mod cases;
 pub mod chip;
 pub mod device;
 pub mod power;
