@@ -127,10 +127,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
 fn describe(status: &Status) -> Report {
     let s = status;
     let named = |n: &patchlane_protocol::status::Named| format!("{} (manifest {})", n.version, n.manifest);
-    let held = s.held.map(|h| {
-        let superseded = if h.superseded { "; superseded: it would lose a fix" } else { "" };
-        format!("{}{superseded}", named(&h.release))
-    });
+    let note = |superseded| if superseded { "; superseded: it would lose a fix" } else { "" };
+    let held = s.held.map(|h| format!("{}{}", named(&h.release), note(h.superseded)));
     let refusal = s.last_refusal.map(|code| match Refusal::from_code(code) {
         Some(refusal) => format!("{refusal} (code {code})"),
         None => format!("code {code}"),
