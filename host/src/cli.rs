@@ -66,7 +66,7 @@ enum Command {
     /// Make and show keys
     #[command(subcommand)]
     Key(commands::key::Command),
-    /// Show roots
+    /// Make and show roots
     #[command(subcommand)]
     Root(commands::root::Command),
     /// Make a bundle from a linked image, not yet signed

@@ -384,3 +384,40 @@ fn a_closed_pipe_is_no_error_and_a_read_only_folder_is() {
     desk.fails("build security --baseline 4.1 --level 8 --image a.bin -o no/where/x.plb", 3, "missing-file");
     desk.fails("build security --baseline 4.1 --level 8 --image a.bin -o trust", 3, "file-exists");
 }
+
+/// Out of the first day: encrypted keys, a production root, a device that trusts it, and a rotation that retires a key.
+#[test]
+fn production_trust_from_keys_to_a_rotated_root() {
+    let desk = Desk::started("root");
+    let secret = "--passphrase-env SECRET";
+    for name in ["root", "security", "security2", "feature"] {
+        desk.ok(&format!("key new {name}.pem {secret}"));
+    }
+    let roles = "--root root.pub --feature feature.pub";
+    let first =
+        desk.ok(&format!("root new -o r1.plr {roles} --security security.pub --sign root.pem {secret}"));
+    assert_eq!((&first["version"], &first["development"]), (&1.into(), &false.into()));
+    let toml = std::fs::read_to_string(desk.path("patchlane.toml")).unwrap();
+    let toml =
+        toml.replace("trust/root-1.plr", "r1.plr").replace("trust/development-security.pem", "security.pem");
+    std::fs::write(desk.path("patchlane.toml"), &toml).unwrap();
+    desk.ok("build security --baseline 4.1 --level 7 --image a.bin -o a.plb");
+    desk.fails("sign a.plb --key trust/development-security.pem", 4, "key");
+    desk.ok(&format!("sign a.plb {secret}"));
+    desk.ok("provision a.plb -o flash.bin");
+    // The next root retires the security key. Nothing else makes one.
+    let next = format!("root new -o r2.plr {roles} --security security2.pub --follows r1.plr");
+    desk.fails(&format!("{next} --sign security.pem {secret}"), 1, "not-enough-signatures");
+    desk.fails(&format!("{next} --sign root.pem --ceiling-level 5 {secret}"), 1, "refused");
+    desk.fails(&format!("{next} --sign trust/development-root.pem"), 1, "development-trust");
+    desk.fails(&format!("{next} --root security2.pub --sign root.pem {secret}"), 3, "malformed");
+    assert_eq!(desk.ok(&format!("{next} --sign root.pem {secret}"))["version"], 2);
+    desk.fails(&format!("{next} --sign root.pem {secret}"), 3, "file-exists");
+    let toml = toml.replace("\"r1.plr\"", "\"r2.plr\"").replace("security.pem", "security2.pem");
+    std::fs::write(desk.path("patchlane.toml"), toml).unwrap();
+    desk.ok("build security --baseline 4.1 --level 8 --image b.bin --link r2.plr -o b.plb");
+    desk.ok(&format!("sign b.plb {secret}"));
+    desk.fails("verify a.plb", 1, "refused");
+    // A device of the first root takes both, by the link that the bundle carries.
+    assert_eq!(desk.ok("simulate a.plb b.plb --root r1.plr")["installed"], "4.1 s8");
+}

@@ -4,17 +4,25 @@ use crate::run::{cargo, part, run};
 use crate::{firmware, sizes, tools, vectors};
 use std::process::ExitCode;
 
+/// Tests that take longer, and tell what they counted.
+const SLOW: [&str; 3] = ["every_single_cut", "pairs_of_cuts", "random_walks"];
+
 /// A part's name, and what it does.
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 10] = [
+    let parts: [Part; 11] = [
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
             run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
         }),
-        ("unit tests, transcripts, sweeps, simulated scenarios", || {
-            run(&mut cargo(&["test", "--quiet", "--workspace", "--all-targets"]))
+        ("unit tests, transcripts, simulated scenarios", || {
+            let slow = SLOW.iter().flat_map(|name| ["--skip", *name]);
+            run(cargo(&["test", "--quiet", "--workspace", "--all-targets", "--"]).args(slow))
+        }),
+        ("power cuts and random walks", || {
+            let tests = ["--test", "power", "--test", "walk", "--", "--nocapture"];
+            run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests).args(SLOW))
         }),
         ("documentation tests", || run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))),
         ("minimum Rust version", msrv),

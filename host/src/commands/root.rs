@@ -1,17 +1,24 @@
-//! `root`: show what devices trust.
+//! `root`: make and show what devices trust.
 
-use super::anchor;
+use super::{anchor, baseline};
 use crate::bundle::sha256;
 use crate::cli::Global;
-use crate::error::Result;
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::files::{self, Over, Secrecy};
+use crate::keys;
 use crate::output::Report;
-use clap::Subcommand;
-use patchlane_protocol::Role;
+use crate::root::{CEILINGS, Draft, Root};
+use clap::{Args, Subcommand};
+use patchlane_device::verify;
+use patchlane_protocol::{Baseline, Ceilings, PublicKey, Role, RootDocument, SignedRoot};
 use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a root from public keys: the first one, or the next one after another
+    New(New),
     /// Show a root file: keys, thresholds, ceilings
     Show {
         /// The file (default: the configuration's)
@@ -19,15 +26,111 @@ pub(crate) enum Command {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The root file
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// Public keys of the root role
+    #[arg(long, required = true, value_name = "PUB")]
+    root: Vec<PathBuf>,
+    /// How many root keys have to sign
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    root_threshold: u8,
+    /// Public keys of the security role
+    #[arg(long, required = true, value_name = "PUB")]
+    security: Vec<PathBuf>,
+    /// How many security keys have to sign
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    security_threshold: u8,
+    /// Public keys of the feature role
+    #[arg(long, required = true, value_name = "PUB")]
+    feature: Vec<PathBuf>,
+    /// How many feature keys have to sign
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    feature_threshold: u8,
+    /// Private root keys to sign with: the new quorum's, and with --follows also the old one's
+    #[arg(long, required = true, value_name = "KEY")]
+    sign: Vec<PathBuf>,
+    /// The root that this one follows; its version is one more, and devices take it from bundles
+    #[arg(long, value_name = "FILE")]
+    follows: Option<PathBuf>,
+    /// No bundle may state a higher baseline
+    #[arg(long, value_parser = baseline, value_name = "LINE.STEP")]
+    ceiling_baseline: Option<Baseline>,
+    /// No bundle may state a higher level
+    #[arg(long, value_name = "LEVEL")]
+    ceiling_level: Option<u32>,
+}
+
 pub(crate) fn run(global: &Global, command: &Command) -> Result<Report> {
-    let Command::Show { file } = command;
-    let root = anchor(global, file.as_ref())?;
+    match command {
+        Command::New(options) => new(global, options),
+        Command::Show { file } => {
+            let root = anchor(global, file.as_ref())?;
+            describe(&root, "")
+        }
+    }
+}
+
+fn publics(paths: &[PathBuf]) -> Result<Vec<PublicKey>> {
+    paths.iter().map(|path| keys::read_public(path)).collect()
+}
+
+fn new(global: &Global, options: &New) -> Result<Report> {
+    let config = Config::find(global.config.as_deref())?;
+    let old = options.follows.as_ref().map(|path| Root::read(path)).transpose()?;
+    let before = old.as_ref().map(Root::document).transpose()?;
+    let default = before.map_or(CEILINGS, |old: RootDocument<'_>| old.ceilings);
+    let draft = Draft {
+        product: config.product(),
+        version: before.map_or(1, |old| old.version.saturating_add(1)),
+        development: false,
+        ceilings: Ceilings {
+            feature: options.ceiling_baseline.unwrap_or(default.feature),
+            level: options.ceiling_level.unwrap_or(default.level),
+        },
+        roles: [
+            (publics(&options.root)?, options.root_threshold),
+            (publics(&options.security)?, options.security_threshold),
+            (publics(&options.feature)?, options.feature_threshold),
+        ],
+    };
+    let mut private = Vec::new();
+    for path in &options.sign {
+        let key = keys::read(path, &global.passphrase())?;
+        if key.development {
+            let what = "is a development key, and this is a production root";
+            let next = "make keys with `patchlane key new`";
+            return Err(Error::new(Code::Development, what, next).at(path.display()));
+        }
+        private.push(key.key);
+    }
+    let root = draft.sign(&private.iter().collect::<Vec<_>>())?;
+    // Judged as it will be: by its own quorum, and by the device's verifier if it follows another.
+    let root = Root::parse(root.bytes()).map_err(|e| e.at(options.output.display()))?;
+    if let Some(before) = &before {
+        verify::link(&SignedRoot::parse(root.bytes())?, before)
+            .map_err(|refusal| Error::refused(refusal).at(options.output.display()))?;
+    }
+    files::write(&options.output, root.bytes(), Over::Nothing, Secrecy::Public)?;
+    let summary = match &before {
+        Some(old) => format!("Follows root {}: carry it along with `patchlane build --link`.", old.version),
+        None => "Name it as [trust] root in patchlane.toml, and provision devices with it.".to_owned(),
+    };
+    let mut report = describe(&root, &summary)?;
+    report.lines.insert(0, ("file".into(), options.output.display().to_string()));
+    Ok(report)
+}
+
+fn describe(root: &Root, summary: &str) -> Result<Report> {
     let document = root.document()?;
     let ids = |role: &Role<'_>| role.keys.iter().map(|k| k.id().to_string()).collect::<Vec<_>>();
     let role =
         |role: &Role<'_>| format!("{} of {}: {}", role.threshold, role.keys.len(), ids(role).join(", "));
     let json_role = |role: &Role<'_>| json!({ "threshold": role.threshold, "keys": ids(role) });
     let ceilings = document.ceilings;
+    let digest = sha256(root.document_bytes()?).to_string();
     let data = json!({
         "version": document.version,
         "development": document.development,
@@ -35,13 +138,13 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<Report> {
         "class_id": document.product.class.to_string(),
         "ceiling_baseline": ceilings.feature.to_string(),
         "ceiling_level": ceilings.level,
-        "sha256": sha256(root.document_bytes()?).to_string(),
+        "sha256": digest,
         "root": json_role(&document.root),
         "security": json_role(&document.security),
         "feature": json_role(&document.feature),
     });
     let kind = if document.development { "development: production refuses it" } else { "production" };
-    Ok(Report::new("", data)
+    Ok(Report::new(summary, data)
         .line("root", format!("version {}, {kind}", document.version))
         .line("vendor id", document.product.vendor.to_string())
         .line("class id", document.product.class.to_string())
@@ -49,5 +152,5 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<Report> {
         .line("root role", role(&document.root))
         .line("security role", role(&document.security))
         .line("feature role", role(&document.feature))
-        .line("SHA-256", sha256(root.document_bytes()?).to_string()))
+        .line("SHA-256", digest))
 }

@@ -15,7 +15,7 @@ use patchlane_tests::sim::world::image;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Res<T> = Result<T, String>;
 
@@ -66,6 +66,8 @@ fn answer_of(value: &Value) -> String {
 
 struct OnBoard(Board);
 
+/// Where the board stages images: block 1 of the secondary slot.
+const STAGED: u64 = 0x2c_0000;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl OnBoard {
@@ -88,7 +90,14 @@ impl Stage for OnBoard {
                 .stderr(std::process::Stdio::null())
                 .spawn()
                 .map_err(|e| e.to_string())?;
-            std::thread::sleep(Duration::from_millis(700));
+            // Power fails once 16 KiB of the payload lie in the secondary slot.
+            let until = Instant::now() + PATIENCE;
+            while self.0.contents(STAGED + 0x4000, 16)?.iter().all(|byte| *byte == 0xff) {
+                if Instant::now() > until {
+                    return Err("the payload never arrived".into());
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
             self.0.cut();
             let _ = child.wait();
             self.0.power_on()?;
