@@ -94,6 +94,27 @@ impl<'a> Received<'a> {
     }
 }
 
+/// That a manifest with this digest was verified. The engine keeps it instead of a [`Verified`], so that curve arithmetic
+/// and rules don't stand on the stack at the same time.
+#[derive(Debug)]
+pub(crate) struct Authentic {
+    digest: Digest,
+}
+
+impl<'a> Received<'a> {
+    /// The same head, verified before: its digest says so.
+    ///
+    /// # Errors
+    /// `BadSignature` if it is another head.
+    pub(crate) fn recall(self, known: &Authentic) -> Result<Verified<'a>, Refusal> {
+        if verify::sha256(self.document) == known.digest {
+            Ok(Verified { manifest: self.manifest, digest: known.digest })
+        } else {
+            Err(Refusal::BadSignature)
+        }
+    }
+}
+
 /// What a head is judged against, besides its root.
 #[derive(Debug)]
 pub struct Facts<'a> {
@@ -127,6 +148,11 @@ impl<'a> Verified<'a> {
     /// SHA-256 of the manifest.
     pub const fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Keeps only that it was verified.
+    pub(crate) const fn remember(&self) -> Authentic {
+        Authentic { digest: self.digest }
     }
 
     /// What it offers.

@@ -1,14 +1,14 @@
 //! What boots: authenticity and image digest of every release are checked at every boot (I6, I14, I16).
 
 use super::{Act, Done, Engine, Stage, Who};
-use crate::evidence::{Received, Trial};
+use crate::evidence::{Authentic, Received, Trial};
 use crate::io::{Hash, Job, mark};
 use crate::media::Region;
 use crate::rules::trial;
 use crate::state::{Phase, Release, State};
 use crate::swap;
+use patchlane_protocol::Refusal;
 use patchlane_protocol::status::CounterState;
-use patchlane_protocol::{Refusal, RootDocument};
 
 /// Why the device restarted. Only what a bad image causes counts against a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,25 +140,31 @@ impl Engine {
 
     #[inline(never)]
     pub(super) fn loaded(&mut self, who: Who, result: Result<(), Refusal>) -> Act {
-        match result.and_then(|()| self.judge_receipt(who)) {
+        let authentic = result.and_then(|()| self.own_root(who)).and_then(|own| self.verify_head(own));
+        match authentic.and_then(|authentic| self.judge_receipt(who, &authentic)) {
             Ok(job) => Act::Job(Stage::Hashing(who), job),
             Err(refusal) => self.judged(who, Err(refusal)),
         }
     }
 
-    /// Judges the receipt just loaded, and says what to read back.
-    #[inline(never)]
-    fn judge_receipt(&mut self, who: Who) -> Result<Job, Refusal> {
+    /// Checks that the receipt just loaded is the one that the record names, and says under which root it is judged: a
+    /// confirmed one under the root that admitted it, all others under the present one (I8).
+    fn own_root(&mut self, who: Who) -> Result<bool, Refusal> {
         let release = self.release(who).ok_or(Refusal::UnknownManifest)?;
+        let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
         if self.receipt.take() != Some(release.receipt) {
             return Err(Refusal::ImageDigest);
         }
+        Ok(who == Who::Confirmed || who == Who::Kept && !state.degraded)
+    }
+
+    /// Judges the receipt just loaded and verified, and says what to read back.
+    #[inline(never)]
+    fn judge_receipt(&mut self, who: Who, authentic: &Authentic) -> Result<Job, Refusal> {
+        let release = self.release(who).ok_or(Refusal::UnknownManifest)?;
         let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
         let docs = &self.bench.mem.docs;
-        // A confirmed receipt is judged under the root that admitted it, all others under the present one (I8).
-        let own_root = who == Who::Confirmed || who == Who::Kept && !state.degraded;
-        let root = RootDocument::parse(if own_root { docs.loaded_root() } else { docs.root() })?;
-        let verified = Received::parse(docs.manifest(), docs.signatures())?.verify(&root)?;
+        let verified = Received::parse(docs.manifest(), docs.signatures())?.recall(authentic)?;
         let block = self.bench.layout.block();
         let room = self.bench.layout.room();
         let (region, at, image) = match who {

@@ -1,7 +1,7 @@
 //! The head of a bundle: the one place where it is decided what becomes of a release.
 
 use super::{Act, Done, Engine, Stage as EngineStage, Who};
-use crate::evidence::{Facts, Payload, Permitted, Received, Trial, Verified};
+use crate::evidence::{Authentic, Facts, Payload, Permitted, Received, Trial, Verified};
 use crate::io::{Hash, Job, Put, Source};
 use crate::media::Region;
 use crate::rules::Standing;
@@ -48,7 +48,8 @@ enum Ruling {
 
 impl Engine {
     pub(super) fn head(&mut self) -> Act {
-        let ruling = match self.rule() {
+        let authentic = self.verify_head(false);
+        let ruling = match authentic.and_then(|authentic| self.rule(&authentic)) {
             Ok(ruling) => ruling,
             // The bundle brought a new root, and nothing else this device needs.
             Err(Refusal::SameVersion) if self.intake.committed => {
@@ -76,11 +77,10 @@ impl Engine {
 
     /// The rules, in order. Nothing here changes anything.
     #[inline(never)]
-    fn rule(&self) -> Result<Ruling, Refusal> {
+    fn rule(&self, authentic: &Authentic) -> Result<Ruling, Refusal> {
         let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
         let docs = &self.bench.mem.docs;
-        let root = self.root_document()?;
-        let verified = Received::parse(docs.manifest(), docs.signatures())?.verify(&root)?;
+        let verified = Received::parse(docs.manifest(), docs.signatures())?.recall(authentic)?;
         if state.phase.moves() || self.restart {
             return Err(Refusal::SendAgain);
         }

@@ -20,7 +20,7 @@ pub use boot::{Boot, Cause, Running};
 pub use provision::Factory;
 pub use requests::Window;
 
-use crate::evidence::{Admitted, Facts, Permitted, Readback};
+use crate::evidence::{Admitted, Authentic, Facts, Permitted, Readback, Received};
 use crate::io::{Bench, Job, Load, Memory, Op, Record, Scan, Turn};
 use crate::layout::Layout;
 use crate::log::Log;
@@ -380,6 +380,15 @@ impl Engine {
 
     fn root_document(&self) -> Result<RootDocument<'_>, Refusal> {
         Ok(RootDocument::parse(self.bench.mem.docs.root())?)
+    }
+
+    /// Verifies the head in RAM, under the root of the receipt just loaded or the present one.
+    #[inline(never)]
+    fn verify_head(&self, own_root: bool) -> Result<Authentic, Refusal> {
+        let docs = &self.bench.mem.docs;
+        let root = RootDocument::parse(if own_root { docs.loaded_root() } else { docs.root() })?;
+        let verified = Received::parse(docs.manifest(), docs.signatures())?.verify(&root)?;
+        Ok(verified.remember())
     }
 
     /// What the release with this manifest is judged against.
