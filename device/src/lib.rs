@@ -49,3 +49,8 @@ pub use io::Op;
 pub use layout::{Layout, LayoutError, Place};
 pub use media::{AsyncMedia, Media, MediaError, Region, Single, Split};
 pub use patchlane_protocol as protocol;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
