@@ -113,6 +113,40 @@ fn blocking_and_asynchronous_drivers_issue_the_same_operations() {
     assert!(waits as u64 > result.0, "the asynchronous flash never suspended");
 }
 
+/// Dropping a future is a power cut without the restart: nothing is lost, and nothing in RAM is believed.
+#[test]
+fn a_dropped_future_leaves_a_device_that_goes_on() {
+    // At every point at which a transfer can be dropped.
+    for polls in 1.. {
+        let (layout, power, chip) = single();
+        let mut device = AsyncDevice::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);
+        let (root, manifest, set) = first();
+        let provisioned = device.provision(&root, &manifest, &set, factory(world::STORY_POLICY, true));
+        block_on(provisioned).0.unwrap();
+        let bytes = releases().1.bytes();
+        block_on(device.begin()).0.unwrap();
+        let ended = {
+            let mut push = pin!(device.push(0, &bytes));
+            let mut context = Context::from_waker(Waker::noop());
+            (0..polls).any(|_| push.as_mut().poll(&mut context).is_ready())
+        };
+        if ended {
+            assert!(polls > 50, "the transfer ended after {polls} polls");
+            break;
+        }
+        let confirmed = block_on(device.status()).0.unwrap().confirmed.version;
+        assert_eq!(confirmed, releases().0.version);
+        block_on(device.begin()).0.unwrap();
+        // The device may want a block from its beginning again.
+        let mut answer = block_on(device.push(0, &bytes)).0.unwrap();
+        while let Done::Want(want) = answer {
+            answer = block_on(device.push(want, &bytes[want as usize..])).0.unwrap();
+        }
+        assert_eq!(answer, Done::Outcome(Outcome::Staged), "{polls}");
+        assert!(power.violations().is_empty(), "{polls}: {:?}", power.violations());
+    }
+}
+
 #[test]
 fn three_chips_of_different_geometry_make_a_device() {
     let power = Power::new(1, Torn::Stable);

@@ -192,16 +192,20 @@ impl Engine {
         }
     }
 
-    /// Starts a task; [`Engine::next`] performs it.
+    /// Starts a task; [`Engine::next`] performs it. A task that was left unfinished (a future that was dropped) is
+    /// treated as a power cut: nothing in RAM is trusted.
     pub fn start(&mut self, task: Task) {
+        if self.stage != Stage::Start {
+            self.close();
+        }
         self.task = task;
         self.stage = Stage::Start;
         self.job = Job::Rest;
     }
 
-    /// True if the state was read since the last reset or flash error.
-    pub const fn is_open(&self) -> bool {
-        self.open
+    /// True if the state was read since the last reset, flash error or unfinished task.
+    pub fn is_open(&self) -> bool {
+        self.open && self.stage == Stage::Start
     }
 
     /// What the record says; `None` before it was read.
