@@ -58,6 +58,15 @@ pub struct Closes {
     pub exploited: bool,
 }
 
+/// An image, linked for one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Linked {
+    /// The address it is linked for; needed if a release has several images.
+    pub address: Option<u32>,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// Everything that goes into a bundle.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -71,10 +80,8 @@ pub struct Draft {
     pub version: Version,
     /// The root it is made under.
     pub root_version: u32,
-    /// The image.
-    pub image: Vec<u8>,
-    /// The address it is linked for, if the device cares.
-    pub address: Option<u32>,
+    /// The image; or one for each slot that code is linked for. A device takes the one that fits.
+    pub images: Vec<Linked>,
     /// False for a patch whose image is installed already.
     pub payload: bool,
     /// Bytes of data per chunk.
@@ -104,8 +111,7 @@ impl Draft {
             hardware: vec![1],
             version,
             root_version: 1,
-            image,
-            address: None,
+            images: vec![Linked { address: None, bytes: image }],
             payload: true,
             chunk: limits::CHUNK_DEFAULT,
             closes: Vec::new(),
@@ -123,24 +129,35 @@ impl Draft {
     /// # Errors
     /// `malformed`: the rule of the format that the values break; `image` if there is none.
     pub fn build(&self) -> Result<Bundle> {
-        let size = u32::try_from(self.image.len()).ok().filter(|size| *size > 0);
-        let size =
-            size.ok_or_else(|| Error::new(Code::Image, "is empty or above 4 GiB", "check the image"))?;
-        let (first, payload) = chain(&self.image, self.chunk);
-        let images = [Image { address: self.address, size, digest: sha256(&self.image) }];
-        let alternative = Alternative {
-            image: 0,
-            encoding: Encoding::Raw,
-            base: None,
-            size,
-            chunk: self.chunk,
-            ram: 0,
-            first,
+        let mut linked: Vec<&Linked> = self.images.iter().collect();
+        linked.sort_by_key(|image| image.address);
+        let (mut images, mut alternatives, mut payload) = (Vec::new(), Vec::new(), Vec::new());
+        for (image, position) in linked.iter().zip(0u8..) {
+            let size = u32::try_from(image.bytes.len()).ok().filter(|size| *size > 0);
+            let size =
+                size.ok_or_else(|| Error::new(Code::Image, "is empty or above 4 GiB", "check the image"))?;
+            images.push(Image { address: image.address, size, digest: sha256(&image.bytes) });
+            if self.payload {
+                let (first, chunks) = chain(&image.bytes, self.chunk);
+                let (encoding, base) = (Encoding::Raw, None);
+                alternatives.push(Alternative {
+                    image: position,
+                    encoding,
+                    base,
+                    size,
+                    chunk: self.chunk,
+                    ram: 0,
+                    first,
+                });
+                payload.extend(chunks);
+            }
+        }
+        let component = Component {
+            id: ComponentId(0),
+            images: List::of(&images),
+            alternatives: List::of(&alternatives),
         };
-        let alternatives = [alternative];
-        let offered = if self.payload { &alternatives[..] } else { &[] };
-        let components =
-            [Component { id: ComponentId(0), images: List::of(&images), alternatives: List::of(offered) }];
+        let components = [component];
         let advisories: Vec<Advisory<'_>> = self
             .closes
             .iter()
@@ -162,7 +179,6 @@ impl Draft {
         };
         let mut buffer = [0; limits::HEAD];
         let bytes = manifest.encode(&mut buffer)?.to_vec();
-        let payload = if self.payload { payload } else { Vec::new() };
         Ok(Bundle { links: self.links.clone(), manifest: bytes, signatures: Vec::new(), payload })
     }
 }
@@ -358,24 +374,35 @@ impl Bundle {
         Ok(())
     }
 
-    /// The image that the first raw alternative carries, if one does.
+    /// Every image that the bundle carries whole.
     ///
     /// # Errors
     /// `malformed`.
-    pub fn image(&self) -> Result<Option<Vec<u8>>> {
+    pub fn images(&self) -> Result<Vec<Linked>> {
         let manifest = self.manifest()?;
-        let mut offset = 0usize;
+        let (mut offset, mut images) = (0usize, Vec::new());
         for component in manifest.components.iter() {
             for alternative in component.alternatives.iter() {
                 let stored = usize::try_from(alternative.stored()).unwrap_or(usize::MAX);
                 if alternative.encoding == Encoding::Raw {
                     let payload = self.payload.get(offset..offset.saturating_add(stored)).unwrap_or(&[]);
-                    return unchain(payload, &alternative).map(Some);
+                    let image = component.images.at(usize::from(alternative.image));
+                    let address = image.and_then(|image| image.address);
+                    images.push(Linked { address, bytes: unchain(payload, &alternative)? });
                 }
                 offset = offset.saturating_add(stored);
             }
         }
-        Ok(None)
+        Ok(images)
+    }
+
+    /// The image that a device with code at `address` takes, if the bundle carries it whole.
+    ///
+    /// # Errors
+    /// `malformed`.
+    pub fn image_for(&self, address: Option<u32>) -> Result<Option<Vec<u8>>> {
+        let fits = |image: &Linked| image.address.is_none() || image.address == address;
+        Ok(self.images()?.into_iter().find(fits).map(|image| image.bytes))
     }
 }
 
@@ -415,7 +442,7 @@ mod tests {
         bundle.sign(&SigningKey::from_bytes(&[3; 32])).unwrap();
         bundle.sign(&SigningKey::from_bytes(&[4; 32])).unwrap();
         assert_eq!(Bundle::parse(&bundle.to_bytes().unwrap()).unwrap(), bundle);
-        assert_eq!(bundle.image().unwrap().unwrap(), draft().image);
+        assert_eq!(bundle.images().unwrap(), draft().images);
     }
 
     #[test]

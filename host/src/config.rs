@@ -24,6 +24,8 @@ pub struct Config {
     pub build: Build,
     /// Where things lie in flash.
     pub flash: Option<Flash>,
+    /// Where RAM lies; needed only by `layout`, and only without a board that tells.
+    pub ram: Option<Ram>,
     /// The folder of the file; paths count from there.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -61,24 +63,30 @@ pub struct Trust {
 pub struct Build {
     /// Bytes of data per chunk.
     pub chunk: u16,
-    /// The address images have to be linked for.
-    pub address: Option<u32>,
+    /// The addresses images have to be linked for: one, or one for each slot that code runs in.
+    pub addresses: Vec<u32>,
 }
 
 impl Default for Build {
     fn default() -> Self {
-        Self { chunk: limits::CHUNK_DEFAULT, address: None }
+        Self { chunk: limits::CHUNK_DEFAULT, addresses: Vec::new() }
     }
 }
 
-/// Where things lie in flash; all on one chip.
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// Where things lie in flash.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flash {
+    /// A board that patchlane knows: its sectors are checked against.
+    pub board: Option<String>,
+    /// Where the chip begins in the memory map.
+    pub address: Option<u32>,
     /// Bytes of a word.
     pub write_size: u32,
     /// Bytes of a sector.
     pub erase_size: u32,
+    /// What runs first.
+    pub bootloader: Option<Stretch>,
     /// Log and receipts.
     pub state: Stretch,
     /// What runs.
@@ -88,38 +96,82 @@ pub struct Flash {
 }
 
 /// A stretch of flash.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stretch {
-    /// Where it begins, in bytes from the beginning of the chip.
+    /// Where it begins, in bytes from the beginning of its chip.
     pub offset: u32,
+    /// Its bytes.
+    pub size: u32,
+    /// Bytes of a word, if they differ here.
+    pub write_size: Option<u32>,
+    /// Bytes of a sector, if they differ here.
+    pub erase_size: Option<u32>,
+    /// The chip it lies on, if it isn't the main one.
+    pub chip: Option<String>,
+}
+
+impl Stretch {
+    /// One past its last byte.
+    pub fn end(&self) -> u64 {
+        u64::from(self.offset) + u64::from(self.size)
+    }
+}
+
+/// Where RAM lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ram {
+    /// Its first address.
+    pub address: u32,
     /// Its bytes.
     pub size: u32,
 }
 
 impl Flash {
+    /// Every stretch with its name, the bootloader first.
+    pub fn stretches(&self) -> Vec<(&'static str, &Stretch)> {
+        let three = [("state", &self.state), ("primary", &self.primary), ("secondary", &self.secondary)];
+        self.bootloader.iter().map(|b| ("bootloader", b)).chain(three).collect()
+    }
+
+    /// How large a word and a sector are there.
+    pub fn grain(&self, stretch: &Stretch) -> (u32, u32) {
+        (stretch.write_size.unwrap_or(self.write_size), stretch.erase_size.unwrap_or(self.erase_size))
+    }
+
     /// The checked layout.
     ///
     /// # Errors
     /// `config`.
     pub fn layout(&self) -> Result<Layout> {
-        let place = |s: Stretch| Place {
-            offset: s.offset,
-            length: s.size,
-            read: 1,
-            write: self.write_size,
-            erase: self.erase_size,
+        let wrong = |what: String, next: &str| Error::new(Code::Config, format!("[flash]: {what}"), next);
+        let place = |s: &Stretch| {
+            let (write, erase) = self.grain(s);
+            Place { offset: s.offset, length: s.size, read: 1, write, erase }
         };
-        let mut stretches = [self.state, self.primary, self.secondary];
-        stretches.sort_by_key(|s| s.offset);
-        let apart = stretches
-            .windows(2)
-            .all(|w| u64::from(w[0].offset) + u64::from(w[0].size) <= u64::from(w[1].offset));
-        if !apart {
-            return Err(Error::new(Code::Config, "[flash]: regions overlap", "move them apart"));
+        let stretches = self.stretches();
+        for (i, (name, one)) in stretches.iter().enumerate() {
+            for (other_name, other) in &stretches[i + 1..] {
+                let apart = u64::from(one.offset) >= other.end() || u64::from(other.offset) >= one.end();
+                if one.chip == other.chip && !apart {
+                    return Err(wrong(format!("{name} and {other_name} overlap"), "move them apart"));
+                }
+            }
+            if let Some(chip) = &one.chip
+                && !chip.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+            {
+                let what = format!("chip `{chip}` of {name}: a name has letters, digits, - and _");
+                return Err(wrong(what, "rename it"));
+            }
         }
-        Layout::new(place(self.state), place(self.primary), place(self.secondary))
-            .map_err(|e| Error::new(Code::Config, format!("[flash]: {e}"), "correct offsets and sizes"))
+        Layout::new(place(&self.state), place(&self.primary), place(&self.secondary))
+            .map_err(|e| wrong(e.to_string(), "correct offsets and sizes; `patchlane layout` draws them"))
+    }
+
+    /// The address that code in the primary slot is linked for, if it is known.
+    pub fn primary_address(&self) -> Option<u32> {
+        self.address.and_then(|address| address.checked_add(self.primary.offset))
     }
 }
 
@@ -176,6 +228,14 @@ impl Config {
         if config.product.vendor.trim().is_empty() || config.product.class.trim().is_empty() {
             return problem("[product] vendor and class can't be empty", "name them");
         }
+        if !config
+            .build
+            .addresses
+            .iter()
+            .all(|a| config.build.addresses.iter().filter(|b| a == *b).count() == 1)
+        {
+            return problem("[build] addresses repeats one", "name each slot's address once");
+        }
         if !(limits::CHUNK_MIN..=patchlane_device::evidence::CHUNK).contains(&config.build.chunk) {
             return problem("[build] chunk is out of range", "choose 128 to 1024 bytes");
         }
@@ -187,6 +247,35 @@ impl Config {
         let vendor = Uuid::new_v5(&Uuid::NAMESPACE_DNS, self.product.vendor.as_bytes());
         let class = Uuid::new_v5(&vendor, self.product.class.as_bytes());
         Product { vendor: VendorId(vendor.into_bytes()), class: ClassId(class.into_bytes()) }
+    }
+
+    /// The addresses that images have to be linked for: what [build] says, else the primary slot's, if it is known.
+    pub fn addresses(&self) -> Vec<u32> {
+        if self.build.addresses.is_empty() {
+            self.flash.as_ref().and_then(Flash::primary_address).into_iter().collect()
+        } else {
+            self.build.addresses.clone()
+        }
+    }
+
+    /// The address of the image that the device in `provision` and `simulate` runs.
+    pub fn address(&self) -> Option<u32> {
+        self.build.addresses.first().copied()
+    }
+
+    /// Where RAM lies: what [ram] says, else the board's.
+    pub fn ram(&self) -> Option<Ram> {
+        let board = || crate::map::board(self.flash.as_ref()?).map(|board| board.ram);
+        self.ram.or_else(|| board().map(|(address, size)| Ram { address, size }))
+    }
+
+    /// The class as a part of file names.
+    pub fn file_stem(&self) -> String {
+        let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '-' };
+        let stem: String = self.product.class.trim().chars().map(safe).collect();
+        // A leading dot would hide the file, and a leading dash would make it an option.
+        let stem = stem.trim_start_matches(['.', '-']).to_owned();
+        if stem.is_empty() { "product".to_owned() } else { stem }
     }
 
     /// A path of the file, from its folder.
@@ -228,11 +317,12 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// The file that `init` writes.
-pub fn template(vendor: &str, class: &str) -> String {
+pub fn template(vendor: &str, class: &str, flash: &str) -> String {
     // A JSON string is a TOML basic string.
     let quote = |text: &str| serde_json::Value::from(text).to_string();
     format!(
         r#"# patchlane: security patches and feature updates, kept apart. Paths count from this file's folder.
+# Every key there is: host/schema/patchlane.schema.json. A key that isn't known is an error.
 
 [product]
 vendor = {vendor}          # a domain you own; ids are made from it and from class (RFC 9124)
@@ -240,27 +330,33 @@ class = {class}
 hardware = [1]             # hardware revisions this firmware runs on, in increasing order
 
 [trust]
-root = "trust/root-1.plr"                        # what devices trust; `patchlane root show trust/root-1.plr`
+root = "trust/root-1.plr"                        # what devices trust; `patchlane root show`
 security = ["trust/development-security.pem"]    # sign security patches
 feature = ["trust/development-feature.pem"]      # sign feature updates, together with security
 
 [build]
 chunk = 1024               # bytes a device authenticates at once: 128 to 1024
-# address = 0x08010000     # refuse images linked for another address
+# addresses = [0x08020000] # what images are linked for (default: the primary slot); several where code runs in both slots
 
-# Where things lie in flash, in bytes from the beginning of the chip. Used by `provision` and `simulate`.
-# The secondary slot is one sector longer than the primary one.
-[flash]
-write_size = 4
-erase_size = 4096
-state = {{ offset = 0x0, size = 0x8000 }}
-primary = {{ offset = 0x10000, size = 0x20000 }}
-secondary = {{ offset = 0x30000, size = 0x21000 }}
-"#,
+{flash}"#,
         vendor = quote(vendor),
         class = quote(class),
     )
 }
+
+/// The flash of a product without a known board.
+pub const GENERIC_FLASH: &str = "\
+# Where things lie in flash, in bytes from the beginning of the chip; `patchlane layout` draws and checks it.
+# The secondary slot is one sector longer than the primary one.
+[flash]
+# address = 0x08000000     # where the chip begins in the memory map
+write_size = 4
+erase_size = 4096
+# bootloader = { offset = 0x0, size = 0x10000 }
+state = { offset = 0x10000, size = 0x8000 }
+primary = { offset = 0x20000, size = 0x20000 }
+secondary = { offset = 0x40000, size = 0x21000 }
+";
 
 #[cfg(test)]
 mod tests {
@@ -268,14 +364,14 @@ mod tests {
 
     #[test]
     fn the_template_is_a_configuration() {
-        let config = Config::parse(&template("example.com", "pump \"3\"")).unwrap();
+        let config = Config::parse(&template("example.com", "pump \"3\"", GENERIC_FLASH)).unwrap();
         assert_eq!(config.product.class, "pump \"3\"");
         config.flash.unwrap().layout().unwrap();
     }
 
     #[test]
     fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
-        let text = template("example.com", "pump").replace("erase_size", "erase_sise");
+        let text = template("example.com", "pump", GENERIC_FLASH).replace("erase_size", "erase_sise");
         let error = Config::parse(&text).unwrap_err();
         let line = 1 + text.lines().position(|line| line.starts_with("erase_sise")).unwrap();
         assert_eq!(error.what, format!("line {line}: unknown key `erase_sise`"));
@@ -285,7 +381,7 @@ mod tests {
     #[test]
     fn ids_are_rfc_9562_version_5() {
         // Python: uuid.uuid5(uuid.NAMESPACE_DNS, "example.com")
-        let config = Config::parse(&template("example.com", "pump")).unwrap();
+        let config = Config::parse(&template("example.com", "pump", GENERIC_FLASH)).unwrap();
         let vendor = Uuid::from_bytes(config.product().vendor.0);
         assert_eq!(vendor.to_string(), "cfbff0d1-9375-5685-968c-48ce8b15ae17");
     }

@@ -31,14 +31,25 @@ fn failed(error: &std::io::Error, path: &Path, doing: &str) -> Error {
         ErrorKind::NotFound => (Code::Missing, "isn't there".to_owned()),
         ErrorKind::AlreadyExists => (Code::Exists, "exists already".to_owned()),
         _ if path.is_dir() => (Code::Io, "is a folder, not a file".to_owned()),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            (Code::Io, format!("can't be {doing}: no space is left"))
+        }
+        ErrorKind::PermissionDenied => (Code::Io, format!("can't be {doing}: permission denied")),
+        ErrorKind::ReadOnlyFilesystem => (Code::Io, format!("can't be {doing}: the disk is read-only")),
         _ => (Code::Io, format!("can't be {doing}: {error}")),
     };
-    let next = match code {
-        Code::Missing => "check the path",
-        Code::Exists => "choose another name, or remove it first",
+    let next = match (code, error.kind()) {
+        (Code::Missing, _) => "check the path",
+        (Code::Exists, _) => "choose another name, or remove it first",
+        (_, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => "make room, and run it again",
         _ => "check the path and its permissions",
     };
     Error::new(code, what, next).at(path.display())
+}
+
+fn too_large(path: &Path) -> Error {
+    let what = format!("is larger than {} MiB", LARGEST >> 20);
+    Error::new(Code::Malformed, what, "check that this is the right file").at(path.display())
 }
 
 /// Reads a whole file of at most [`LARGEST`] bytes.
@@ -47,11 +58,15 @@ fn failed(error: &std::io::Error, path: &Path, doing: &str) -> Error {
 /// `missing-file`, `file-access`; `malformed` if it is larger.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(|e| failed(&e, path, "opened"))?;
-    let mut bytes = Vec::new();
+    let length = file.metadata().map_or(0, |m| m.len());
+    if length > LARGEST {
+        return Err(too_large(path));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    // A pipe or a device has no length to look at first.
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|e| failed(&e, path, "read"))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LARGEST {
-        let what = format!("is larger than {} MiB", LARGEST >> 20);
-        return Err(Error::new(Code::Malformed, what, "check that this is the right file").at(path.display()));
+        return Err(too_large(path));
     }
     Ok(bytes)
 }
@@ -65,17 +80,33 @@ pub fn read_text(path: &Path) -> Result<String> {
         .map_err(|_| Error::new(Code::Malformed, "isn't text (UTF-8)", "check the file").at(path.display()))
 }
 
+/// Where a file will really lie, and whether it may be put there.
+fn target(path: &Path, over: Over) -> Result<PathBuf> {
+    let Ok(there) = fs::symlink_metadata(path) else { return Ok(path.to_path_buf()) };
+    if over == Over::Nothing {
+        return Err(failed(&ErrorKind::AlreadyExists.into(), path, "written"));
+    }
+    // A link stays a link: what it points to is replaced.
+    let real = if there.is_symlink() { fs::canonicalize(path) } else { Ok(path.to_path_buf()) };
+    let real = real.map_err(|e| failed(&e, path, "written"))?;
+    let kind = fs::metadata(&real).map_err(|e| failed(&e, path, "written"))?.file_type();
+    if kind.is_dir() {
+        return Err(failed(&ErrorKind::IsADirectory.into(), path, "written"));
+    }
+    if !kind.is_file() {
+        // Replacing /dev/null with a bundle would be a success of the worst kind.
+        let next = "name a file; a device or a pipe isn't replaced";
+        return Err(Error::new(Code::Io, "isn't a regular file", next).at(path.display()));
+    }
+    Ok(real)
+}
+
 /// Writes a whole file, or leaves everything as it was.
 ///
 /// # Errors
-/// `file-exists`, `file-access`.
+/// `file-exists`, `file-access`, `missing-file` for its folder.
 pub fn write(path: &Path, bytes: &[u8], over: Over, secrecy: Secrecy) -> Result<()> {
-    if over == Over::Nothing && fs::symlink_metadata(path).is_ok() {
-        return Err(failed(&ErrorKind::AlreadyExists.into(), path, "written"));
-    }
-    if path.is_dir() {
-        return Err(failed(&ErrorKind::Other.into(), path, "written"));
-    }
+    let path = &target(path, over)?;
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -83,6 +114,7 @@ pub fn write(path: &Path, bytes: &[u8], over: Over, secrecy: Secrecy) -> Result<
     if !folder.is_dir() {
         return Err(failed(&ErrorKind::NotFound.into(), folder, "written"));
     }
+    interrupt::watch();
     let (temporary, mut file) = beside(path, folder, secrecy)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     drop(file);
@@ -92,9 +124,15 @@ pub fn write(path: &Path, bytes: &[u8], over: Over, secrecy: Secrecy) -> Result<
             ErrorKind::AlreadyExists => Err(error),
             _ => fs::rename(&temporary, path),
         }),
-        Over::Existing => fs::rename(&temporary, path),
+        Over::Existing => {
+            // Who could read it before can read it after.
+            let kept = fs::metadata(path).and_then(|old| fs::set_permissions(&temporary, old.permissions()));
+            kept.or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })
+                .and_then(|()| fs::rename(&temporary, path))
+        }
     });
     let _ = fs::remove_file(&temporary);
+    interrupt::done(&temporary);
     placed.map_err(|e| failed(&e, path, "written"))?;
     // Without this the new name may be lost with the power; not every platform can sync a folder.
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
@@ -114,11 +152,50 @@ fn beside(path: &Path, folder: &Path, secrecy: Secrecy) -> Result<(PathBuf, File
     let mut attempt = 0u32;
     loop {
         let temporary = folder.join(format!(".{name}.{}-{attempt}.part", std::process::id()));
-        match options.open(&temporary) {
+        interrupt::begun(&temporary);
+        let opened = options.open(&temporary);
+        if opened.is_err() {
+            interrupt::done(&temporary);
+        }
+        match opened {
             Ok(file) => return Ok((temporary, file)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < 100 => attempt += 1,
             Err(error) => return Err(failed(&error, path, "written")),
         }
+    }
+}
+
+/// Ctrl-C in mid-write leaves nothing behind.
+mod interrupt {
+    use super::{Path, PathBuf, fs};
+    use crate::error::Code;
+    use std::sync::{Mutex, Once, PoisonError};
+
+    static PARTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    static WATCH: Once = Once::new();
+
+    /// From now on a signal takes half-written files away before it ends the program.
+    pub(super) fn watch() {
+        WATCH.call_once(|| {
+            // Where no handler can be set, a part file may stay behind; the file itself is still whole or absent.
+            let _ = ctrlc::set_handler(|| {
+                // Held to the end: no other part can be begun any more.
+                let parts = PARTS.lock().unwrap_or_else(PoisonError::into_inner);
+                for part in parts.iter() {
+                    let _ = fs::remove_file(part);
+                }
+                crate::output::tell("stopped; nothing was half-written\n");
+                std::process::exit(i32::from(Code::Interrupted.exit()));
+            });
+        });
+    }
+
+    pub(super) fn begun(part: &Path) {
+        PARTS.lock().unwrap_or_else(PoisonError::into_inner).push(part.to_path_buf());
+    }
+
+    pub(super) fn done(part: &Path) {
+        PARTS.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other != part);
     }
 }
 

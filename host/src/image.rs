@@ -1,12 +1,13 @@
 //! Firmware images as linkers and tools make them: ELF, Intel HEX, raw binary.
 
+use crate::boards::Machine;
 use crate::error::{Code, Error, Result};
 use crate::files;
 use object::elf::PT_LOAD;
 use object::read::elf::{ElfFile32, ProgramHeader};
 use object::{Architecture, Endianness, Object};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The largest gap between two parts of an image, in bytes: more is a linker script that went wrong.
 const LARGEST_GAP: u64 = 16 * 1024 * 1024;
@@ -20,6 +21,48 @@ pub struct Loaded {
     pub bytes: Vec<u8>,
     /// What kind of file it came from.
     pub format: &'static str,
+    /// What it runs on, if the file says so.
+    pub machine: Option<Machine>,
+    /// Where it is entered, if the file says so.
+    pub entry: Option<u32>,
+}
+
+/// A file, and where it lies if it doesn't say so itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// The address, for raw binaries.
+    pub address: Option<u32>,
+}
+
+/// Reads `FILE` or `FILE@0xADDRESS`.
+///
+/// # Errors
+/// What is wrong with the address.
+pub fn source(path: PathBuf) -> std::result::Result<Source, String> {
+    let Some((file, digits)) = path.to_str().and_then(|text| text.rsplit_once("@0x")) else {
+        return Ok(Source { path, address: None });
+    };
+    let address = u32::from_str_radix(&digits.replace('_', ""), 16);
+    let address = address.map_err(|_| format!("`0x{digits}` isn't an address of 32 bits"))?;
+    Ok(Source { path: file.into(), address: Some(address) })
+}
+
+/// Reads an image; what `source` says has to agree with what the file says.
+///
+/// # Errors
+/// `image`, and those of the file.
+pub fn load(source: &Source) -> Result<Loaded> {
+    let mut loaded = read(&source.path)?;
+    match (source.address, loaded.address) {
+        (Some(said), Some(found)) if said != found => {
+            let what = format!("is linked for {found:#010x}, and the command line says {said:#010x}");
+            return Err(wrong(&source.path, what, "leave the address out: the file knows it"));
+        }
+        (said, found) => loaded.address = found.or(said),
+    }
+    Ok(loaded)
 }
 
 fn wrong(path: &Path, what: impl Into<String>, next: &str) -> Error {
@@ -43,7 +86,7 @@ pub fn read(path: &Path) -> Result<Loaded> {
     if named_hex || looks_like_hex(&bytes) {
         return hex(path, &bytes);
     }
-    Ok(Loaded { address: None, bytes, format: "raw binary" })
+    Ok(Loaded { address: None, bytes, format: "raw binary", machine: None, entry: None })
 }
 
 fn elf(path: &Path, bytes: &[u8]) -> Result<Loaded> {
@@ -73,7 +116,12 @@ fn elf(path: &Path, bytes: &[u8]) -> Result<Loaded> {
         }
     }
     let (address, bytes) = join(path, parts)?;
-    Ok(Loaded { address: Some(address), bytes, format: "ELF" })
+    let machine = match file.architecture() {
+        Architecture::Arm => Machine::CortexM,
+        _ => Machine::RiscV,
+    };
+    let entry = u32::try_from(file.entry()).ok();
+    Ok(Loaded { address: Some(address), bytes, format: "ELF", machine: Some(machine), entry })
 }
 
 /// Joins parts by load address.
@@ -156,7 +204,7 @@ fn hex(path: &Path, bytes: &[u8]) -> Result<Loaded> {
         return Err(wrong(path, "has no end record: it is cut short", "make the file again"));
     }
     let (address, bytes) = join(path, parts)?;
-    Ok(Loaded { address: Some(address), bytes, format: "Intel HEX" })
+    Ok(Loaded { address: Some(address), bytes, format: "Intel HEX", machine: None, entry: None })
 }
 
 fn record(line: &str) -> Option<Vec<u8>> {
@@ -168,12 +216,61 @@ fn record(line: &str) -> Option<Vec<u8>> {
     digits.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }
 
+/// Intel HEX of some stretches of memory, by address. Runs of 16 erased bytes are left out: programmers erase first.
+pub fn to_hex(parts: &[(u32, &[u8])]) -> String {
+    let mut text = String::new();
+    let mut upper = 0u32;
+    let mut record = |kind: u8, address: u16, data: &[u8]| {
+        let length = u8::try_from(data.len()).unwrap_or(u8::MAX);
+        let [high, low] = address.to_be_bytes();
+        let mut bytes = vec![length, high, low, kind];
+        bytes.extend(data);
+        let sum = bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+        bytes.push(sum.wrapping_neg());
+        text.push(':');
+        text.extend(bytes.iter().map(|byte| format!("{byte:02X}")));
+        text.push('\n');
+    };
+    for (start, bytes) in parts {
+        // Lines end at multiples of 16, so none crosses a border of 64 KiB.
+        let mut at = *start;
+        let mut rest = *bytes;
+        while !rest.is_empty() {
+            let room = 16 - (at % 16) as usize;
+            let (line, after) = rest.split_at(rest.len().min(room));
+            if line.iter().any(|byte| *byte != 0xff) {
+                if at >> 16 != upper {
+                    upper = at >> 16;
+                    record(4, 0, &(upper as u16).to_be_bytes());
+                }
+                record(0, (at & 0xffff) as u16, line);
+            }
+            at = at.wrapping_add(line.len() as u32);
+            rest = after;
+        }
+    }
+    record(1, 0, &[]);
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Loaded> {
         hex(Path::new("x.hex"), text.as_bytes())
+    }
+
+    #[test]
+    fn intel_hex_that_is_written_reads_back() {
+        let bytes: Vec<u8> = (0..70_000u32).map(|i| (i % 251) as u8).collect();
+        let text = to_hex(&[(0x0801_fff3, &bytes)]);
+        let image = parse(&text).unwrap();
+        assert_eq!((image.address, &image.bytes), (Some(0x0801_fff3), &bytes));
+        // What is erased isn't written.
+        let text = to_hex(&[(0, &[1; 16]), (0x100, &[0xff; 64]), (0x200, &[2; 4])]);
+        assert_eq!(text.lines().count(), 3);
+        assert_eq!(parse(&text).unwrap().bytes.len(), 0x204);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! ([`link`]). It never decides by itself whether something is trusted: it runs the device's own verifier.
 #![forbid(unsafe_code)]
 
+pub mod boards;
 pub mod bundle;
 pub mod cli;
 mod commands;
@@ -14,8 +15,10 @@ pub mod flash;
 pub mod image;
 pub mod keys;
 pub mod link;
+pub mod map;
 pub mod output;
 pub mod owner;
+pub mod progress;
 pub mod root;
 
 pub use error::{Code, Error, Result};

@@ -4,6 +4,31 @@ use crate::error::{Error, Result};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Colour {
+    /// Whether text for this stream is coloured. <https://no-color.org>: any value but an empty one.
+    fn on(self, stream: &impl IsTerminal) -> bool {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || dumb;
+        match self {
+            Self::Auto => stream.is_terminal() && !unwanted,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
 /// How to print.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Output {
@@ -11,6 +36,8 @@ pub struct Output {
     pub json: bool,
     /// Nothing but data and errors.
     pub quiet: bool,
+    /// When to colour.
+    pub colour: Colour,
 }
 
 /// What a command has to say.
@@ -18,16 +45,32 @@ pub struct Output {
 pub struct Report {
     /// For people: aligned lines.
     pub lines: Vec<(String, String)>,
+    /// For people and for other tools: text as it stands, after the lines.
+    pub text: String,
     /// For programs.
     pub data: Value,
     /// One line that sums it up, on stderr.
     pub summary: String,
+    /// Not wrong, but worth a look; on stderr.
+    pub notes: Vec<String>,
 }
 
 impl Report {
     /// A report with a summary.
     pub fn new(summary: impl Into<String>, data: Value) -> Self {
-        Self { lines: Vec::new(), data, summary: summary.into() }
+        Self { data, summary: summary.into(), ..Self::default() }
+    }
+
+    /// A report that is a text.
+    pub fn of_text(text: impl Into<String>, data: Value) -> Self {
+        Self { text: text.into(), data, ..Self::default() }
+    }
+
+    /// Adds something worth a look.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
     }
 
     /// Adds a line.
@@ -49,8 +92,13 @@ fn emit(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn colour(code: &str, text: &str) -> String {
-    let wanted = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+/// Text on stderr. Whoever closed it doesn't want to know.
+pub fn tell(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}
+
+fn paint(wanted: bool, code: &str, text: &str) -> String {
     if wanted { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
@@ -74,17 +122,31 @@ impl Output {
             let mut data = report.data.clone();
             if let Value::Object(map) = &mut data {
                 map.insert("ok".into(), json!(true));
+                map.insert("notes".into(), json!(report.notes));
             }
             return emit(&format!("{data}\n"));
         }
+        let bold = self.colour.on(&std::io::stdout());
         let width = report.lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         let mut text = String::new();
+        let mut last = "";
         for (name, value) in &report.lines {
-            text.push_str(&format!("{name:width$}  {}\n", plain(value)));
+            // A name that repeats is said once: what follows belongs together.
+            let shown = if name == last { "" } else { name };
+            last = name;
+            text.push_str(&format!("{}  {}\n", paint(bold, "1", &format!("{shown:width$}")), plain(value)));
         }
+        text.push_str(&report.text);
         emit(&text);
-        if !self.quiet && !report.summary.is_empty() {
-            eprintln!("{}", colour("32", &plain(&report.summary)));
+        if self.quiet {
+            return;
+        }
+        let coloured = self.colour.on(&std::io::stderr());
+        for note in &report.notes {
+            tell(&format!("{} {}\n", paint(coloured, "33", "note:"), plain(note)));
+        }
+        if !report.summary.is_empty() {
+            tell(&format!("{}\n", paint(coloured, "32", &plain(&report.summary))));
         }
     }
 
@@ -102,7 +164,8 @@ impl Output {
             });
             emit(&format!("{value}\n"));
         }
-        eprintln!("{} {}", colour("31", "error:"), plain(&error.to_string()));
-        eprintln!("  next: {}", plain(&error.next));
+        let coloured = self.colour.on(&std::io::stderr());
+        let (what, next) = (plain(&error.to_string()), plain(&error.next));
+        tell(&format!("{} {what}\n  next: {next}\n", paint(coloured, "31", "error:")));
     }
 }

@@ -575,7 +575,7 @@ pub fn on_board(scenario: &Scenario, flash: &Path) -> Result<Stage<'static>, Str
     device
         .provision(&root, bundle.manifest_bytes(), &set, scenario.factory()?)
         .map_err(|e| format!("provisioning: it {e}"))?;
-    let mut board = OnBoard { board: Board::new(&bootloader, flash, device.media.bytes())? };
+    let mut board = OnBoard { board: Board::new(&bootloader, flash, &device.media.bytes())? };
     board.power_on()?;
     Ok(Stage { player: Box::new(board), images: Box::new(images) })
 }

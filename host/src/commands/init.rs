@@ -1,5 +1,6 @@
 //! `init`: from nothing to a product that can be built, in one command.
 
+use crate::boards::{self, Board};
 use crate::config::{self, Config};
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Over, Secrecy};
@@ -21,6 +22,14 @@ pub(crate) struct Options {
     /// The product's name
     #[arg(long, default_value = "demo")]
     class: String,
+    /// A board that patchlane knows: its flash map goes into patchlane.toml (`patchlane layout --list`)
+    #[arg(long, value_parser = board, value_name = "NAME")]
+    board: Option<&'static Board>,
+}
+
+fn board(name: &str) -> std::result::Result<&'static Board, String> {
+    let known: Vec<_> = boards::ALL.iter().map(|board| board.name).collect();
+    boards::find(name).ok_or_else(|| format!("known boards: {}", known.join(", ")))
 }
 
 /// Writes everything into a new folder first, so that a failure leaves nothing behind.
@@ -47,7 +56,14 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
 }
 
 fn fill(options: &Options, folder: &Path, work: &Path) -> Result<Report> {
-    let text = config::template(&options.vendor, &options.class);
+    let flash = match options.board {
+        None => config::GENERIC_FLASH.to_owned(),
+        Some(board) => board.flash_section().ok_or_else(|| {
+            let next = format!("{} Start without --board, and write your own [flash]", board.note);
+            Error::new(Code::Config, format!("there is no flash map for {}", board.name), next)
+        })?,
+    };
+    let text = config::template(&options.vendor, &options.class, &flash);
     let mut signing = Vec::new();
     for role in ["root", "security", "feature"] {
         let key = keys::generate()?;

@@ -3,9 +3,13 @@
 pub(crate) mod build;
 pub(crate) mod describe;
 pub(crate) mod device;
+pub(crate) mod diff;
+pub(crate) mod extract;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
+pub(crate) mod layout;
+pub(crate) mod man;
 pub(crate) mod provision;
 pub(crate) mod root;
 pub(crate) mod sign;

@@ -130,13 +130,13 @@ pub(crate) fn provisioned(
     factory: &Factory,
 ) -> Result<Device<Chip>> {
     let bundle = read_bundle(path)?;
-    let image = bundle.image()?.ok_or_else(|| {
-        let next = "give a bundle that carries a full image";
+    let image = bundle.image_for(config.address())?.ok_or_else(|| {
+        let next = "give a bundle that carries a full image, linked for [build] addresses' first";
         Error::new(Code::Malformed, "has no full image to start with", next).at(path.display())
     })?;
     let missing =
         || Error::new(Code::Config, "[flash] is missing", "say in patchlane.toml where state and slots lie");
-    let layout = config.flash.ok_or_else(missing)?.layout()?;
+    let layout = config.flash.as_ref().ok_or_else(missing)?.layout()?;
     if image.len() > layout.room() as usize {
         let what = format!("has an image of {} bytes, and the primary slot {}", image.len(), layout.room());
         return Err(Error::new(Code::Image, what, "make the slot larger").at(path.display()));
@@ -145,7 +145,7 @@ pub(crate) fn provisioned(
     bundle.verify(&root.document()?, |_| Ok(())).map_err(|e| e.at(path.display()))?;
     let mut chip = Chip::new(layout);
     chip.program_primary(&image);
-    let device_config = DeviceConfig { address: config.build.address, soak: 0, fenced: false };
+    let device_config = DeviceConfig { address: config.address(), soak: 0, fenced: false };
     let mut device = Device::new(layout, device_config, chip, NoWatchdog, NoCounter);
     let set = bundle.signature_bytes()?;
     device.provision(root.document_bytes()?, bundle.manifest_bytes(), &set, *factory).map_err(|refusal| {
@@ -165,8 +165,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let mut device = provisioned(global, &config, &options.bundle, options.root.as_ref(), &factory)?;
     let status = device.status().map_err(Error::refused)?;
     let over = if options.force { Over::Existing } else { Over::Nothing };
-    files::write(&options.output, device.media.bytes(), over, Secrecy::Public)?;
-    let (base, length) = (device.media.base(), device.media.bytes().len());
+    let bytes = device.media.bytes();
+    files::write(&options.output, &bytes, over, Secrecy::Public)?;
+    let (base, length) = (device.media.base(), bytes.len());
     let places = [("state", Region::State), ("primary", Region::Primary), ("secondary", Region::Secondary)];
     let layout = *device.engine().layout();
     let data = json!({
