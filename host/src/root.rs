@@ -51,15 +51,15 @@ impl Draft {
             version: self.version,
             development: self.development,
             ceilings: self.ceilings,
-            root: Role { threshold: root.0, keys: List::of(&root.1) },
-            security: Role { threshold: security.0, keys: List::of(&security.1) },
-            feature: Role { threshold: feature.0, keys: List::of(&feature.1) },
+            root: Role { threshold: root.0, keys: List::of(&root.1)? },
+            security: Role { threshold: security.0, keys: List::of(&security.1)? },
+            feature: Role { threshold: feature.0, keys: List::of(&feature.1)? },
         };
         let mut buffer = [0; 1024];
         let document = document.encode(&mut buffer)?.to_vec();
         let preimage = Preimage::new(DocumentKind::Root, &self.product, &sha256(&document));
         let set = signature_set(keys, &preimage);
-        Ok(Root { bytes: SignedRoot::encode(&document, &List::of(&set), &mut buffer)?.to_vec() })
+        Ok(Root { bytes: SignedRoot::encode(&document, &List::of(&set)?, &mut buffer)?.to_vec() })
     }
 }
 

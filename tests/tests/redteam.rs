@@ -49,12 +49,12 @@ fn with_components(ids: &[u8]) -> Vec<u8> {
     let components: Vec<Component<'_>> =
         ids.iter().map(|id| Component { id: ComponentId(*id), ..only }).collect();
     let mut buffer = [0; 2048];
-    let manifest = Manifest { components: List::of(&components), ..manifest };
+    let manifest = Manifest { components: List::of(&components).unwrap(), ..manifest };
     let document = manifest.encode(&mut buffer).unwrap().to_vec();
     let set = world::sign(DocumentKind::SecurityPatch, &document, &["security"]);
     let mut buffer = [0; 256];
     let mut writer = patchlane_protocol::Writer::new(&mut buffer);
-    List::of(&set).write(&mut writer, patchlane_protocol::signature::SIGNATURE_BOUNDS).unwrap();
+    List::of(&set).unwrap().write(&mut writer, patchlane_protocol::signature::SIGNATURE_BOUNDS).unwrap();
     let set = writer.finish().to_vec();
     let header = Header { links: 0, manifest: document.len() as u16, signatures: set.len() as u16 };
     [header.encode(&mut [0; 10]).unwrap(), &document, &set, bundle.payload()].concat()

@@ -19,12 +19,22 @@ fn signatures() -> Vec<Signature> {
 
 #[test]
 fn lists_are_neither_empty_nor_out_of_order() {
-    let write = |values: &[u16]| List::of(values).write(&mut Writer::new(&mut [0; 64]), ONE);
+    let write = |values: &[u16]| List::of(values)?.write(&mut Writer::new(&mut [0; 64]), ONE);
     assert_eq!(write(&[]), Err(FormatError::EmptyList));
     assert_eq!(write(&[2, 2]), Err(FormatError::NotIncreasing));
     assert_eq!(write(&[2, 1]), Err(FormatError::NotIncreasing));
-    assert_eq!(write(&[1; 9]), Err(FormatError::OverLimit));
+    assert_eq!(write(&[1, 2, 3, 4, 5, 6, 7, 8, 9]), Err(FormatError::OverLimit));
     assert_eq!(write(&[1, 2]), Ok(()));
+}
+
+/// What counts signatures takes a list of them, and is public: no such list may hold a key twice.
+#[test]
+fn no_list_of_signatures_or_keys_holds_one_twice() {
+    let one = signatures().remove(0);
+    let again = Signature { bytes: [9; 64], ..one };
+    assert_eq!(List::of(&[one, again]).err(), Some(FormatError::NotIncreasing));
+    let key = PublicKey::ed25519([1; 32]);
+    assert_eq!(List::of(&[key, key]).err(), Some(FormatError::NotIncreasing));
 }
 
 #[test]
@@ -39,7 +49,9 @@ fn owner_documents_count_from_one_and_fit_their_limit() {
     let document = OwnerDocument { product: product(), target: Target::All, serial: 0, request };
     assert_eq!(document.encode(&mut [0; 512]), Err(FormatError::ZeroVersion));
     let set = signatures();
-    let whole = |signers| SignedOwner::encode(&[0; 200], &List::of(signers), &mut [0; 1024]).map(<[u8]>::len);
+    let whole = |signers| {
+        SignedOwner::encode(&[0; 200], &List::of(signers).unwrap(), &mut [0; 1024]).map(<[u8]>::len)
+    };
     assert_eq!(whole(&set[..2]), Ok(354));
     assert_eq!(whole(&set[..3]), Err(FormatError::OverLimit));
 }
@@ -48,7 +60,7 @@ fn owner_documents_count_from_one_and_fit_their_limit() {
 fn root_links_fit_their_limit() {
     let set = signatures();
     let write = |length: usize| {
-        SignedRoot::encode(&vec![0; length], &List::of(&set), &mut [0; 2048]).map(<[u8]>::len)
+        SignedRoot::encode(&vec![0; length], &List::of(&set).unwrap(), &mut [0; 2048]).map(<[u8]>::len)
     };
     assert_eq!(write(437), Ok(limits::ROOT_LINK));
     assert_eq!(write(438), Err(FormatError::OverLimit));
@@ -58,7 +70,7 @@ fn root_links_fit_their_limit() {
 #[test]
 fn the_largest_root_document_fits_a_link_with_eight_signatures() {
     let keys: Vec<_> = (1..=11).map(|n| PublicKey::ed25519([n; 32])).collect();
-    let role = |from: usize, to: usize| root::Role { threshold: 1, keys: List::of(&keys[from..to]) };
+    let role = |from: usize, to: usize| root::Role { threshold: 1, keys: List::of(&keys[from..to]).unwrap() };
     let top = Baseline { line: u16::MAX, step: u16::MAX };
     let document = RootDocument {
         product: product(),
@@ -72,7 +84,9 @@ fn the_largest_root_document_fits_a_link_with_eight_signatures() {
     let mut inner = [0; limits::ROOT_DOCUMENT];
     let bytes = document.encode(&mut inner).unwrap();
     assert_eq!(bytes.len(), 418);
-    assert!(SignedRoot::encode(bytes, &List::of(&signatures()), &mut [0; limits::ROOT_LINK]).is_ok());
+    assert!(
+        SignedRoot::encode(bytes, &List::of(&signatures()).unwrap(), &mut [0; limits::ROOT_LINK]).is_ok()
+    );
 }
 
 #[test]

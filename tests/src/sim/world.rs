@@ -82,9 +82,9 @@ impl Roles {
             version: self.version,
             development: false,
             ceilings: Ceilings { feature: feature_ceiling, level: self.ceilings.1 },
-            root: Role { threshold: 1, keys: List::of(&root) },
-            security: Role { threshold: 1, keys: List::of(&security) },
-            feature: Role { threshold: 1, keys: List::of(&feature) },
+            root: Role { threshold: 1, keys: List::of(&root).unwrap() },
+            security: Role { threshold: 1, keys: List::of(&security).unwrap() },
+            feature: Role { threshold: 1, keys: List::of(&feature).unwrap() },
         }
         .encode(&mut [0; 512])
         .expect("a root")
@@ -95,7 +95,7 @@ impl Roles {
     pub fn link(&self, labels: &[&str]) -> Vec<u8> {
         let document = self.document();
         let set = sign(DocumentKind::Root, &document, labels);
-        SignedRoot::encode(&document, &List::of(&set), &mut [0; 1024]).expect("a link").to_vec()
+        SignedRoot::encode(&document, &List::of(&set).unwrap(), &mut [0; 1024]).expect("a link").to_vec()
     }
 }
 
@@ -213,7 +213,7 @@ pub fn owner(serial: u64, request: Request) -> Vec<u8> {
     let document = OwnerDocument { product: PRODUCT, target: Target::All, serial, request };
     let document = document.encode(&mut [0; 384]).expect("a document").to_vec();
     let set = sign(DocumentKind::Owner, &document, &signers);
-    SignedOwner::encode(&document, &List::of(&set), &mut [0; 384]).expect("a document").to_vec()
+    SignedOwner::encode(&document, &List::of(&set).unwrap(), &mut [0; 384]).expect("a document").to_vec()
 }
 
 /// A signed approval.
