@@ -219,9 +219,11 @@ fn root(r: &RootDocument<'_>, f: &mut Fields) {
     put(f, "version", r.version);
     put(f, "development", r.development);
     put(f, "ceilings", format_args!("{} s{}", r.ceilings.feature, r.ceilings.level));
-    for (name, role) in [("root", &r.root), ("security", &r.security), ("feature", &r.feature)] {
-        put(f, &format!("{name}.threshold"), role.threshold);
-        put(f, &format!("{name}.keys"), joined(role.keys.iter().map(|k| hex(&k.bytes))));
+    for (name, role) in
+        [("root", r.roles.root()), ("security", r.roles.security()), ("feature", r.roles.feature())]
+    {
+        put(f, &format!("{name}.threshold"), role.threshold());
+        put(f, &format!("{name}.keys"), joined(role.keys().iter().map(|k| hex(&k.bytes))));
     }
 }
 

@@ -115,14 +115,13 @@ fn a_root_document_is_what_postcard_writes() {
         threshold,
         keys: keys.1.clone(),
     };
+    let our = |threshold, keys| Role::new(threshold, List::of(keys).unwrap()).unwrap();
     let ours = RootDocument {
         product: product().0,
         version: 300,
         development: true,
         ceilings: Ceilings { feature: Baseline { line: 200, step: u16::MAX }, level: 1 << 30 },
-        root: root::Role { threshold: 2, keys: List::of(&a.0).unwrap() },
-        security: root::Role { threshold: 1, keys: List::of(&b.0).unwrap() },
-        feature: root::Role { threshold: 2, keys: List::of(&c.0).unwrap() },
+        roles: Roles::new(our(2, &a.0), our(1, &b.0), our(2, &c.0)).unwrap(),
     };
     let theirs = mirror::Root {
         product: product().1,

@@ -38,6 +38,19 @@ fn no_list_of_signatures_or_keys_holds_one_twice() {
 }
 
 #[test]
+fn no_role_is_out_of_its_keys_reach_and_no_two_share_a_key() {
+    let keys: Vec<_> = (1..=3).map(|n| PublicKey::ed25519([n; 32])).collect();
+    let role = |threshold, keys| Role::new(threshold, List::of(keys)?);
+    assert_eq!(role(0, &keys[..1]).err(), Some(FormatError::BadThreshold));
+    assert_eq!(role(2, &keys[..1]).err(), Some(FormatError::BadThreshold));
+    let [a, b, c] = [0, 1, 2].map(|n| role(1, &keys[n..=n]).unwrap());
+    assert!(Roles::new(a, b, c).is_ok());
+    for (root, security, feature) in [(a, a, c), (a, b, a), (a, b, b)] {
+        assert_eq!(Roles::new(root, security, feature).err(), Some(FormatError::DuplicateKey));
+    }
+}
+
+#[test]
 fn images_are_not_empty() {
     let image = Image { address: None, size: 0, digest: Digest([0; 32]) };
     assert_eq!(Element::write(&image, &mut Writer::new(&mut [0; 64])), Err(FormatError::SizeMismatch));
@@ -70,16 +83,14 @@ fn root_links_fit_their_limit() {
 #[test]
 fn the_largest_root_document_fits_a_link_with_eight_signatures() {
     let keys: Vec<_> = (1..=11).map(|n| PublicKey::ed25519([n; 32])).collect();
-    let role = |from: usize, to: usize| root::Role { threshold: 1, keys: List::of(&keys[from..to]).unwrap() };
+    let role = |from: usize, to: usize| Role::new(1, List::of(&keys[from..to]).unwrap()).unwrap();
     let top = Baseline { line: u16::MAX, step: u16::MAX };
     let document = RootDocument {
         product: product(),
         version: u32::MAX,
         development: true,
         ceilings: Ceilings { feature: top, level: u32::MAX },
-        root: role(0, 5),
-        security: role(5, 8),
-        feature: role(8, 11),
+        roles: Roles::new(role(0, 5), role(5, 8), role(8, 11)).unwrap(),
     };
     let mut inner = [0; limits::ROOT_DOCUMENT];
     let bytes = document.encode(&mut inner).unwrap();

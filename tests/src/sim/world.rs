@@ -77,14 +77,13 @@ impl Roles {
         };
         let (root, security, feature) = (keys(&self.root), keys(&self.security), keys(&self.feature));
         let feature_ceiling = Baseline { line: self.ceilings.0, step: 99 };
+        let role = |keys| Role::new(1, List::of(keys).unwrap()).unwrap();
         RootDocument {
             product: PRODUCT,
             version: self.version,
             development: false,
             ceilings: Ceilings { feature: feature_ceiling, level: self.ceilings.1 },
-            root: Role { threshold: 1, keys: List::of(&root).unwrap() },
-            security: Role { threshold: 1, keys: List::of(&security).unwrap() },
-            feature: Role { threshold: 1, keys: List::of(&feature).unwrap() },
+            roles: patchlane_protocol::Roles::new(role(&root), role(&security), role(&feature)).unwrap(),
         }
         .encode(&mut [0; 512])
         .expect("a root")
