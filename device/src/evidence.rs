@@ -485,7 +485,7 @@ impl Confirmed {
             state.degraded = false;
             state.drop_candidate();
         }
-        state.failures.forgive(&self.release.manifest);
+        state.failures.confirmed(&self.release.manifest, self.release.version.security.level());
         let done = |manifest: &Digest| *manifest == self.release.manifest || *manifest == old.manifest;
         state.approval = state.approval.filter(|approval| !done(&approval.manifest));
         if state.held.is_some_and(|held| held.manifest == self.release.manifest) {

@@ -46,7 +46,8 @@ pub enum Running {
 /// Ends a failed trial: what ran before goes back, if it was kept.
 pub(super) fn fail_trial(state: &mut State) {
     if let Some(candidate) = state.candidate {
-        state.failures.record(&candidate.release.manifest);
+        let release = &candidate.release;
+        state.failures.record(&release.manifest, release.version.security.level());
     }
     end_trial(state);
 }
