@@ -91,6 +91,14 @@ impl Chip {
         sector.bytes[at % self.erase] ^= 1 << bit;
     }
 
+    /// Leaves the word at `at` as a cut would: torn until its sector is erased.
+    pub fn tear(&mut self, at: usize) {
+        let sector = Rc::make_mut(&mut self.sectors[at / self.erase]);
+        let word = at % self.erase / self.write;
+        let before = sector.bytes[word * self.write..][..self.write].to_vec();
+        sector.torn.push((word, before, vec![0xff; self.write]));
+    }
+
     /// Erases of the sector that was erased most.
     pub fn most_erases(&self) -> u64 {
         self.sectors.iter().map(|sector| sector.erases).max().unwrap_or(0)
