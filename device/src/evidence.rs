@@ -49,7 +49,7 @@
 use crate::layout::Layout;
 use crate::log::COPY;
 use crate::media::Region;
-use crate::rules::policy::{self, Install, Situation};
+use crate::rules::policy::{self, Situation};
 use crate::rules::transition::{Offer, Standing, Transition, classify};
 use crate::rules::{Failures, Rank, fallback};
 use crate::state::{Candidate, Phase, Release, State};
@@ -209,20 +209,13 @@ impl<'a> Verified<'a> {
     pub fn permit(self, facts: &Facts<'_>) -> Result<Permitted, Refusal> {
         let rank = self.rank(facts)?;
         let payload_free = self.manifest.is_payload_free();
-        let install = policy::decide(rank.transition, payload_free, &facts.on)?;
+        policy::decide(rank.transition, payload_free, &facts.on)?;
         if facts.failures.needs_retry(&self.digest) {
             return Err(Refusal::RetryNeeded);
         }
         let (component, index, image) = self.component(facts.address)?;
         let payload = if payload_free { None } else { Some(self.choose(&component, index, facts)?) };
-        Ok(Permitted {
-            manifest: self.digest,
-            images: verify::images(&self.manifest),
-            image,
-            rank,
-            install,
-            payload,
-        })
+        Ok(Permitted { manifest: self.digest, images: verify::images(&self.manifest), image, rank, payload })
     }
 
     /// The first alternative that this installer can use.
@@ -332,7 +325,6 @@ pub struct Permitted {
     images: Digest,
     image: Image,
     rank: Rank,
-    install: Install,
     payload: Option<Payload>,
 }
 
@@ -345,11 +337,6 @@ impl Permitted {
     /// Its rank.
     pub const fn rank(&self) -> &Rank {
         &self.rank
-    }
-
-    /// When it goes in.
-    pub const fn install(&self) -> Install {
-        self.install
     }
 
     /// Its image.

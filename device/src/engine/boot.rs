@@ -305,6 +305,7 @@ impl Engine {
 
     pub(super) fn service(&mut self, reason: Refusal) -> Act {
         self.runs = false;
+        self.serving = true;
         self.damaged = true;
         self.last_refusal = Some(reason.code());
         Act::End(Ok(Done::Boot(Boot::Service(reason))))

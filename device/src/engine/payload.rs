@@ -9,6 +9,7 @@ use crate::evidence::Payload;
 use crate::io::{Hash, Job, Put, Source, narrow};
 use crate::media::Region;
 use crate::rules::policy::Install;
+use crate::state::Phase;
 use crate::verify::sha256;
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{Digest, Refusal};
@@ -33,6 +34,9 @@ impl Engine {
         self.intake.payload_at = self.intake.want.saturating_add(payload.offset);
         self.intake.write_from = write_from;
         self.intake.marks = [None; 3];
+        if write_from.is_some() {
+            self.written = None;
+        }
         self.intake.await_chunk(0, payload.first);
     }
 
@@ -44,6 +48,9 @@ impl Engine {
         let chunk = self.bench.mem.docs.work.get(..narrow(data).saturating_add(link)).unwrap_or(&[]);
         if sha256(chunk) != self.intake.expected {
             return Act::End(Err(Refusal::ChunkDigest));
+        }
+        if self.written_before() == Some(self.intake.position) {
+            self.intake.write_from = Some(self.intake.position);
         }
         if self.intake.write_from.is_some() {
             let from = self.intake.write_from.unwrap_or(0);
@@ -71,12 +78,23 @@ impl Engine {
         }
     }
 
+    fn candidate(&self) -> Option<Digest> {
+        Some(self.bench.state.as_ref()?.candidate?.release.manifest)
+    }
+
+    /// How much of the candidate this session wrote: no cut can have spoiled that, and the stream goes on behind it.
+    fn written_before(&self) -> Option<u32> {
+        let (manifest, end) = self.written?;
+        (self.candidate() == Some(manifest)).then_some(end)
+    }
+
     /// Writes what is left of the chunk, at most to the end of a block.
     fn write_chunk(&mut self) -> Act {
         let position = self.intake.position;
         let end = position.saturating_add(self.intake.chunk_data());
         let cursor = self.intake.cursor;
         if cursor >= end {
+            self.written = self.candidate().map(|manifest| (manifest, end));
             return self.next_chunk();
         }
         let block = self.bench.layout.block();
@@ -137,10 +155,11 @@ impl Engine {
         let (Some(permitted), Some(readback)) = (permitted, readback) else {
             return Act::End(Err(Refusal::ImageDigest));
         };
-        let ready = match permitted.install() {
-            Install::Now => true,
-            Install::InWindow => self.window == super::Window::Open,
-            Install::OnRequest => false,
+        // Policy and approvals may have changed since the head was judged.
+        let ready = match self.install_of(Phase::Receiving) {
+            Some(Install::Now) => true,
+            Some(Install::InWindow) => self.window == super::Window::Open,
+            Some(Install::OnRequest) | None => false,
         };
         let staged = permitted.stage(&readback);
         let rested = match (staged, self.bench.state.as_mut()) {
