@@ -150,6 +150,13 @@ impl<'a> Verified<'a> {
         self.digest
     }
 
+    /// True if it is the release that a record names: its manifest, its version, its size.
+    pub fn is(&self, release: &Release, address: Option<u32>) -> bool {
+        self.digest == release.manifest
+            && self.manifest.version == release.version
+            && self.component(address).is_ok_and(|(_, _, image)| image.size == release.size)
+    }
+
     /// Keeps only that it was verified.
     pub(crate) const fn remember(&self) -> Authentic {
         Authentic { digest: self.digest }

@@ -1,5 +1,6 @@
 //! The one atomic record (I18): all that a device remembers, and how it is written.
 
+use crate::layout::CELLS;
 use crate::rules::failures::{Failure, Failures, REMEMBERED};
 use crate::rules::{Rank, Transition};
 use patchlane_protocol::codec::{Reader, Writer};
@@ -259,7 +260,7 @@ impl State {
                 version: r.u32()?,
                 development: r.flag()?,
                 digest: Digest::read(&mut r)?,
-                cell: r.u8()?,
+                cell: read_cell(&mut r)?,
             },
             anchor: r.option(PublicKey::read)?,
             policy: Policy::read(&mut r)?,
@@ -319,6 +320,11 @@ fn write_release(release: &Release, w: &mut Writer<'_>) -> Result<(), FormatErro
     w.u8(release.cell)
 }
 
+fn read_cell(r: &mut Reader<'_>) -> Result<Cell, FormatError> {
+    let cell = r.u8()?;
+    if u32::from(cell) < CELLS { Ok(cell) } else { Err(FormatError::OverLimit) }
+}
+
 fn read_release(r: &mut Reader<'_>) -> Result<Release, FormatError> {
     Ok(Release {
         version: Version::read(r)?,
@@ -326,7 +332,7 @@ fn read_release(r: &mut Reader<'_>) -> Result<Release, FormatError> {
         images: Digest::read(r)?,
         size: r.u32()?,
         receipt: Digest::read(r)?,
-        cell: r.u8()?,
+        cell: read_cell(r)?,
     })
 }
 

@@ -166,6 +166,9 @@ impl Engine {
         let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
         let docs = &self.bench.mem.docs;
         let verified = Received::parse(docs.manifest(), docs.signatures())?.recall(authentic)?;
+        if !verified.is(&release, self.config.address) {
+            return Err(Refusal::UnknownManifest);
+        }
         let block = self.bench.layout.block();
         let room = self.bench.layout.room();
         let (region, at, image) = match who {
