@@ -45,6 +45,7 @@ pub struct Chip {
     sectors: Vec<Rc<Sector>>,
     power: Power,
     reads: u64,
+    written: u64,
 }
 
 impl Chip {
@@ -57,7 +58,15 @@ impl Chip {
             torn: Vec::new(),
             erases: 0,
         });
-        Self { name, write, erase, sectors: vec![blank; length / erase], power: power.clone(), reads: 0 }
+        Self {
+            name,
+            write,
+            erase,
+            sectors: vec![blank; length / erase],
+            power: power.clone(),
+            reads: 0,
+            written: 0,
+        }
     }
 
     /// The same contents on another supply.
@@ -97,6 +106,11 @@ impl Chip {
         let word = at % self.erase / self.write;
         let before = sector.bytes[word * self.write..][..self.write].to_vec();
         sector.torn.push((word, before, vec![0xff; self.write]));
+    }
+
+    /// Bytes written to it.
+    pub const fn written(&self) -> u64 {
+        self.written
     }
 
     /// Erases of the sector that was erased most.
@@ -168,6 +182,7 @@ impl Chip {
         if at + bytes.len() > self.length() {
             return Err(self.wrong(format!("write of {} bytes at {at:#x} is out of bounds", bytes.len())));
         }
+        self.written += bytes.len() as u64;
         let words = bytes.len() / self.write;
         let (whole, torn) = match when {
             When::Before => (0, None),
