@@ -36,7 +36,7 @@ fn releases() -> (Release, Release) {
 fn single() -> (Layout, Power, Chip) {
     let power = Power::new(1, Torn::Stable);
     let mut chip = Chip::new("chip", (STATE + 2 * SLOT + 2048) as usize, &power);
-    let layout = Layout::new(
+    let layout = Layout::on_one(
         Place::of::<Chip>(0, STATE),
         Place::of::<Chip>(STATE, SLOT),
         Place::of::<Chip>(STATE + SLOT, SLOT + 2048),

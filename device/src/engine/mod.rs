@@ -148,8 +148,8 @@ pub struct Engine {
     damaged: bool,
     /// Nothing boots: the bootloader itself serves.
     serving: bool,
-    /// Which candidate this session wrote, and how many bytes of it; they were read back.
-    written: Option<(Digest, u32)>,
+    /// How many bytes of the candidate are sure, because this session wrote them and read them back.
+    written: Option<u32>,
     /// What runs now was found whole; only known while a ready candidate goes in.
     whole: Option<bool>,
     /// The step that the last mark or record states.

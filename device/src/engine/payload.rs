@@ -35,6 +35,7 @@ impl Engine {
         self.intake.write_from = write_from;
         self.intake.marks = [None; 3];
         if write_from.is_some() {
+            // Another candidate.
             self.written = None;
         }
         self.intake.await_chunk(0, payload.first);
@@ -49,7 +50,8 @@ impl Engine {
         if sha256(chunk) != self.intake.expected {
             return Act::End(Err(Refusal::ChunkDigest));
         }
-        if self.written_before() == Some(self.intake.position) {
+        // No cut can have spoiled what this session wrote: the stream goes on behind it.
+        if self.written == Some(self.intake.position) {
             self.intake.write_from = Some(self.intake.position);
         }
         if self.intake.write_from.is_some() {
@@ -78,23 +80,13 @@ impl Engine {
         }
     }
 
-    fn candidate(&self) -> Option<Digest> {
-        Some(self.bench.state.as_ref()?.candidate?.release.manifest)
-    }
-
-    /// How much of the candidate this session wrote: no cut can have spoiled that, and the stream goes on behind it.
-    fn written_before(&self) -> Option<u32> {
-        let (manifest, end) = self.written?;
-        (self.candidate() == Some(manifest)).then_some(end)
-    }
-
     /// Writes what is left of the chunk, at most to the end of a block.
     fn write_chunk(&mut self) -> Act {
         let position = self.intake.position;
         let end = position.saturating_add(self.intake.chunk_data());
         let cursor = self.intake.cursor;
         if cursor >= end {
-            self.written = self.candidate().map(|manifest| (manifest, end));
+            self.written = Some(end);
             return self.next_chunk();
         }
         let block = self.bench.layout.block();
