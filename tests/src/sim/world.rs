@@ -6,8 +6,8 @@ use patchlane_device::{Factory, Layout};
 use patchlane_protocol::owner::{Action, SignedOwner};
 use patchlane_protocol::{
     Baseline, Ceilings, ClassId, DeviceId, Digest, DocumentKind, FeaturePolicy, Kind, List, OwnerDocument,
-    Policy, Preimage, Product, PublicKey, Request, Role, RootDocument, SecurityPolicy, Severity, Signature,
-    SignedRoot, Target, VendorId, Version,
+    Policy, Preimage, Product, PublicKey, Reason, Request, Role, RootDocument, SecurityPolicy, Severity,
+    Signature, SignedRoot, Target, VendorId, Version,
 };
 
 /// A key that anyone can compute.
@@ -124,6 +124,8 @@ pub struct Release {
     pub links: Vec<Vec<u8>>,
     /// Bytes of a chunk.
     pub chunk: u16,
+    /// True if no patch offers its fixes separately.
+    pub combined: bool,
 }
 
 impl Release {
@@ -139,6 +141,7 @@ impl Release {
             signers: Vec::new(),
             links: Vec::new(),
             chunk: 1024,
+            combined: false,
         }
     }
 
@@ -156,6 +159,8 @@ impl Release {
         draft.issued_at = self.issued_at;
         draft.chunk = self.chunk;
         draft.links.clone_from(&self.links);
+        draft.combined =
+            self.combined.then(|| (Reason::FixForcesChange, "the fix changes a protocol".into()));
         let level = self.version.security.level();
         if level > 0 {
             draft.closes = vec![Closes {
