@@ -49,7 +49,7 @@
 use crate::layout::Layout;
 use crate::log::COPY;
 use crate::media::Region;
-use crate::rules::policy::{self, Install, Situation};
+use crate::rules::policy::{self, Situation};
 use crate::rules::transition::{Offer, Standing, Transition, classify};
 use crate::rules::{Failures, Rank, fallback};
 use crate::state::{Candidate, Phase, Release, State};
@@ -150,6 +150,13 @@ impl<'a> Verified<'a> {
         self.digest
     }
 
+    /// True if it is the release that a record names: its manifest, its version, its size.
+    pub fn is(&self, release: &Release, address: Option<u32>) -> bool {
+        self.digest == release.manifest
+            && self.manifest.version == release.version
+            && self.component(address).is_ok_and(|(_, _, image)| image.size == release.size)
+    }
+
     /// Keeps only that it was verified.
     pub(crate) const fn remember(&self) -> Authentic {
         Authentic { digest: self.digest }
@@ -209,20 +216,13 @@ impl<'a> Verified<'a> {
     pub fn permit(self, facts: &Facts<'_>) -> Result<Permitted, Refusal> {
         let rank = self.rank(facts)?;
         let payload_free = self.manifest.is_payload_free();
-        let install = policy::decide(rank.transition, payload_free, &facts.on)?;
+        policy::decide(rank.transition, payload_free, &facts.on)?;
         if facts.failures.needs_retry(&self.digest) {
             return Err(Refusal::RetryNeeded);
         }
         let (component, index, image) = self.component(facts.address)?;
         let payload = if payload_free { None } else { Some(self.choose(&component, index, facts)?) };
-        Ok(Permitted {
-            manifest: self.digest,
-            images: verify::images(&self.manifest),
-            image,
-            rank,
-            install,
-            payload,
-        })
+        Ok(Permitted { manifest: self.digest, images: verify::images(&self.manifest), image, rank, payload })
     }
 
     /// The first alternative that this installer can use.
@@ -332,7 +332,6 @@ pub struct Permitted {
     images: Digest,
     image: Image,
     rank: Rank,
-    install: Install,
     payload: Option<Payload>,
 }
 
@@ -345,11 +344,6 @@ impl Permitted {
     /// Its rank.
     pub const fn rank(&self) -> &Rank {
         &self.rank
-    }
-
-    /// When it goes in.
-    pub const fn install(&self) -> Install {
-        self.install
     }
 
     /// Its image.
@@ -485,7 +479,7 @@ impl Confirmed {
             state.degraded = false;
             state.drop_candidate();
         }
-        state.failures.forgive(&self.release.manifest);
+        state.failures.confirmed(&self.release.manifest, self.release.version.security.level());
         let done = |manifest: &Digest| *manifest == self.release.manifest || *manifest == old.manifest;
         state.approval = state.approval.filter(|approval| !done(&approval.manifest));
         if state.held.is_some_and(|held| held.manifest == self.release.manifest) {

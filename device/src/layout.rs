@@ -87,6 +87,8 @@ pub enum LayoutError {
     StateTooSmall,
     /// The secondary region is one block longer than the primary.
     Slots,
+    /// Regions of one flash don't overlap.
+    Overlap,
 }
 
 impl core::fmt::Display for LayoutError {
@@ -96,6 +98,7 @@ impl core::fmt::Display for LayoutError {
             Self::EraseSize => "erase sizes have to be powers of two from 512 bytes",
             Self::Alignment => "regions have to begin and end at multiples of their erase size",
             Self::StateTooSmall => "the state region needs room for three log areas and five receipt cells",
+            Self::Overlap => "regions on one flash must not overlap",
             Self::Slots => "the secondary region has to be exactly one erase block longer than the primary",
         })
     }
@@ -124,8 +127,24 @@ pub(crate) const fn round_up(n: u32, of: u32) -> u32 {
 }
 
 impl Layout {
-    /// Checks three regions against each other. Regions on the same flash must not overlap; whether they share
-    /// one, only the integrator knows.
+    /// Checks three regions of one flash against each other.
+    ///
+    /// # Errors
+    /// As [`Layout::new`]; `Overlap`.
+    pub fn on_one(state: Place, primary: Place, secondary: Place) -> Result<Self, LayoutError> {
+        let apart = |a: &Place, b: &Place| {
+            let ends = |place: &Place| place.offset.saturating_add(place.length);
+            ends(a) <= b.offset || ends(b) <= a.offset
+        };
+        if apart(&state, &primary) && apart(&primary, &secondary) && apart(&secondary, &state) {
+            Self::new(state, primary, secondary)
+        } else {
+            Err(LayoutError::Overlap)
+        }
+    }
+
+    /// Checks three regions against each other. Those on the same flash must not overlap; where all are,
+    /// [`Layout::on_one`] checks that, too.
     ///
     /// # Errors
     /// A [`LayoutError`] for each rule.
@@ -220,6 +239,21 @@ mod tests {
         );
         let tiny = Place { erase: 256, ..place(0x8000, 4096) };
         assert_eq!(Layout::new(tiny, place(0x4000, 4096), place(0x5000, 4096)), Err(LayoutError::EraseSize));
+    }
+
+    #[test]
+    fn regions_on_one_flash_lie_apart() {
+        let at = |offset, length| Place { offset, ..place(length, 4096) };
+        let [state, primary, secondary] = [at(0, 0x8000), at(0x8000, 0x4000), at(0xc000, 0x5000)];
+        assert!(Layout::on_one(state, primary, secondary).is_ok());
+        let low = at(0xb000, 0x5000);
+        assert_eq!(Layout::on_one(state, primary, low), Err(LayoutError::Overlap));
+        assert_eq!(Layout::on_one(at(0x1000, 0x8000), primary, secondary), Err(LayoutError::Overlap));
+        assert_eq!(Layout::on_one(at(0xc000, 0x8000), primary, secondary), Err(LayoutError::Overlap));
+        // The last sector that an address reaches.
+        let end = at(u32::MAX - 0x4fff, 0x5000);
+        assert_eq!(Layout::on_one(state, primary, end), Err(LayoutError::Alignment));
+        assert!(Layout::on_one(state, primary, at(u32::MAX - 0x5fff, 0x5000)).is_ok());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The one atomic record (I18): all that a device remembers, and how it is written.
 
+use crate::layout::CELLS;
 use crate::rules::failures::{Failure, Failures, REMEMBERED};
 use crate::rules::{Rank, Transition};
 use patchlane_protocol::codec::{Reader, Writer};
@@ -9,7 +10,7 @@ use patchlane_protocol::{DeviceId, Digest, FormatError, Policy, PublicKey, Versi
 /// Version of the record's layout; a record of another version is unreadable.
 pub const FORMAT: u8 = 1;
 /// Bytes of the longest record body (tested).
-pub const BODY_MAX: usize = 1_056;
+pub const BODY_MAX: usize = 1_038;
 
 /// A receipt cell, by number.
 pub type Cell = u8;
@@ -236,6 +237,7 @@ impl State {
         w.len(self.failures.iter().count(), REMEMBERED)?;
         for failure in self.failures.iter() {
             failure.manifest.write(w)?;
+            w.u64(u64::from(failure.level))?;
             w.u8(failure.count)?;
         }
         Ok(())
@@ -258,7 +260,7 @@ impl State {
                 version: r.u32()?,
                 development: r.flag()?,
                 digest: Digest::read(&mut r)?,
-                cell: r.u8()?,
+                cell: read_cell(&mut r)?,
             },
             anchor: r.option(PublicKey::read)?,
             policy: Policy::read(&mut r)?,
@@ -318,6 +320,11 @@ fn write_release(release: &Release, w: &mut Writer<'_>) -> Result<(), FormatErro
     w.u8(release.cell)
 }
 
+fn read_cell(r: &mut Reader<'_>) -> Result<Cell, FormatError> {
+    let cell = r.u8()?;
+    if u32::from(cell) < CELLS { Ok(cell) } else { Err(FormatError::OverLimit) }
+}
+
 fn read_release(r: &mut Reader<'_>) -> Result<Release, FormatError> {
     Ok(Release {
         version: Version::read(r)?,
@@ -325,7 +332,7 @@ fn read_release(r: &mut Reader<'_>) -> Result<Release, FormatError> {
         images: Digest::read(r)?,
         size: r.u32()?,
         receipt: Digest::read(r)?,
-        cell: r.u8()?,
+        cell: read_cell(r)?,
     })
 }
 
@@ -347,9 +354,64 @@ fn read_listed(r: &mut Reader<'_>) -> Result<Listed, FormatError> {
 fn read_failures(r: &mut Reader<'_>) -> Result<Failures, FormatError> {
     let mut failures = Failures::default();
     for _ in 0..r.len(REMEMBERED)? {
-        if !failures.restore(Failure { manifest: Digest::read(r)?, count: r.u8()? }) {
+        if !failures.restore(Failure { manifest: Digest::read(r)?, level: r.u32()?, count: r.u8()? }) {
             return Err(FormatError::OverLimit);
         }
     }
     Ok(failures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use patchlane_protocol::version::Open;
+    use patchlane_protocol::{Baseline, FeaturePolicy, Security, SecurityPolicy};
+
+    /// The state that takes most bytes.
+    fn longest() -> State {
+        let open: [u32; 16] = core::array::from_fn(|i| u32::MAX - 17 + i as u32);
+        let feature = Baseline { line: u16::MAX, step: u16::MAX };
+        let security = Security::new(u32::MAX, Open::new(&open).expect("16 are open")).expect("a level");
+        let version = Version { feature, security };
+        let digest = Digest([0xff; 32]);
+        let (cell, size) = (4, u32::MAX);
+        let release = Release { version, manifest: digest, images: digest, size, receipt: digest, cell };
+        let mut failures = Failures::default();
+        for n in 0..REMEMBERED as u8 {
+            failures.record(&Digest([n; 32]), u32::MAX);
+        }
+        let rank = Rank { transition: Transition::Rollback, version, issued_at: u64::MAX };
+        State {
+            device: DeviceId([0xff; 16]),
+            hardware: u16::MAX,
+            group: u32::MAX,
+            root: RootRef { version: u32::MAX, development: true, digest, cell },
+            anchor: Some(PublicKey::ed25519([0xff; 32])),
+            policy: Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Auto },
+            serial: u64::MAX,
+            confirmed: release,
+            degraded: true,
+            fallback: Some(release),
+            candidate: Some(Candidate { release, transition: Transition::Rollback, issued_at: u64::MAX }),
+            phase: Phase::Soak { failed: u8::MAX, boots: u8::MAX },
+            keep: true,
+            step: u32::MAX,
+            approval: Some(Approval { manifest: digest, by_owner: true }),
+            held: Some(Listed { manifest: digest, rank }),
+            failures,
+        }
+    }
+
+    #[test]
+    fn the_longest_record_fits_and_reads_back() {
+        let state = longest();
+        let mut buffer = [0; 2048];
+        let mut writer = Writer::new(&mut buffer);
+        state.write(&mut writer).expect("it fits");
+        assert_eq!(writer.written(), BODY_MAX);
+        let length = writer.written();
+        assert_eq!(State::parse(&buffer[..length]), Ok(state));
+        let copy = crate::log::encode_copy(&state, u32::MAX, &mut [0; crate::io::WORK]);
+        assert!(copy.is_ok_and(|length| length <= crate::log::COPY), "{copy:?}");
+    }
 }

@@ -25,7 +25,8 @@ fn running(state: &State) -> u32 {
 /// The copy that step `step` makes, if it makes one.
 fn copy_at(state: &State, layout: &Layout, step: u32) -> Option<Copy> {
     let block = layout.block();
-    let part = |size: u32, k: u32| size.saturating_sub(k.saturating_mul(block)).min(block);
+    // Whatever size a record states, no block lies outside the slots.
+    let part = |size: u32, k: u32| size.min(layout.room()).saturating_sub(k.saturating_mul(block)).min(block);
     let at = |k: u32| k.saturating_mul(block);
     let (size, k, from, to) = match state.phase {
         Phase::Swap => {

@@ -52,7 +52,7 @@ fn quorum<'a>(
     for signature in set.iter() {
         let mut relevant = false;
         for (role, count) in roles.iter().zip(&mut counts) {
-            let key = role.and_then(|role| role.keys.iter().find(|key| key.id() == signature.key));
+            let key = role.and_then(|role| role.keys().iter().find(|key| key.id() == signature.key));
             let Some(key) = key else { continue };
             relevant = true;
             if !signed.is_by(&key, &signature) {
@@ -65,7 +65,7 @@ fn quorum<'a>(
         }
     }
     let reached =
-        roles.iter().zip(counts).all(|(role, count)| role.is_none_or(|role| count >= role.threshold));
+        roles.iter().zip(counts).all(|(role, count)| role.is_none_or(|role| count >= role.threshold()));
     if reached { Ok(()) } else { Err(Refusal::BelowThreshold) }
 }
 
@@ -87,11 +87,11 @@ pub fn manifest(
     }
     let feature = match manifest.kind {
         Kind::SecurityPatch => None,
-        Kind::FeatureUpdate => Some(&root.feature),
+        Kind::FeatureUpdate => Some(root.roles.feature()),
     };
     let signed = Signed::new(manifest.kind.document(), &manifest.product, document);
     let listed = |signature: &Signature| root.keys().any(|key| key.id() == signature.key);
-    quorum(&signed, set, [Some(&root.security), feature], listed)?;
+    quorum(&signed, set, [Some(root.roles.security()), feature], listed)?;
     if root.ceilings.admit(&manifest.version) { Ok(()) } else { Err(Refusal::AboveCeiling) }
 }
 
@@ -116,7 +116,7 @@ pub fn link(link: &SignedRoot<'_>, present: &RootDocument<'_>) -> Result<(), Ref
     let signed = Signed::new(DocumentKind::Root, &next.product, link.bytes);
     let listed =
         |signature: &Signature| present.keys().chain(next.keys()).any(|key| key.id() == signature.key);
-    match quorum(&signed, &link.signatures, [Some(&present.root), Some(&next.root)], listed) {
+    match quorum(&signed, &link.signatures, [Some(present.roles.root()), Some(next.roles.root())], listed) {
         Err(Refusal::BelowThreshold) => Err(Refusal::RootQuorum),
         other => other,
     }

@@ -272,17 +272,17 @@ fn a_patch_ends_a_trial_only_if_it_will_be_accepted_afterwards() {
 fn failures_are_bounded_and_nothing_resets_them() {
     let digest = |n: u8| Digest([n; 32]);
     let mut failures = Failures::default();
-    failures.record(&digest(1));
-    failures.record(&digest(1));
+    failures.record(&digest(1), 8);
+    failures.record(&digest(1), 8);
     assert!(!failures.needs_retry(&digest(1)));
-    failures.record(&digest(1));
+    failures.record(&digest(1), 8);
     assert!(failures.needs_retry(&digest(1)));
     // A hundred others in turn: no count sinks, none is forgotten for good.
     let mut failures = Failures::default();
     let total = |f: &Failures| f.iter().map(|failure| u32::from(failure.count)).sum::<u32>();
     for n in 0..100u8 {
         let before = total(&failures);
-        failures.record(&digest(n));
+        failures.record(&digest(n), 8);
         assert!(total(&failures) > before, "a failure was forgotten");
     }
     assert_eq!(failures.iter().count(), 4);
@@ -290,12 +290,47 @@ fn failures_are_bounded_and_nothing_resets_them() {
     // Alternating two manifests doesn't help either.
     let mut failures = Failures::default();
     for _ in 0..3 {
-        failures.record(&digest(1));
-        failures.record(&digest(2));
+        failures.record(&digest(1), 8);
+        failures.record(&digest(2), 8);
     }
     assert!(failures.needs_retry(&digest(1)) && failures.needs_retry(&digest(2)));
     assert!(failures.forgive(&digest(1)) && !failures.forgive(&digest(1)));
     assert!(!failures.needs_retry(&digest(1)));
+}
+
+#[test]
+fn alternating_manifests_buy_a_bounded_number_of_trials() {
+    let digest = |n: u8| Digest([n; 32]);
+    for manifests in 1..12u8 {
+        let mut failures = Failures::default();
+        let mut trials = 0;
+        for turn in 0..1000u16 {
+            let next = digest((turn % u16::from(manifests)) as u8);
+            if !failures.needs_retry(&next) {
+                failures.record(&next, 8);
+                trials += 1;
+            }
+        }
+        assert!(trials <= 12, "{manifests} manifests in turn had {trials} trials");
+        // An operator can let any of them in, and it has three more.
+        let last = digest(manifests - 1);
+        assert!(failures.forgive(&last) && !failures.needs_retry(&last));
+        (0..3).for_each(|_| failures.record(&last, 8));
+        assert!(failures.needs_retry(&last));
+    }
+}
+
+#[test]
+fn a_confirmed_release_forgets_itself_and_what_lies_below() {
+    let digest = |n: u8| Digest([n; 32]);
+    let mut failures = Failures::default();
+    for n in 0..4 {
+        (0..3).for_each(|_| failures.record(&digest(n), u32::from(n)));
+    }
+    assert!(failures.needs_retry(&digest(9)), "the table is full");
+    failures.confirmed(&digest(3), 2);
+    assert_eq!(failures.iter().map(|failure| failure.level).collect::<Vec<_>>(), [2]);
+    assert!(failures.needs_retry(&digest(2)) && !failures.needs_retry(&digest(9)));
 }
 
 #[test]

@@ -154,8 +154,8 @@ impl Draft {
         }
         let component = Component {
             id: ComponentId(0),
-            images: List::of(&images),
-            alternatives: List::of(&alternatives),
+            images: List::of(&images)?,
+            alternatives: List::of(&alternatives)?,
         };
         let components = [component];
         let advisories: Vec<Advisory<'_>> = self
@@ -166,11 +166,11 @@ impl Draft {
         let manifest = Manifest {
             kind: self.kind,
             product: self.product,
-            hardware: List::of(&self.hardware),
+            hardware: List::of(&self.hardware)?,
             version: self.version,
             root_version: self.root_version,
-            components: List::of(&components),
-            advisories: List::of(&advisories),
+            components: List::of(&components)?,
+            advisories: List::of(&advisories)?,
             issued_at: self.issued_at,
             support_end: self.support_end,
             evidence: self.evidence,
@@ -281,7 +281,7 @@ impl Bundle {
     pub fn signature_bytes(&self) -> Result<Vec<u8>> {
         let mut buffer = [0; limits::HEAD];
         let mut writer = Writer::new(&mut buffer);
-        List::of(&self.signatures).write(&mut writer, SIGNATURE_BOUNDS)?;
+        List::of(&self.signatures)?.write(&mut writer, SIGNATURE_BOUNDS)?;
         Ok(writer.finish().to_vec())
     }
 

@@ -15,5 +15,5 @@ pub fn sign(document: &OwnerDocument<'_>, keys: &[&SigningKey]) -> Result<Vec<u8
     let bytes = document.encode(&mut buffer)?.to_vec();
     let preimage = Preimage::new(DocumentKind::Owner, &document.product, &sha256(&bytes));
     let set = signature_set(keys, &preimage);
-    Ok(SignedOwner::encode(&bytes, &List::of(&set), &mut buffer)?.to_vec())
+    Ok(SignedOwner::encode(&bytes, &List::of(&set)?, &mut buffer)?.to_vec())
 }

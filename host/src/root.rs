@@ -5,7 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::files;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use patchlane_protocol::{
-    Baseline, Ceilings, DocumentKind, KeyId, List, Preimage, Product, PublicKey, Role, RootDocument,
+    Baseline, Ceilings, DocumentKind, KeyId, List, Preimage, Product, PublicKey, Role, Roles, RootDocument,
     SignedRoot,
 };
 use std::path::Path;
@@ -34,6 +34,10 @@ pub struct Draft {
 /// Ceilings that leave room for years and still bound a thief (I7).
 pub const CEILINGS: Ceilings = Ceilings { feature: Baseline { line: 99, step: 999 }, level: 999 };
 
+fn role((keys, threshold): &(Vec<PublicKey>, u8)) -> Result<Role<'_>> {
+    Ok(Role::new(*threshold, List::of(keys)?)?)
+}
+
 impl Draft {
     /// Makes and signs the root file.
     ///
@@ -44,22 +48,18 @@ impl Draft {
             keys.sort_by_key(PublicKey::id);
             (keys, threshold)
         });
-        let role = |(keys, threshold): &'_ (Vec<PublicKey>, u8)| (*threshold, keys.clone());
-        let (root, security, feature) = (role(&root), role(&security), role(&feature));
         let document = RootDocument {
             product: self.product,
             version: self.version,
             development: self.development,
             ceilings: self.ceilings,
-            root: Role { threshold: root.0, keys: List::of(&root.1) },
-            security: Role { threshold: security.0, keys: List::of(&security.1) },
-            feature: Role { threshold: feature.0, keys: List::of(&feature.1) },
+            roles: Roles::new(role(&root)?, role(&security)?, role(&feature)?)?,
         };
         let mut buffer = [0; 1024];
         let document = document.encode(&mut buffer)?.to_vec();
         let preimage = Preimage::new(DocumentKind::Root, &self.product, &sha256(&document));
         let set = signature_set(keys, &preimage);
-        Ok(Root { bytes: SignedRoot::encode(&document, &List::of(&set), &mut buffer)?.to_vec() })
+        Ok(Root { bytes: SignedRoot::encode(&document, &List::of(&set)?, &mut buffer)?.to_vec() })
     }
 }
 
@@ -80,8 +80,8 @@ impl Root {
                     })
             })
         };
-        let signers = signed.document.root.keys.iter().filter(by).count();
-        let needed = usize::from(signed.document.root.threshold);
+        let signers = signed.document.roles.root().keys().iter().filter(by).count();
+        let needed = usize::from(signed.document.roles.root().threshold());
         if signers < needed {
             let what = format!("is signed by {signers} of its own root keys, and {needed} have to");
             return Err(Error::new(Code::Unsigned, what, "ask for the signed root file"));
@@ -121,8 +121,8 @@ impl Root {
 
 /// In which role a root lists a key.
 pub fn role_of(root: &RootDocument<'_>, key: &KeyId) -> Option<&'static str> {
-    let listed = |role: &Role<'_>| role.keys.iter().any(|k| k.id() == *key);
-    [("root", &root.root), ("security", &root.security), ("feature", &root.feature)]
+    let listed = |role: &Role<'_>| role.keys().iter().any(|k| k.id() == *key);
+    [("root", root.roles.root()), ("security", root.roles.security()), ("feature", root.roles.feature())]
         .into_iter()
         .find(|(_, role)| listed(role))
         .map(|(name, _)| name)

@@ -54,7 +54,7 @@ pub use payload::{Alternative, Component, Encoding, Image};
 pub use policy::{FeaturePolicy, Policy, SecurityPolicy};
 pub use receipt::Receipt;
 pub use refusal::Refusal;
-pub use root::{Ceilings, Role, RootDocument, SignedRoot};
+pub use root::{Ceilings, Role, Roles, RootDocument, SignedRoot};
 pub use signature::{Algorithm, DocumentKind, KeyId, Preimage, PublicKey, Signature};
 pub use status::{Activity, Status};
 pub use version::{Baseline, Open, Security, Version};

@@ -50,9 +50,14 @@ enum Form<'a, T> {
 }
 
 impl<'a, T: Element<'a>> List<'a, T> {
-    /// A list of values; order and number are checked when it is written.
-    pub const fn of(values: &'a [T]) -> Self {
-        Self { form: Form::Values(values) }
+    /// A list of values. There is no other way to make one but reading it, so none repeats: whoever counts the
+    /// keys of a [`List`] counts each once. Its length is checked when it is read or written.
+    ///
+    /// # Errors
+    /// `NotIncreasing`.
+    pub fn of(values: &'a [T]) -> Result<Self, FormatError> {
+        let ordered = values.windows(2).all(|pair| matches!(pair, [before, after] if after.follows(before)));
+        if ordered { Ok(Self { form: Form::Values(values) }) } else { Err(FormatError::NotIncreasing) }
     }
 
     /// Reads a list and checks every element, their order and their number.
@@ -81,21 +86,13 @@ impl<'a, T: Element<'a>> List<'a, T> {
     /// Writes the list.
     ///
     /// # Errors
-    /// As [`List::read`], and `BufferFull`.
+    /// `OverLimit`, `EmptyList`, `BufferFull`, and those of the elements.
     pub fn write(&self, writer: &mut Writer<'_>, bounds: Bounds) -> Result<(), FormatError> {
         if self.len() < bounds.min {
             return Err(FormatError::EmptyList);
         }
         writer.len(self.len(), bounds.max)?;
-        let mut previous: Option<T> = None;
-        for element in self.iter() {
-            if previous.is_some_and(|p| !element.follows(&p)) {
-                return Err(FormatError::NotIncreasing);
-            }
-            element.write(writer)?;
-            previous = Some(element);
-        }
-        Ok(())
+        self.iter().try_for_each(|element| element.write(writer))
     }
 
     /// Number of elements.

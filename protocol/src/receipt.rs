@@ -65,7 +65,9 @@ impl ReceiptHeader {
     }
 
     fn check(&self) -> Result<(), FormatError> {
-        let head = usize::from(self.manifest).saturating_add(usize::from(self.signatures));
+        // What no bundle brings, no receipt keeps.
+        let documents = usize::from(self.manifest).saturating_add(usize::from(self.signatures));
+        let head = documents.saturating_add(crate::bundle::Header::WIDTH);
         if head > limits::HEAD || usize::from(self.root) > limits::ROOT_DOCUMENT {
             return Err(FormatError::OverLimit);
         }

@@ -11,30 +11,99 @@ use crate::version::{Baseline, Version};
 /// A role: its keys, and how many of them must sign.
 #[derive(Debug, Clone, Copy)]
 pub struct Role<'a> {
-    /// Distinct keys that must sign, at least 1.
-    pub threshold: u8,
-    /// The keys, by key id.
-    pub keys: List<'a, PublicKey>,
+    threshold: u8,
+    keys: List<'a, PublicKey>,
 }
 
 impl<'a> Role<'a> {
+    /// A role whose keys can reach its threshold.
+    ///
+    /// # Errors
+    /// `BadThreshold`.
+    pub fn new(threshold: u8, keys: List<'a, PublicKey>) -> Result<Self, FormatError> {
+        if threshold == 0 || usize::from(threshold) > keys.len() {
+            Err(FormatError::BadThreshold)
+        } else {
+            Ok(Self { threshold, keys })
+        }
+    }
+
+    /// Distinct keys that must sign, at least 1.
+    pub const fn threshold(&self) -> u8 {
+        self.threshold
+    }
+
+    /// The keys, by key id.
+    pub const fn keys(&self) -> &List<'a, PublicKey> {
+        &self.keys
+    }
+
     fn read(reader: &mut Reader<'a>, max: usize) -> Result<Self, FormatError> {
-        let role = Self { threshold: reader.u8()?, keys: List::read(reader, Bounds { min: 1, max })? };
-        role.check().map(|()| role)
+        Self::new(reader.u8()?, List::read(reader, Bounds { min: 1, max })?)
     }
 
     fn write(&self, writer: &mut Writer<'_>, max: usize) -> Result<(), FormatError> {
-        self.check()?;
         writer.u8(self.threshold)?;
         self.keys.write(writer, Bounds { min: 1, max })
     }
+}
 
-    fn check(&self) -> Result<(), FormatError> {
-        if self.threshold == 0 || usize::from(self.threshold) > self.keys.len() {
-            Err(FormatError::BadThreshold)
-        } else {
-            Ok(())
+/// The three roles of a root document. No key id occurs twice among them: one person's signature must not serve
+/// two roles.
+#[derive(Debug, Clone, Copy)]
+pub struct Roles<'a> {
+    root: Role<'a>,
+    security: Role<'a>,
+    feature: Role<'a>,
+}
+
+impl<'a> Roles<'a> {
+    /// Roles without a key in common.
+    ///
+    /// # Errors
+    /// `DuplicateKey`.
+    pub fn new(root: Role<'a>, security: Role<'a>, feature: Role<'a>) -> Result<Self, FormatError> {
+        let roles = Self { root, security, feature };
+        for (position, key) in roles.keys().enumerate() {
+            if roles.keys().skip(position.saturating_add(1)).any(|other| other.id() == key.id()) {
+                return Err(FormatError::DuplicateKey);
+            }
         }
+        Ok(roles)
+    }
+
+    /// Signs the next root.
+    pub const fn root(&self) -> &Role<'a> {
+        &self.root
+    }
+
+    /// Signs patches, and feature updates together with the feature role.
+    pub const fn security(&self) -> &Role<'a> {
+        &self.security
+    }
+
+    /// Signs feature updates together with the security role.
+    pub const fn feature(&self) -> &Role<'a> {
+        &self.feature
+    }
+
+    /// All keys of all roles.
+    pub fn keys(&self) -> impl Iterator<Item = PublicKey> + 'a {
+        self.root.keys.iter().chain(self.security.keys.iter()).chain(self.feature.keys.iter())
+    }
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        Self::new(
+            Role::read(reader, limits::ROOT_KEYS)?,
+            Role::read(reader, limits::ROLE_KEYS)?,
+            Role::read(reader, limits::ROLE_KEYS)?,
+        )
+    }
+
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), FormatError> {
+        self.root.write(writer, limits::ROOT_KEYS)?;
+        self.security.write(writer, limits::ROLE_KEYS)?;
+        self.feature.write(writer, limits::ROLE_KEYS)
     }
 }
 
@@ -70,12 +139,8 @@ pub struct RootDocument<'a> {
     pub development: bool,
     /// Bounds on what the roles may release.
     pub ceilings: Ceilings,
-    /// Signs the next root.
-    pub root: Role<'a>,
-    /// Signs patches, and feature updates together with the feature role.
-    pub security: Role<'a>,
-    /// Signs feature updates together with the security role.
-    pub feature: Role<'a>,
+    /// Who signs.
+    pub roles: Roles<'a>,
 }
 
 impl<'a> RootDocument<'a> {
@@ -93,12 +158,10 @@ impl<'a> RootDocument<'a> {
             version: reader.u32()?,
             development: reader.flag()?,
             ceilings: Ceilings { feature: Baseline::read(&mut reader)?, level: reader.u32()? },
-            root: Role::read(&mut reader, limits::ROOT_KEYS)?,
-            security: Role::read(&mut reader, limits::ROLE_KEYS)?,
-            feature: Role::read(&mut reader, limits::ROLE_KEYS)?,
+            roles: Roles::read(&mut reader)?,
         };
         reader.finish()?;
-        document.check().map(|()| document)
+        if document.version == 0 { Err(FormatError::ZeroVersion) } else { Ok(document) }
     }
 
     /// Writes the document; what it writes, [`RootDocument::parse`] reads back.
@@ -106,35 +169,22 @@ impl<'a> RootDocument<'a> {
     /// # Errors
     /// `BufferFull`, or the rule that the values break.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], FormatError> {
-        self.check()?;
+        if self.version == 0 {
+            return Err(FormatError::ZeroVersion);
+        }
         let mut w = Writer::new(buffer);
         self.product.write(&mut w)?;
         w.u64(u64::from(self.version))?;
         w.flag(self.development)?;
         self.ceilings.feature.write(&mut w)?;
         w.u64(u64::from(self.ceilings.level))?;
-        self.root.write(&mut w, limits::ROOT_KEYS)?;
-        self.security.write(&mut w, limits::ROLE_KEYS)?;
-        self.feature.write(&mut w, limits::ROLE_KEYS)?;
+        self.roles.write(&mut w)?;
         if w.written() > limits::ROOT_DOCUMENT { Err(FormatError::OverLimit) } else { Ok(w.finish()) }
     }
 
     /// All keys of all roles.
     pub fn keys(&self) -> impl Iterator<Item = PublicKey> + 'a {
-        self.root.keys.iter().chain(self.security.keys.iter()).chain(self.feature.keys.iter())
-    }
-
-    /// One person's signature must not serve two roles: no key id occurs twice anywhere.
-    fn check(&self) -> Result<(), FormatError> {
-        if self.version == 0 {
-            return Err(FormatError::ZeroVersion);
-        }
-        for (position, key) in self.keys().enumerate() {
-            if self.keys().skip(position.saturating_add(1)).any(|other| other.id() == key.id()) {
-                return Err(FormatError::DuplicateKey);
-            }
-        }
-        Ok(())
+        self.roles.keys()
     }
 }
 

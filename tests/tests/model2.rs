@@ -196,6 +196,26 @@ fn model2_10_ceilings_bound_and_never_sink() {
 }
 
 #[test]
+fn model2_11_a_bundle_carries_every_link_since_the_oldest_root() {
+    let roots: Vec<Roles> = (2..=12).map(|version| Roles { version, ..Roles::default() }).collect();
+    let links: Vec<Vec<u8>> = roots.iter().map(|root| root.link(&["root"])).collect();
+    assert!(links.iter().map(Vec::len).sum::<usize>() > 2048);
+    let with = |root: usize, level, seed| Release {
+        root: root as u32,
+        links: links[..root - 1].to_vec(),
+        ..patch(4, level, seed)
+    };
+    // From the oldest root, and from one in between.
+    let mut device = eager(&patch(4, 7, 1));
+    device.install(&with(12, 8, 2)).unwrap();
+    assert_eq!((runs(&mut device), device.status().root_version), ("4.1 s8".into(), 12));
+    let mut device = eager(&patch(4, 7, 1));
+    device.install(&with(5, 8, 2)).unwrap();
+    device.install(&with(12, 9, 3)).unwrap();
+    assert_eq!((runs(&mut device), device.status().root_version), ("4.1 s9".into(), 12));
+}
+
+#[test]
 fn model2_12_what_ranks_higher_goes_first() {
     let mut device = device_under(SecurityPolicy::StageOnly, FeaturePolicy::Auto, &patch(4, 7, 1));
     assert_eq!(device.push(&feature(5, 7, 2).bytes(), 512), Ok(Outcome::Staged));

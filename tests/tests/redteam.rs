@@ -3,7 +3,9 @@
 use patchlane_device::{Boot, Cause, Running};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::owner::Action;
-use patchlane_protocol::{FeaturePolicy, Policy, Refusal, Request, SecurityPolicy, Version};
+use patchlane_protocol::{
+    FeaturePolicy, FormatError, Header, Policy, Refusal, Request, SecurityPolicy, Version,
+};
 use patchlane_tests::sim::cases::*;
 use patchlane_tests::sim::world::{self, Release, Roles, approval, factory, owner, public};
 use patchlane_tests::sim::{SimDevice, Torn};
@@ -49,12 +51,12 @@ fn with_components(ids: &[u8]) -> Vec<u8> {
     let components: Vec<Component<'_>> =
         ids.iter().map(|id| Component { id: ComponentId(*id), ..only }).collect();
     let mut buffer = [0; 2048];
-    let manifest = Manifest { components: List::of(&components), ..manifest };
+    let manifest = Manifest { components: List::of(&components).unwrap(), ..manifest };
     let document = manifest.encode(&mut buffer).unwrap().to_vec();
     let set = world::sign(DocumentKind::SecurityPatch, &document, &["security"]);
     let mut buffer = [0; 256];
     let mut writer = patchlane_protocol::Writer::new(&mut buffer);
-    List::of(&set).write(&mut writer, patchlane_protocol::signature::SIGNATURE_BOUNDS).unwrap();
+    List::of(&set).unwrap().write(&mut writer, patchlane_protocol::signature::SIGNATURE_BOUNDS).unwrap();
     let set = writer.finish().to_vec();
     let header = Header { links: 0, manifest: document.len() as u16, signatures: set.len() as u16 };
     [header.encode(&mut [0; 10]).unwrap(), &document, &set, bundle.payload()].concat()
@@ -298,4 +300,89 @@ fn redteam_20_a_counter_that_cant_express_the_floor_blocks_nothing() {
     device.install(&patch(4, 30, 2)).unwrap();
     assert_eq!(device.machine.counter.value, Some(7));
     assert_eq!(device.status().counter, patchlane_protocol::status::CounterState::CannotExpress);
+}
+
+#[test]
+fn redteam_06_no_steps_and_no_epochs_only_ceilings() {
+    let mut device = eager(&patch(4, 1, 1));
+    assert_eq!(device.push(&patch(4, 100, 2).bytes(), 512), Err(Refusal::AboveCeiling));
+    device.install(&patch(4, 99, 3)).unwrap();
+    // A new root doesn't start anything anew: what lies below the level still loses fixes.
+    let next = Roles { version: 2, ceilings: (9, 199), ..Roles::default() };
+    let low = Release { root: 2, links: vec![next.link(&["root"])], ..patch(4, 98, 4) };
+    assert_eq!(device.push(&low.bytes(), 512), Err(Refusal::LosesFix));
+    assert_eq!((runs(&mut device), device.status().root_version), ("4.1 s99".into(), 2));
+}
+
+#[test]
+fn redteam_13_status_says_whether_the_state_is_fenced() {
+    for fenced in [false, true] {
+        let config = patchlane_device::Config { fenced, ..patchlane_tests::sim::device::CONFIG };
+        let factory = factory(world::STORY_POLICY, true);
+        let mut device = SimDevice::with(config, SMALL, &patch(4, 7, 1), factory, 1, Torn::Stable);
+        device.restart(Cause::PowerOn);
+        assert_eq!(device.status().fenced, fenced);
+    }
+}
+
+#[test]
+fn redteam_15_heads_links_and_chunks_are_bounded() {
+    let mut device = eager(&patch(4, 7, 1));
+    let before = device.power.operations();
+    let refused = Err(Refusal::Malformed(FormatError::OverLimit));
+    let header = |links, manifest, signatures| {
+        Header { links, manifest, signatures }.encode(&mut [0; Header::WIDTH]).unwrap().to_vec()
+    };
+    let mut head = header(0, 1900, 100);
+    let at = head.windows(2).position(|pair| pair == 1900u16.to_le_bytes()).unwrap();
+    head[at..at + 2].copy_from_slice(&1949u16.to_le_bytes());
+    assert_eq!(device.push(&[head, vec![0; 2049]].concat(), 512), refused, "a head of 2,049 bytes");
+    let link = [header(1, 500, 70), 1025u16.to_le_bytes().to_vec(), vec![0; 1025]].concat();
+    assert_eq!(device.push(&link, 512), refused, "a link of 1,025 bytes");
+    let chunk = Release { chunk: 1056, ..patch(4, 8, 2) };
+    assert_eq!(device.push(&chunk.bytes(), 512), Err(Refusal::NoAlternative));
+    assert_eq!(device.power.operations(), before, "a refusal cost a flash operation");
+}
+
+#[test]
+fn redteam_16_a_replay_is_authenticated_again_and_believes_no_flash() {
+    let mut device = eager(&patch(4, 7, 1));
+    let fix = patch(4, 8, 2);
+    let bytes = fix.bytes();
+    push_part(&mut device, &bytes[..6500]).unwrap();
+    device.restart(Cause::PowerOn);
+    // Another byte in a chunk that was taken once: refused, nothing changes.
+    let mut other = bytes.clone();
+    other[2000] ^= 1;
+    let before = device.power.operations();
+    assert_eq!(device.push(&other, 512), Err(Refusal::ChunkDigest));
+    assert_eq!(device.power.operations(), before);
+    // What flash lost meanwhile is written anew.
+    device.machine.media.secondary.rot(4096 + 700, 5);
+    device.install(&fix).unwrap();
+    assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Run(Running::Confirmed)));
+    assert_eq!(runs(&mut device), "4.1 s8");
+}
+
+#[test]
+fn redteam_17_receipts_lie_outside_the_slots() {
+    let mut device = eager(&patch(4, 7, 1));
+    let slots = |device: &SimDevice| {
+        let media = &device.machine.media;
+        (media.primary.contents(0, 2 * 4096), media.secondary.contents(0, 3 * 4096))
+    };
+    let before = slots(&device);
+    assert_eq!(device.push(&Release { payload: false, ..patch(4, 8, 1) }.bytes(), 512), Ok(Outcome::Applied));
+    assert!(slots(&device) == before, "a slot was touched");
+    assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Run(Running::Confirmed)));
+}
+
+#[test]
+fn redteam_21_overdue_is_said_and_never_forced() {
+    let mut device = story();
+    assert_eq!(device.push(&patch(4, 8, 2).bytes(), 512), Ok(Outcome::Staged));
+    device.machine.window(patchlane_device::Window::Overdue).unwrap();
+    assert!(device.status().overdue && !device.machine.engine().needs_restart());
+    assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Run(Running::Confirmed)));
+    assert_eq!(runs(&mut device), "4.1 s7");
 }

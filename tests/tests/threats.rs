@@ -292,15 +292,18 @@ fn t41_an_approval_for_one_device_is_none_for_another() {
         (vec![DeviceId([0x44; 16])], Err(Refusal::NotForThisDevice)),
         (vec![world::DEVICE], Ok(Outcome::Done)),
     ] {
-        let target = Target::Devices(List::of(&devices));
+        let target = Target::Devices(List::of(&devices).unwrap());
         let document =
             OwnerDocument { product: PRODUCT, target, serial: 1, request: Request::Policy(Policy::DEFAULT) };
         let document = document.encode(&mut [0; 384]).unwrap().to_vec();
         let set = world::sign(DocumentKind::Owner, &document, &["owner"]);
-        let signed =
-            patchlane_protocol::owner::SignedOwner::encode(&document, &List::of(&set), &mut [0; 384])
-                .unwrap()
-                .to_vec();
+        let signed = patchlane_protocol::owner::SignedOwner::encode(
+            &document,
+            &List::of(&set).unwrap(),
+            &mut [0; 384],
+        )
+        .unwrap()
+        .to_vec();
         assert_eq!(device.machine.owner(&signed), verdict);
     }
 }

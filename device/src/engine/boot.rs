@@ -46,7 +46,8 @@ pub enum Running {
 /// Ends a failed trial: what ran before goes back, if it was kept.
 pub(super) fn fail_trial(state: &mut State) {
     if let Some(candidate) = state.candidate {
-        state.failures.record(&candidate.release.manifest);
+        let release = &candidate.release;
+        state.failures.record(&release.manifest, release.version.security.level());
     }
     end_trial(state);
 }
@@ -165,6 +166,9 @@ impl Engine {
         let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
         let docs = &self.bench.mem.docs;
         let verified = Received::parse(docs.manifest(), docs.signatures())?.recall(authentic)?;
+        if !verified.is(&release, self.config.address) {
+            return Err(Refusal::UnknownManifest);
+        }
         let block = self.bench.layout.block();
         let room = self.bench.layout.room();
         let (region, at, image) = match who {
@@ -304,6 +308,7 @@ impl Engine {
 
     pub(super) fn service(&mut self, reason: Refusal) -> Act {
         self.runs = false;
+        self.serving = true;
         self.damaged = true;
         self.last_refusal = Some(reason.code());
         Act::End(Ok(Done::Boot(Boot::Service(reason))))

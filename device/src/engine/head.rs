@@ -9,7 +9,7 @@ use crate::rules::transition::is_outdated;
 use crate::rules::trial::{self, TrialEnd, TrialFacts};
 use crate::state::{Listed, Phase, State};
 use patchlane_protocol::link::Outcome;
-use patchlane_protocol::{Digest, Refusal, Version};
+use patchlane_protocol::{Digest, Refusal, SecurityPolicy, Version};
 
 /// How far the taking of a head is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,12 @@ impl Engine {
             return self.rule_during_trial(state, &verified, &facts);
         }
         let rank = verified.rank(&facts)?;
+        // Its fixes come in no other way, so it is listed as a patch would be, though it may not go in.
+        let notifies = verified.manifest().combined.is_some() && state.policy.security != SecurityPolicy::Off;
         let permitted = match verified.permit(&facts) {
+            Err(refusal @ Refusal::PolicyNever) if notifies => {
+                return Ok(Ruling::List(refusal, Listed { manifest, rank }));
+            }
             Err(refusal @ (Refusal::Held | Refusal::PolicyNotify)) => {
                 return Ok(Ruling::List(refusal, Listed { manifest, rank }));
             }
@@ -122,7 +127,10 @@ impl Engine {
         };
         match trial::ends(&verified.offer(), &ends) {
             TrialEnd::Confirm => Ok(Ruling::Confirm),
-            TrialEnd::RevertIfWhole if state.keep => Ok(Ruling::Revert),
+            // With v damaged, what goes back is the fallback, which no payload-free patch of v fits.
+            TrialEnd::RevertIfWhole if state.keep && !(state.degraded && ends.payload_free) => {
+                Ok(Ruling::Revert)
+            }
             TrialEnd::RevertIfWhole | TrialEnd::Pending => Err(Refusal::TrialPending),
         }
     }

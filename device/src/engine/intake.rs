@@ -87,6 +87,14 @@ impl Intake {
         self.fill = 0;
     }
 
+    /// The work buffer is about to serve another purpose: a piece that was collected there is collected anew.
+    pub(super) fn rewind(&mut self) {
+        if self.awaits != Awaits::Head {
+            self.want = self.want.saturating_sub(wide(self.fill));
+            self.fill = 0;
+        }
+    }
+
     /// Bytes of data in the chunk under way.
     pub(super) fn chunk_data(&self) -> u32 {
         self.payload.size.saturating_sub(self.position).min(u32::from(self.payload.chunk))
@@ -209,7 +217,8 @@ impl Engine {
 
     #[inline(never)]
     fn link(&mut self) -> Act {
-        match links::judge(&self.bench.mem.docs, self.intake.need) {
+        let Some(state) = self.bench.state.as_ref() else { return Act::End(Err(Refusal::NotProvisioned)) };
+        match links::judge(&self.bench.mem.docs, self.intake.need, &state.root) {
             Ok(links::Verdict::Old) => {
                 self.next_link();
                 self.wanting()

@@ -5,8 +5,9 @@ use super::{Act, Engine};
 use crate::evidence::Received;
 use crate::io::{Documents, Job, Put, Source};
 use crate::media::Region;
-use crate::state::Cell;
+use crate::state::{Cell, RootRef};
 use crate::verify;
+use core::cmp::Ordering;
 use patchlane_protocol::{Refusal, RootDocument, SignedRoot};
 
 /// How far the commit of a link is.
@@ -36,13 +37,21 @@ pub(super) enum Stage {
 pub(super) enum Verdict {
     /// It is known already.
     Old,
-    /// It is exactly the next.
+    /// It is exactly the next, or the one that was lost.
     Next,
 }
 
-/// Judges the link in the work buffer.
-pub(super) fn judge(docs: &Documents, length: usize) -> Result<Verdict, Refusal> {
+/// Judges the link in the work buffer. If the root that the record names was lost to rot, its own document brings it
+/// back, and no other does: the record holds its digest.
+pub(super) fn judge(docs: &Documents, length: usize, named: &RootRef) -> Result<Verdict, Refusal> {
     let link = SignedRoot::parse(docs.work.get(..length).unwrap_or(&[]))?;
+    if docs.root().is_empty() {
+        return match link.document.version.cmp(&named.version) {
+            Ordering::Less => Ok(Verdict::Old),
+            Ordering::Equal if verify::sha256(link.bytes) == named.digest => Ok(Verdict::Next),
+            _ => Err(Refusal::RootNotNext),
+        };
+    }
     let present = RootDocument::parse(docs.root())?;
     if link.document.version <= present.version && link.document.product == present.product {
         return Ok(Verdict::Old);
@@ -98,12 +107,13 @@ impl Engine {
     #[inline(never)]
     fn judge_candidate(&mut self, loaded: bool, cell: Cell) -> Act {
         let docs = &self.bench.mem.docs;
+        let candidate = self.bench.state.as_ref().and_then(|state| state.candidate);
         let holds = loaded
+            && self.receipt.take() == candidate.map(|candidate| candidate.release.receipt)
             && self.root_document().is_ok_and(|root| {
                 let received = Received::parse(docs.manifest(), docs.signatures());
                 received.and_then(|received| received.verify(&root)).is_ok()
             });
-        self.receipt = None;
         if let (false, Some(state)) = (holds, self.bench.state.as_mut()) {
             if state.phase.on_trial() {
                 self.restart = true;

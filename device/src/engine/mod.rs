@@ -146,6 +146,10 @@ pub struct Engine {
     runs: bool,
     /// v's image or receipt was found damaged.
     damaged: bool,
+    /// Nothing boots: the bootloader itself serves.
+    serving: bool,
+    /// How many bytes of the candidate are sure, because this session wrote them and read them back.
+    written: Option<u32>,
     /// What runs now was found whole; only known while a ready candidate goes in.
     whole: Option<bool>,
     /// The step that the last mark or record states.
@@ -176,6 +180,8 @@ impl Engine {
             open: false,
             runs: true,
             damaged: false,
+            serving: false,
+            written: None,
             whole: None,
             marked: None,
             readback: None,
@@ -294,6 +300,7 @@ impl Engine {
         self.bench.log.close();
         self.bench.state = None;
         self.marked = None;
+        self.written = None;
         self.intake.stop();
         self.permitted = None;
     }
@@ -372,7 +379,10 @@ impl Engine {
             Task::Open => Act::End(Ok(Done::Opened)),
             Task::Boot { cause, counter } => self.begin_boot(cause, counter),
             Task::Intake => self.piece(),
-            Task::Save(outcome) => self.save(Stage::Ending(Ok(Done::Outcome(outcome)))),
+            Task::Save(outcome) => {
+                self.intake.rewind();
+                self.save(Stage::Ending(Ok(Done::Outcome(outcome))))
+            }
             Task::Provision => self.provision(),
         }
     }

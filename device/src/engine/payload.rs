@@ -9,6 +9,7 @@ use crate::evidence::Payload;
 use crate::io::{Hash, Job, Put, Source, narrow};
 use crate::media::Region;
 use crate::rules::policy::Install;
+use crate::state::Phase;
 use crate::verify::sha256;
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{Digest, Refusal};
@@ -33,6 +34,10 @@ impl Engine {
         self.intake.payload_at = self.intake.want.saturating_add(payload.offset);
         self.intake.write_from = write_from;
         self.intake.marks = [None; 3];
+        if write_from.is_some() {
+            // Another candidate.
+            self.written = None;
+        }
         self.intake.await_chunk(0, payload.first);
     }
 
@@ -44,6 +49,10 @@ impl Engine {
         let chunk = self.bench.mem.docs.work.get(..narrow(data).saturating_add(link)).unwrap_or(&[]);
         if sha256(chunk) != self.intake.expected {
             return Act::End(Err(Refusal::ChunkDigest));
+        }
+        // No cut can have spoiled what this session wrote: the stream goes on behind it.
+        if self.written == Some(self.intake.position) {
+            self.intake.write_from = Some(self.intake.position);
         }
         if self.intake.write_from.is_some() {
             let from = self.intake.write_from.unwrap_or(0);
@@ -77,6 +86,7 @@ impl Engine {
         let end = position.saturating_add(self.intake.chunk_data());
         let cursor = self.intake.cursor;
         if cursor >= end {
+            self.written = Some(end);
             return self.next_chunk();
         }
         let block = self.bench.layout.block();
@@ -137,10 +147,11 @@ impl Engine {
         let (Some(permitted), Some(readback)) = (permitted, readback) else {
             return Act::End(Err(Refusal::ImageDigest));
         };
-        let ready = match permitted.install() {
-            Install::Now => true,
-            Install::InWindow => self.window == super::Window::Open,
-            Install::OnRequest => false,
+        // Policy and approvals may have changed since the head was judged.
+        let ready = match self.install_of(Phase::Receiving) {
+            Some(Install::Now) => true,
+            Some(Install::InWindow) => self.window == super::Window::Open,
+            Some(Install::OnRequest) | None => false,
         };
         let staged = permitted.stage(&readback);
         let rested = match (staged, self.bench.state.as_mut()) {

@@ -87,11 +87,10 @@ impl Engine {
     /// `NotProvisioned`.
     pub fn window(&mut self, window: Window) -> Result<Change, Refusal> {
         self.window = window;
-        if window != Window::Open {
-            return Ok(Change::Nothing);
-        }
-        match self.install_of_staged() {
-            Some(Install::Now | Install::InWindow) => self.make_ready(),
+        match (window, self.install_of(Phase::Staged), self.install_of(Phase::Ready)) {
+            (Window::Open, Some(Install::Now | Install::InWindow), _) => self.move_to(Phase::Ready),
+            // A power cycle applies nothing whose window is closed.
+            (Window::Closed | Window::Overdue, _, Some(Install::InWindow)) => self.move_to(Phase::Staged),
             _ => Ok(Change::Nothing),
         }
     }
@@ -100,17 +99,35 @@ impl Engine {
         matches!(self.window, Window::Overdue)
     }
 
-    /// When what is staged goes in, judged by the policy and the approvals of now.
-    fn install_of_staged(&self) -> Option<Install> {
-        let state = self.bench.state.as_ref().filter(|state| state.phase == Phase::Staged)?;
+    /// When the candidate that is in this phase goes in, judged by the policy and the approvals of now.
+    pub(super) fn install_of(&self, phase: Phase) -> Option<Install> {
+        let state = self.bench.state.as_ref().filter(|state| state.phase == phase)?;
         let candidate = state.candidate?;
         let facts = self.facts(state, &candidate.release.manifest);
         policy::decide(candidate.transition, false, &facts.on).ok()
     }
 
-    fn make_ready(&mut self) -> Result<Change, Refusal> {
+    fn move_to(&mut self, phase: Phase) -> Result<Change, Refusal> {
         let state = self.open_state()?;
-        state.phase = Phase::Ready;
+        state.phase = phase;
+        Ok(Change::Save)
+    }
+
+    /// What goes in when may have changed with the policy: what was ready waits, unless the new one lets it go on.
+    fn change_policy(&mut self, policy: Policy) -> Result<Change, Refusal> {
+        let state = self.open_state()?;
+        if core::mem::replace(&mut state.policy, policy) == policy {
+            return Ok(Change::Nothing);
+        }
+        let goes_on = match self.install_of(Phase::Ready) {
+            Some(Install::Now) => true,
+            Some(Install::InWindow) => self.window == Window::Open,
+            Some(Install::OnRequest) | None => false,
+        };
+        let state = self.open_state()?;
+        if state.phase == Phase::Ready && !goes_on {
+            state.phase = Phase::Staged;
+        }
         Ok(Change::Save)
     }
 
@@ -131,8 +148,7 @@ impl Engine {
         if state.anchor.is_some() {
             return Err(Refusal::OwnerSignature);
         }
-        let before = core::mem::replace(&mut state.policy, policy);
-        Ok(if before == policy { Change::Nothing } else { Change::Save })
+        self.change_policy(policy)
     }
 
     /// A local request for an owner anchor, granted by the application; only while none exists.
@@ -169,7 +185,9 @@ impl Engine {
             Request::Release { action, manifest } => {
                 let _ = self.release_request(action, &manifest, Consent::Owner)?;
             }
-            Request::Policy(policy) => self.open_state()?.policy = policy,
+            Request::Policy(policy) => {
+                let _ = self.change_policy(policy)?;
+            }
             Request::Anchor(key) => self.open_state()?.anchor = Some(key),
         }
         self.open_state()?.serial = signed.document.serial;
@@ -180,7 +198,7 @@ impl Engine {
         if action == Action::Apply {
             // Any answer but a refusal will do: someone asks for it now.
             let _when = self.judge_staged(manifest)?;
-            return self.make_ready();
+            return self.move_to(Phase::Ready);
         }
         let soaked = Trial::of(self.open_state()?);
         let state = self.open_state()?;
@@ -199,6 +217,7 @@ impl Engine {
                 _ => Err(Refusal::TrialPending),
             },
             Action::Revert => {
+                state.approval = state.approval.filter(|approval| approval.manifest != *manifest);
                 end_trial(state);
                 self.restart = true;
                 Ok(Change::Save)

@@ -21,7 +21,7 @@ impl Engine {
 
     fn activity(&self, state: &State) -> Activity {
         match state.phase {
-            _ if !self.runs && !state.degraded => Activity::Service,
+            _ if self.serving => Activity::Service,
             Phase::Receiving => Activity::Receiving,
             Phase::Staged => Activity::Staged,
             Phase::Ready | Phase::Swap | Phase::Revert | Phase::Fallback => Activity::Ready,

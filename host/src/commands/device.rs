@@ -247,7 +247,7 @@ fn ask(global: &Global, link: &mut Link, action: Action, about: &About) -> Resul
             let status = link.status()?;
             let serial = about.serial.unwrap_or_else(|| status.serial.saturating_add(1));
             let devices = [status.device];
-            let target = Target::Devices(List::of(&devices));
+            let target = Target::Devices(List::of(&devices)?);
             let request = Request::Release { action, manifest };
             let document = OwnerDocument { product: status.product, target, serial, request };
             let document = crate::owner::sign(&document, &[&key])?;

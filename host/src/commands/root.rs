@@ -125,10 +125,10 @@ fn new(global: &Global, options: &New) -> Result<Report> {
 
 fn describe(root: &Root, summary: &str) -> Result<Report> {
     let document = root.document()?;
-    let ids = |role: &Role<'_>| role.keys.iter().map(|k| k.id().to_string()).collect::<Vec<_>>();
+    let ids = |role: &Role<'_>| role.keys().iter().map(|k| k.id().to_string()).collect::<Vec<_>>();
     let role =
-        |role: &Role<'_>| format!("{} of {}: {}", role.threshold, role.keys.len(), ids(role).join(", "));
-    let json_role = |role: &Role<'_>| json!({ "threshold": role.threshold, "keys": ids(role) });
+        |role: &Role<'_>| format!("{} of {}: {}", role.threshold(), role.keys().len(), ids(role).join(", "));
+    let json_role = |role: &Role<'_>| json!({ "threshold": role.threshold(), "keys": ids(role) });
     let ceilings = document.ceilings;
     let digest = sha256(root.document_bytes()?).to_string();
     let data = json!({
@@ -139,9 +139,9 @@ fn describe(root: &Root, summary: &str) -> Result<Report> {
         "ceiling_baseline": ceilings.feature.to_string(),
         "ceiling_level": ceilings.level,
         "sha256": digest,
-        "root": json_role(&document.root),
-        "security": json_role(&document.security),
-        "feature": json_role(&document.feature),
+        "root": json_role(document.roles.root()),
+        "security": json_role(document.roles.security()),
+        "feature": json_role(document.roles.feature()),
     });
     let kind = if document.development { "development: production refuses it" } else { "production" };
     Ok(Report::new(summary, data)
@@ -149,8 +149,8 @@ fn describe(root: &Root, summary: &str) -> Result<Report> {
         .line("vendor id", document.product.vendor.to_string())
         .line("class id", document.product.class.to_string())
         .line("ceilings", format!("baseline {}, level {}", ceilings.feature, ceilings.level))
-        .line("root role", role(&document.root))
-        .line("security role", role(&document.security))
-        .line("feature role", role(&document.feature))
+        .line("root role", role(document.roles.root()))
+        .line("security role", role(document.roles.security()))
+        .line("feature role", role(document.roles.feature()))
         .line("SHA-256", digest))
 }

@@ -107,8 +107,19 @@ pub fn rewrite(document: &str, bytes: &[u8]) -> Result<Vec<u8>, FormatError> {
     Ok(written.to_vec())
 }
 
+/// What a report's signature covers, if it has one: all but flag and signature.
+pub fn signed_report(bytes: &[u8]) -> Option<&[u8]> {
+    let (_, signature) = Status::parse(bytes).ok()?;
+    let mut buffer = [0; 128];
+    let mut w = Writer::new(&mut buffer);
+    w.option(Some(signature?), |w, s| list::Element::write(&s, w)).ok()?;
+    bytes.get(..bytes.len() - w.written())
+}
+
 /// The first frame's content, stuffed again to see that our spelling is one of the two.
 fn frame(bytes: &[u8]) -> Result<Vec<u8>, FormatError> {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let bytes = &bytes[zeros.saturating_sub(1)..]; // empty frames are none
     let mut deframer = Deframer::new();
     for (place, byte) in bytes.iter().enumerate() {
         if let Some(content) = deframer.push(*byte)? {
@@ -208,9 +219,11 @@ fn root(r: &RootDocument<'_>, f: &mut Fields) {
     put(f, "version", r.version);
     put(f, "development", r.development);
     put(f, "ceilings", format_args!("{} s{}", r.ceilings.feature, r.ceilings.level));
-    for (name, role) in [("root", &r.root), ("security", &r.security), ("feature", &r.feature)] {
-        put(f, &format!("{name}.threshold"), role.threshold);
-        put(f, &format!("{name}.keys"), joined(role.keys.iter().map(|k| hex(&k.bytes))));
+    for (name, role) in
+        [("root", r.roles.root()), ("security", r.roles.security()), ("feature", r.roles.feature())]
+    {
+        put(f, &format!("{name}.threshold"), role.threshold());
+        put(f, &format!("{name}.keys"), joined(role.keys().iter().map(|k| hex(&k.bytes))));
     }
 }
 

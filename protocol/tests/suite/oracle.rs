@@ -54,18 +54,18 @@ fn a_manifest_is_what_postcard_writes() {
     let alternatives = [full(0), delta, full(1)];
     let components = [Component {
         id: ComponentId(200),
-        images: List::of(&images),
-        alternatives: List::of(&alternatives),
+        images: List::of(&images).unwrap(),
+        alternatives: List::of(&alternatives).unwrap(),
     }];
     let advisories = [Advisory { index: 299, id: "CVE-ü", severity: Severity::High, exploited: true }];
     let ours = Manifest {
         kind: Kind::FeatureUpdate,
         product: product().0,
-        hardware: List::of(&[0, 128, u16::MAX]),
+        hardware: List::of(&[0, 128, u16::MAX]).unwrap(),
         version: version().0,
         root_version: 16_384,
-        components: List::of(&components),
-        advisories: List::of(&advisories),
+        components: List::of(&components).unwrap(),
+        advisories: List::of(&advisories).unwrap(),
         issued_at: u64::MAX,
         support_end: 1 << 35,
         evidence: Some(digest(5)),
@@ -115,14 +115,13 @@ fn a_root_document_is_what_postcard_writes() {
         threshold,
         keys: keys.1.clone(),
     };
+    let our = |threshold, keys| Role::new(threshold, List::of(keys).unwrap()).unwrap();
     let ours = RootDocument {
         product: product().0,
         version: 300,
         development: true,
         ceilings: Ceilings { feature: Baseline { line: 200, step: u16::MAX }, level: 1 << 30 },
-        root: root::Role { threshold: 2, keys: List::of(&a.0) },
-        security: root::Role { threshold: 1, keys: List::of(&b.0) },
-        feature: root::Role { threshold: 2, keys: List::of(&c.0) },
+        roles: Roles::new(our(2, &a.0), our(1, &b.0), our(2, &c.0)).unwrap(),
     };
     let theirs = mirror::Root {
         product: product().1,
@@ -144,7 +143,7 @@ fn an_owner_document_is_what_postcard_writes_for_every_target_and_request() {
     let targets = [
         (Target::All, mirror::Target::All),
         (Target::Group(300), mirror::Target::Group(300)),
-        (Target::Devices(List::of(&ids)), mirror::Target::Devices(vec![[1; 16], [2; 16]])),
+        (Target::Devices(List::of(&ids).unwrap()), mirror::Target::Devices(vec![[1; 16], [2; 16]])),
     ];
     let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::OwnerKey };
     let requests = [

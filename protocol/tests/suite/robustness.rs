@@ -70,3 +70,55 @@ fn damaged_bundles_and_frames_never_panic() {
         }
     }
 }
+
+/// A step of xorshift: the same tries on every machine.
+struct Tries(u64);
+
+impl Tries {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end.max(1) as u64) as usize
+    }
+
+    /// Flips, replaces, removes, doubles, or goes on as another document does.
+    fn damage(&mut self, bytes: &mut Vec<u8>, other: &[u8]) {
+        let place = self.below(bytes.len() + 1);
+        let end = (place + [1, 8, 16, 32, 33, 73][self.below(6)]).min(bytes.len());
+        match self.below(6) {
+            0 if place < bytes.len() => bytes[place] ^= 1 << self.below(8),
+            1 if place < bytes.len() => bytes[place] = [0, 1, 2, 8, 17, 0x7f, 0x80, 0xff][self.below(8)],
+            2 => drop(bytes.drain(place..end)),
+            3 => drop(bytes.splice(place..place, bytes[place..end].to_vec())),
+            4 => {
+                bytes.truncate(place);
+                bytes.extend(&other[self.below(other.len())..]);
+            }
+            _ => bytes.insert(place, self.below(256) as u8),
+        }
+    }
+}
+
+/// Up to four kinds of damage at once, to every kind of document.
+#[test]
+fn no_heap_of_damage_gives_a_document_a_second_spelling_or_a_reader_a_panic() {
+    let good: Vec<_> = vectors::all().into_iter().filter(vectors::Vector::is_format).collect();
+    let inputs: Vec<_> = good.iter().map(|v| (v.document.as_str(), v.bytes("input"))).collect();
+    let mut tries = Tries(0x9e37_79b9_7f4a_7c15);
+    let mut accepted = 0u32;
+    for _ in 0..300_000 {
+        let (document, bytes) = &inputs[tries.below(inputs.len())];
+        let mut bytes = bytes.clone();
+        for _ in 0..=tries.below(4) {
+            let other = tries.below(inputs.len());
+            tries.damage(&mut bytes, &inputs[other].1);
+        }
+        accepted += u32::from(match *document {
+            "bundle" | "frame" => describe(document, &bytes).is_ok(),
+            document => identical_or_refused("damaged", document, &bytes),
+        });
+    }
+    assert!(accepted > 1_000, "hardly anything was read: {accepted}");
+    println!("{accepted} of 300000 accepted");
+}

@@ -19,19 +19,22 @@ fn a_patch_with_one_alternative_has_at_most_512_bytes_of_overhead() {
     };
     let images = [image];
     let alternatives = [delta];
-    let components =
-        [Component { id: ComponentId(0), images: List::of(&images), alternatives: List::of(&alternatives) }];
+    let components = [Component {
+        id: ComponentId(0),
+        images: List::of(&images).unwrap(),
+        alternatives: List::of(&alternatives).unwrap(),
+    }];
     let advisories =
         [Advisory { index: 208, id: "CVE-2027-12345", severity: Severity::Critical, exploited: true }];
     let security = version::Security::new(208, Open::new(&[203]).unwrap()).unwrap();
     let manifest = Manifest {
         kind: Kind::SecurityPatch,
         product: Product { vendor: VendorId([4; 16]), class: ClassId([5; 16]) },
-        hardware: List::of(&[1, 2, 3]),
+        hardware: List::of(&[1, 2, 3]).unwrap(),
         version: Version { feature: Baseline { line: 4, step: 12 }, security },
         root_version: 3,
-        components: List::of(&components),
-        advisories: List::of(&advisories),
+        components: List::of(&components).unwrap(),
+        advisories: List::of(&advisories).unwrap(),
         issued_at: 1_800_000_000,
         support_end: 1_957_000_000,
         evidence: Some(Digest([6; 32])),
@@ -41,7 +44,7 @@ fn a_patch_with_one_alternative_has_at_most_512_bytes_of_overhead() {
     let signature = Signature { key: KeyId([7; 8]), algorithm: Algorithm::Ed25519, bytes: [8; 64] };
     let mut buffer = [0; 128];
     let mut writer = Writer::new(&mut buffer);
-    List::of(&[signature]).write(&mut writer, SIGNATURE_BOUNDS).unwrap();
+    List::of(&[signature]).unwrap().write(&mut writer, SIGNATURE_BOUNDS).unwrap();
     let signatures = writer.written();
     let body = manifest.encode(&mut [0; 2048]).unwrap().len();
     let overhead = Header::WIDTH + body + signatures;

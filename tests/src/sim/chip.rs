@@ -45,6 +45,7 @@ pub struct Chip {
     sectors: Vec<Rc<Sector>>,
     power: Power,
     reads: u64,
+    written: u64,
 }
 
 impl Chip {
@@ -57,7 +58,15 @@ impl Chip {
             torn: Vec::new(),
             erases: 0,
         });
-        Self { name, write, erase, sectors: vec![blank; length / erase], power: power.clone(), reads: 0 }
+        Self {
+            name,
+            write,
+            erase,
+            sectors: vec![blank; length / erase],
+            power: power.clone(),
+            reads: 0,
+            written: 0,
+        }
     }
 
     /// The same contents on another supply.
@@ -89,6 +98,19 @@ impl Chip {
     pub fn rot(&mut self, at: usize, bit: u8) {
         let sector = Rc::make_mut(&mut self.sectors[at / self.erase]);
         sector.bytes[at % self.erase] ^= 1 << bit;
+    }
+
+    /// Leaves the word at `at` as a cut would: torn until its sector is erased.
+    pub fn tear(&mut self, at: usize) {
+        let sector = Rc::make_mut(&mut self.sectors[at / self.erase]);
+        let word = at % self.erase / self.write;
+        let before = sector.bytes[word * self.write..][..self.write].to_vec();
+        sector.torn.push((word, before, vec![0xff; self.write]));
+    }
+
+    /// Bytes written to it.
+    pub const fn written(&self) -> u64 {
+        self.written
     }
 
     /// Erases of the sector that was erased most.
@@ -160,6 +182,7 @@ impl Chip {
         if at + bytes.len() > self.length() {
             return Err(self.wrong(format!("write of {} bytes at {at:#x} is out of bounds", bytes.len())));
         }
+        self.written += bytes.len() as u64;
         let words = bytes.len() / self.write;
         let (whole, torn) = match when {
             When::Before => (0, None),

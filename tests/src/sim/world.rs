@@ -6,8 +6,8 @@ use patchlane_device::{Factory, Layout};
 use patchlane_protocol::owner::{Action, SignedOwner};
 use patchlane_protocol::{
     Baseline, Ceilings, ClassId, DeviceId, Digest, DocumentKind, FeaturePolicy, Kind, List, OwnerDocument,
-    Policy, Preimage, Product, PublicKey, Request, Role, RootDocument, SecurityPolicy, Severity, Signature,
-    SignedRoot, Target, VendorId, Version,
+    Policy, Preimage, Product, PublicKey, Reason, Request, Role, RootDocument, SecurityPolicy, Severity,
+    Signature, SignedRoot, Target, VendorId, Version,
 };
 
 /// A key that anyone can compute.
@@ -77,14 +77,13 @@ impl Roles {
         };
         let (root, security, feature) = (keys(&self.root), keys(&self.security), keys(&self.feature));
         let feature_ceiling = Baseline { line: self.ceilings.0, step: 99 };
+        let role = |keys| Role::new(1, List::of(keys).unwrap()).unwrap();
         RootDocument {
             product: PRODUCT,
             version: self.version,
             development: false,
             ceilings: Ceilings { feature: feature_ceiling, level: self.ceilings.1 },
-            root: Role { threshold: 1, keys: List::of(&root) },
-            security: Role { threshold: 1, keys: List::of(&security) },
-            feature: Role { threshold: 1, keys: List::of(&feature) },
+            roles: patchlane_protocol::Roles::new(role(&root), role(&security), role(&feature)).unwrap(),
         }
         .encode(&mut [0; 512])
         .expect("a root")
@@ -95,7 +94,7 @@ impl Roles {
     pub fn link(&self, labels: &[&str]) -> Vec<u8> {
         let document = self.document();
         let set = sign(DocumentKind::Root, &document, labels);
-        SignedRoot::encode(&document, &List::of(&set), &mut [0; 1024]).expect("a link").to_vec()
+        SignedRoot::encode(&document, &List::of(&set).unwrap(), &mut [0; 1024]).expect("a link").to_vec()
     }
 }
 
@@ -125,6 +124,8 @@ pub struct Release {
     pub links: Vec<Vec<u8>>,
     /// Bytes of a chunk.
     pub chunk: u16,
+    /// True if no patch offers its fixes separately.
+    pub combined: bool,
 }
 
 impl Release {
@@ -140,6 +141,7 @@ impl Release {
             signers: Vec::new(),
             links: Vec::new(),
             chunk: 1024,
+            combined: false,
         }
     }
 
@@ -157,6 +159,8 @@ impl Release {
         draft.issued_at = self.issued_at;
         draft.chunk = self.chunk;
         draft.links.clone_from(&self.links);
+        draft.combined =
+            self.combined.then(|| (Reason::FixForcesChange, "the fix changes a protocol".into()));
         let level = self.version.security.level();
         if level > 0 {
             draft.closes = vec![Closes {
@@ -213,7 +217,7 @@ pub fn owner(serial: u64, request: Request) -> Vec<u8> {
     let document = OwnerDocument { product: PRODUCT, target: Target::All, serial, request };
     let document = document.encode(&mut [0; 384]).expect("a document").to_vec();
     let set = sign(DocumentKind::Owner, &document, &signers);
-    SignedOwner::encode(&document, &List::of(&set), &mut [0; 384]).expect("a document").to_vec()
+    SignedOwner::encode(&document, &List::of(&set).unwrap(), &mut [0; 384]).expect("a document").to_vec()
 }
 
 /// A signed approval.

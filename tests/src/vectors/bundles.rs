@@ -14,7 +14,7 @@ fn headers() -> Vec<Vector> {
     let v = |name, input, error| Vector::refuse(name, "header", input, error);
     vec![
         Vector::accept("header-largest-head", "header", header(32, 1_964, 74))
-            .shows(&["M3.3"], "The largest head a device must have room for"),
+            .shows(&["M3.1", "M3.2", "M3.3", "M3.4"], "The largest head a device must have room for"),
         v("header-bad-magic", splice(&good, 3, 1, b"X"), FormatError::BadMagic)
             .shows(&["M3.1"], "Another kind of file isn't a bundle"),
         v("header-unknown-format", splice(&good, 4, 1, &[2]), FormatError::UnknownFormat)

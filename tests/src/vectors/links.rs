@@ -1,6 +1,6 @@
 //! Vectors for the service link, the status report, receipts and codes (SPEC §8 to §10).
 
-use super::fixtures::{feature, kind, patch, product, root, sha256, sign, signers, splice, version};
+use super::fixtures::{feature, kind, patch, product, public, root, sha256, sign, signers, splice, version};
 use super::mirror::{Held, Named, Policy, Status, Tag, encode};
 use super::{Vector, fixtures::short};
 use patchlane_protocol::link::crc32;
@@ -44,6 +44,10 @@ fn frames() -> Vec<Vector> {
             .shows(&["M8.1"], "The shortest command"),
         Vector::accept("frame-with-zeros", "frame", stuffed(&checked(&[0x02, 0, 0, 1])))
             .shows(&["M8.1"], "Zeros are stuffed"),
+        Vector::accept("frame-after-empty-ones", "frame", [vec![0, 0], good.clone()].concat())
+            .shows(&["M8.1"], "One frame's end is the next one's start, and idle lines send zeros"),
+        Vector::accept("frame-largest", "frame", stuffed(&checked(&[7; 640])))
+            .shows(&["M8.2"], "Limits are inclusive"),
         Vector::accept("frame-full-block", "frame", full).shows(&["M8.3"], "A full block, then an empty one"),
         Vector::accept("frame-full-block-short-form", "frame", short_form)
             .shows(&["M8.3"], "COBS libraries differ here, and nothing is signed here"),
@@ -72,7 +76,19 @@ fn messages() -> Vec<Vector> {
         Vector::accept("reply-want", "reply", [vec![0x82], encode(&1_024u32)].concat())
             .shows(&["M8.4"], "Type, offset"),
         Vector::accept("reply-refused", "reply", vec![0x84, refused])
-            .shows(&["M10.1"], "46 is LosesFix everywhere"),
+            .shows(&["M10.1"], "45 is LosesFix everywhere"),
+        Vector::accept("reply-refused-unknown-code", "reply", vec![0x84, 255])
+            .shows(&["M10.1"], "A later device's code is shown as a number"),
+        Vector::accept("reply-status", "reply", encode(&(0x81u8, encode(&status()))))
+            .shows(&["M8.4"], "Type, report"),
+        Vector::accept("reply-outcome", "reply", vec![0x83, 4]).shows(&["M8.4"], "Type, outcome"),
+        Vector::accept("command-begin", "command", vec![2]).shows(&["M8.4"], "A type alone"),
+        Vector::accept("command-owner", "command", encode(&(4u8, vec![0u8; 384])))
+            .shows(&["M8.4"], "Type, document; whether it is one is asked later"),
+        Vector::accept("command-set-policy", "command", vec![6, 3, 2]).shows(&["M8.4"], "Type, policy"),
+        Vector::accept("command-set-anchor", "command", encode(&(7u8, Tag::T0, public("owner"))))
+            .shows(&["M8.4"], "Type, key"),
+        Vector::accept("command-reboot", "command", vec![8]).shows(&["M8.4"], "A type alone"),
         command("command-unknown", vec![0x09], FormatError::UnknownTag)
             .shows(&["M8.4"], "What isn't known isn't done"),
         command("command-reply-type", vec![0x81, 0], FormatError::UnknownTag)
@@ -177,7 +193,9 @@ fn receipts() -> Vec<Vector> {
             .shows(&["M9.1"], "Erased flash is no receipt"),
         v("receipt-unknown-format", splice(&good, 4, 1, &[2]), FormatError::UnknownFormat)
             .shows(&["M9.1"], "An older bootloader meets a newer flash format"),
-        v("receipt-head-too-long", receipt(&vec![1; 2_048], &[1], &root), FormatError::OverLimit)
+        Vector::accept("receipt-largest", "receipt", receipt(&[1; 1_964], &[1; 74], &[1; 512]))
+            .shows(&["M9.2"], "Limits are inclusive; what it holds is judged by whoever boots it"),
+        v("receipt-head-too-long", receipt(&[1; 1_965], &[1; 74], &root), FormatError::OverLimit)
             .shows(&["M9.2"], "Buffers have a size"),
         v("receipt-root-too-long", receipt(&manifest, &set, &vec![1; 513]), FormatError::OverLimit)
             .shows(&["M9.2"], "Buffers have a size"),

@@ -26,11 +26,15 @@ fn bytes_and_numbers() -> Vec<Vector> {
     let one = "One manifest, one spelling: else one signature covers two byte strings";
     vec![
         Vector::accept("manifest-patch", "manifest", good.clone())
-            .shows(&["M4.1"], "The fields in their order"),
+            .shows(&["M2.1", "M2.2", "M2.5", "M4.1", "M4.16"], "The fields in their order, and nothing else"),
+        Vector::accept("manifest-largest-numbers", "manifest", largest())
+            .shows(&["M2.3", "M2.4", "M4.2"], "Every number of every width can be written"),
         refuse("manifest-truncated", good[..good.len() - 1].to_vec(), FormatError::UnexpectedEnd)
             .shows(&["M2.1"], "Missing is never read as zero"),
         refuse("manifest-empty", Vec::new(), FormatError::UnexpectedEnd)
             .shows(&["M2.1"], "Missing is never read as zero"),
+        refuse("manifest-field-left-out", good[..good.len() - 2].to_vec(), FormatError::UnexpectedEnd)
+            .shows(&["M4.1"], "What isn't said isn't the default"),
         refuse("manifest-trailing-byte", [good.clone(), vec![0]].concat(), FormatError::TrailingBytes)
             .shows(&["M2.2"], "A later field can't hide behind an older reader's end"),
         refuse("manifest-overlong-varint", splice(&good, LINE, 1, &[0x84, 0]), FormatError::OverlongVarint)
@@ -68,6 +72,19 @@ fn bytes_and_numbers() -> Vec<Vector> {
     ]
 }
 
+fn largest() -> Vec<u8> {
+    let version = Version { open: vec![u32::MAX - 1], ..version(u16::MAX, u16::MAX, u32::MAX) };
+    let (issued_at, support_end) = (u64::MAX, u64::MAX);
+    encode(&Manifest {
+        hardware: vec![0, u16::MAX],
+        version,
+        root_version: u32::MAX,
+        issued_at,
+        support_end,
+        ..patch()
+    })
+}
+
 fn lists_and_texts() -> Vec<Vector> {
     let good = encode(&patch());
     let hardware = |revisions: Vec<u16>| encode(&Manifest { hardware: revisions, ..patch() });
@@ -76,6 +93,10 @@ fn lists_and_texts() -> Vec<Vector> {
     vec![
         Vector::accept("manifest-longest-text", "manifest", text(&"x".repeat(256)))
             .shows(&["M2.6"], "Limits are inclusive"),
+        Vector::accept("manifest-text-beyond-ascii", "manifest", text("Überlauf behoben: 修正済み"))
+            .shows(&["M2.9"], "Operators read their own language"),
+        Vector::accept("manifest-most-revisions", "manifest", hardware((1..=8).collect()))
+            .shows(&["M2.6", "M2.8"], "Limits are inclusive"),
         refuse("manifest-text-too-long", text(&"x".repeat(257)), FormatError::OverLimit)
             .shows(&["M2.6"], "Buffers have a size"),
         refuse("manifest-too-many-revisions", hardware((1..=9).collect()), FormatError::OverLimit)
@@ -180,9 +201,15 @@ fn images() -> Vec<Vector> {
             "manifest",
             with(vec![at(0x800_4000), at(0x802_0000)], vec![raw(), second]),
         )
-        .shows(&["M4.10"], "Execute in place: one image for each slot address"),
+        .shows(&["M2.8", "M4.10", "M4.12"], "Execute in place: one image for each slot address"),
         Vector::accept("manifest-payload-free", "manifest", with(vec![picture()], Vec::new()))
-            .shows(&["M4.14"], "A patch for an image that isn't affected"),
+            .shows(&["M2.7", "M4.14"], "A patch for an image that isn't affected"),
+        Vector::accept(
+            "manifest-image-of-one-byte",
+            "manifest",
+            with(vec![Image { size: 1, ..picture() }], Vec::new()),
+        )
+        .shows(&["M4.9"], "The smallest image there is"),
         refuse(
             "manifest-image-empty",
             with(vec![Image { size: 0, ..picture() }], Vec::new()),

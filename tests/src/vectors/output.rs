@@ -1,6 +1,6 @@
 //! Renders vectors as TOML, writes them with SPEC.md's generated regions, or finds where files differ.
 
-use super::describe::{describe, hex, rewrite};
+use super::describe::{describe, hex, rewrite, signed_report};
 use super::fixtures::{named, product, sha256};
 use super::{Expect, Vector, all, spec, verify};
 use patchlane_protocol::owner::SignedOwner;
@@ -58,21 +58,28 @@ pub fn check(protocol: &Path) -> Result<String, Problems> {
     }
 }
 
+/// They allow something, and refuse nothing of their own.
+const WITHOUT_REFUSAL: [&str; 2] = ["M8.3", "M10.1"];
+
+/// Every MUST has bytes that keep it and bytes that break it, and every vector shows a MUST.
 fn coverage(musts: &BTreeSet<String>) -> Problems {
     let mut problems = Problems::new();
-    let mut shown = BTreeSet::new();
+    let (mut kept, mut broken) = (BTreeSet::new(), BTreeSet::new());
+    broken.extend(WITHOUT_REFUSAL.map(String::from));
     for vector in all() {
         if vector.musts.is_empty() {
             problems.push(format!("{} shows no MUST", vector.name));
         }
         for must in vector.musts {
-            shown.insert((*must).to_string());
+            let side = if matches!(vector.expect, Expect::Refuse(_)) { &mut broken } else { &mut kept };
+            side.insert((*must).to_string());
             if !musts.contains(*must) {
                 problems.push(format!("{} names {must}, which SPEC.md doesn't have", vector.name));
             }
         }
     }
-    problems.extend(musts.difference(&shown).map(|m| format!("{m} has no vector")));
+    problems.extend(musts.difference(&kept).map(|m| format!("{m} has no accepting vector")));
+    problems.extend(musts.difference(&broken).map(|m| format!("{m} has no rejecting vector")));
     problems
 }
 
@@ -191,6 +198,7 @@ fn derived(v: &Vector, out: &mut String) {
         }
         "verify-owner" => SignedOwner::parse(v.bytes("owner")).ok().map(|o| (DocumentKind::Owner, o.bytes)),
         "signed-owner" => SignedOwner::parse(v.bytes("input")).ok().map(|o| (DocumentKind::Owner, o.bytes)),
+        "status" => signed_report(v.bytes("input")).map(|bytes| (DocumentKind::Status, bytes)),
         _ => None,
     };
     if let Some((kind, bytes)) = signed {
@@ -206,6 +214,10 @@ fn signed_product(kind: DocumentKind, bytes: &[u8]) -> Result<Product, FormatErr
     match kind {
         DocumentKind::Root => RootDocument::parse(bytes).map(|r| r.product),
         DocumentKind::Owner => OwnerDocument::parse(bytes).map(|o| o.product),
+        DocumentKind::Status => {
+            let mut reader = Reader::new(bytes);
+            reader.take(DeviceId::WIDTH).and_then(|_| Product::read(&mut reader))
+        }
         _ => Manifest::parse(bytes).map(|m| m.product),
     }
 }

@@ -48,7 +48,7 @@ fn formats() -> Vec<Vector> {
     let nobody = Owner { target: Target::Devices(Vec::new()), ..approval() };
     vec![
         Vector::accept("owner-policy", "owner-document", encode(&policy))
-            .shows(&["M7.2"], "A policy for all"),
+            .shows(&["M7.1", "M7.2"], "A policy for all"),
         Vector::accept("owner-signed", "signed-owner", good.clone())
             .shows(&["M7.2"], "Frame, document, signatures"),
         Vector::refuse(
@@ -86,7 +86,8 @@ fn accepted() -> Vec<Vector> {
     };
     let at = |target| Owner { target, ..approval() };
     vec![
-        yes("owner-approves", &approval(), &["owner"]).shows(&["M7.3"], "Signed by the anchor"),
+        yes("owner-approves", &approval(), &["owner"])
+            .shows(&["M7.3", "M7.5", "M7.6", "M7.7"], "Signed by the anchor, with the next serial"),
         yes("owner-approves-group", &at(Target::Group(7)), &["owner"])
             .shows(&["M7.5"], "One document for a plant"),
         yes("owner-new-anchor", &anchor("new owner"), &["owner", "new owner"])

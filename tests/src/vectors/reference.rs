@@ -14,7 +14,7 @@ type Checked = Result<&'static str, Refusal>;
 type Quorum = (u8, Vec<PublicKey>);
 
 fn quorum(role: &root::Role<'_>) -> Quorum {
-    (role.threshold, role.keys.iter().collect())
+    (role.threshold(), role.keys().iter().collect())
 }
 
 /// True if at least the threshold of distinct keys is among the signers.
@@ -65,9 +65,9 @@ pub fn head(manifest: &[u8], signatures: &[u8], root: &[u8]) -> Checked {
     if parsed.root_version > root.version {
         return Err(Refusal::NeedRoot);
     }
-    let mut quorums = vec![quorum(&root.security)];
+    let mut quorums = vec![quorum(root.roles.security())];
     if parsed.kind == Kind::FeatureUpdate {
-        quorums.push(quorum(&root.feature));
+        quorums.push(quorum(root.roles.feature()));
     }
     let preimage = Preimage::new(parsed.kind.document(), &parsed.product, &Digest(sha256(manifest)));
     let signers = signers(&set, &quorums, &root.keys().collect::<Vec<_>>(), &preimage)?;
@@ -94,7 +94,7 @@ pub fn link(link: &[u8], present: &[u8]) -> Checked {
     if new.development && !old.development {
         return Err(Refusal::DevelopmentRoot);
     }
-    let quorums = [quorum(&old.root), quorum(&new.root)];
+    let quorums = [quorum(old.roles.root()), quorum(new.roles.root())];
     let listed: Vec<_> = old.keys().chain(new.keys()).collect();
     let preimage = Preimage::new(DocumentKind::Root, &new.product, &Digest(sha256(signed.bytes)));
     let signers = signers(&signed.signatures, &quorums, &listed, &preimage)?;

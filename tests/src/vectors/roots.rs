@@ -9,11 +9,19 @@ use patchlane_protocol::{DocumentKind, FormatError, Refusal};
 pub fn documents() -> Vec<Vector> {
     let accepted = vec![
         Vector::accept("root-document", "root-document", encode(&root()))
-            .shows(&["M5.1"], "The fields in their order"),
+            .shows(&["M5.1", "M5.3"], "The fields in their order"),
+        Vector::accept("root-largest-link", "root-link", largest())
+            .shows(&["M5.2", "M5.4"], "All keys there can be, each needed, and all signatures"),
         Vector::accept("root-link", "root-link", link(&next(), &["root a", "root b"]))
             .shows(&["M5.6"], "Length, document, signatures"),
     ];
     [accepted, numbers(), keys()].concat()
+}
+
+fn largest() -> Vec<u8> {
+    let (security, feature) = (role(3, &["s1", "s2", "s3"]), role(3, &["f1", "f2", "f3"]));
+    let root = Root { root: role(5, &["r1", "r2", "r3", "r4", "r5"]), security, feature, ..next() };
+    link(&root, &["r1", "r2", "r3", "r4", "r5", "root a", "root b", "root c"])
 }
 
 fn refuse(name: &'static str, root: Root, error: FormatError) -> Vector {
@@ -110,7 +118,7 @@ fn chain() -> Vec<Vector> {
     let promoted = vec![("present", encode(&development)), ("link", link(&next(), both))];
     vec![
         follows("link-next", link(&next(), both), Expect::Accept)
-            .shows(&["M5.5"], "The same keys, one version on"),
+            .shows(&["M5.5", "M5.7", "M5.9"], "The same keys, one version on"),
         Vector::judged("link-development-to-production", "verify-link", promoted, Expect::Accept)
             .shows(&["M5.8"], "A product may grow up"),
         no("link-skips-a-version", Root { version: 3, ..root() }, Refusal::RootNotNext)

@@ -31,7 +31,8 @@ fn derived() -> Vec<Vector> {
         |name, offered: Manifest, transition| meets(name, &from, &offered, Expect::Transition(transition));
     let holey = at(patch(), Version { open: vec![3], ..version(4, 1, 7) });
     vec![
-        does("judge-patch", patch(), "patch").shows(&["M4.6"], "Same baseline, strictly more handled"),
+        does("judge-patch", patch(), "patch")
+            .shows(&["M4.3", "M4.6", "M4.7"], "Same baseline, strictly more handled"),
         does("judge-patch-by-feature-update", at(feature(), version(4, 1, 8)), "patch")
             .shows(&["M4.6"], "Policy follows what is done, not what the bundle is called"),
         does("judge-feature-update", feature(), "feature-update")
@@ -85,7 +86,7 @@ fn refused() -> Vec<Vector> {
         no("judge-feature-update-loses-fix", at(feature(), version(5, 0, 6)), Refusal::LosesFix)
             .shows(&["M4.5"], "Hopping to a new line to lose a fix"),
         no("judge-rollback-loses-fix", at(feature(), version(3, 9, 6)), Refusal::LosesFix)
-            .shows(&["M4.5"], "Hopping to an old line to lose a fix"),
+            .shows(&["M4.5", "M4.6"], "Hopping to an old line to lose a fix"),
         no("judge-patch-moves-line", at(patch(), version(5, 0, 8)), Refusal::PatchMovesFeature)
             .shows(&["M4.7"], "A stolen security key must not move features"),
         no("judge-patch-moves-step-down", at(patch(), version(4, 0, 8)), Refusal::PatchMovesFeature)
