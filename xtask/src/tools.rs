@@ -51,38 +51,63 @@ fn is_there(file: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(file).exists())
 }
 
+/// The minor version in what `rustc --version` says: 88 of `rustc 1.88.0 (…)`.
+fn minor(said: &str) -> Option<u32> {
+    said.split_whitespace().nth(1)?.strip_prefix("1.")?.split('.').next()?.parse().ok()
+}
+
+/// True if Debian's compiler is there, and older than the Rust that we state.
+fn compiler_is_old() -> bool {
+    let said = Command::new(COMPILER[0].1).arg("--version").output();
+    let there = said.ok().and_then(|out| minor(&String::from_utf8_lossy(&out.stdout)));
+    there < minor(concat!("stated ", env!("CARGO_PKG_RUST_VERSION"))) && there.is_some()
+}
+
+/// What is to be done on this machine now. The compiler's packages go together: one that is old makes all old.
+fn plan_here(wanted: &[Package], may_install: bool) -> Plan {
+    let old = compiler_is_old();
+    let part = |file: &str| COMPILER.iter().any(|(_, of_compiler)| *of_compiler == file);
+    plan(wanted, |file| is_there(file) && !(old && part(file)), may_install)
+}
+
 fn may_install() -> bool {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.trim_ascii() == b"0");
     is_root && Path::new("/usr/bin/apt-get").exists()
 }
 
+/// Runs apt-get; another one at work is waited for.
+fn apt(arguments: &[&str]) -> bool {
+    let mut quiet = Command::new("apt-get");
+    quiet.args(["-qq", "-y", "-o", "DPkg::Lock::Timeout=600"]).args(arguments);
+    quiet.env("DEBIAN_FRONTEND", "noninteractive").stdout(std::process::Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
 /// Installs Debian packages whose files are missing: as root at once, otherwise by telling the one command.
 pub(crate) fn ensure(wanted: &[Package]) -> Result<(), String> {
-    let missing = match plan(wanted, is_there, may_install()) {
+    let missing = match plan_here(wanted, may_install()) {
         Plan::Nothing => return Ok(()),
         Plan::Tell(command) => return Err(command),
         Plan::Install(missing) => missing,
     };
     println!("Installing {} (apt-get).", missing.join(", "));
-    // Another apt at work is waited for.
-    let apt = |arguments: &[&str]| {
-        let mut quiet = Command::new("apt-get");
-        quiet.args(["-qq", "-y", "-o", "DPkg::Lock::Timeout=600"]).args(arguments);
-        quiet.env("DEBIAN_FRONTEND", "noninteractive").stdout(std::process::Stdio::null());
-        quiet.status().is_ok_and(|status| status.success())
-    };
+    // Lists as old as the machine's image name compilers as old: they come first. Without a network they have to do.
+    let _ = apt(&["update"]);
     let mut install = vec!["install", "--no-install-recommends"];
     install.extend(&missing);
-    if apt(&install) || apt(&["update"]) && apt(&install) {
-        Ok(())
-    } else {
-        Err(format!("apt-get failed. Try by hand:\n  {}", by_hand(&missing)))
+    match (apt(&install), plan_here(wanted, false)) {
+        (true, Plan::Nothing) => Ok(()),
+        (true, _) => Err(format!(
+            "what apt-get installed isn't enough: firmware needs Rust {} or later with its source, and QEMU",
+            env!("CARGO_PKG_RUST_VERSION")
+        )),
+        (false, _) => Err(format!("apt-get failed. Try by hand:\n  {}", by_hand(&missing))),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{COMPILER, Plan, QEMU, is_there, plan};
+    use super::{COMPILER, Plan, QEMU, is_there, minor, plan};
 
     #[test]
     fn without_root_all_that_is_missing_is_one_command() {
@@ -111,5 +136,12 @@ mod tests {
     fn programs_are_sought_on_the_path() {
         assert!(is_there("sh") && is_there("/bin/sh"));
         assert!(!is_there("patchlane-has-no-such-program"));
+    }
+
+    #[test]
+    fn compilers_have_an_age() {
+        assert_eq!(minor("rustc 1.85.0 (4d91de4e4 2025-02-17) (built from a source tarball)"), Some(85));
+        assert_eq!(minor("stated 1.88"), Some(88));
+        assert_eq!(minor("no rustc"), None);
     }
 }
