@@ -77,11 +77,11 @@ impl Sim {
             Some(CommitPoint::Reverting) => Some((CommitPoint::Reverting, Phase::Revert)),
             _ => None,
         };
-        if let Some((point, wanted)) = moves {
-            if self.cut_in(cause, point, wanted)? {
-                *cut = None;
-                return Ok(());
-            }
+        if let Some((point, wanted)) = moves
+            && self.cut_in(cause, point, wanted)?
+        {
+            *cut = None;
+            return Ok(());
         }
         self.device.restart(cause);
         if *cut == Some(CommitPoint::Trial) && self.device.booted == Some(Boot::Run(Running::Trial)) {
