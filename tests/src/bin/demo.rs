@@ -10,7 +10,7 @@ use patchlane_device::{
 };
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{OwnerDocument, Refusal, Request, Target, limits};
-use patchlane_tests::board::{ADDRESS, Board, FLASH_SECTION};
+use patchlane_tests::board::{ADDRESS, Board, FLASH_SECTION, PATIENCE};
 use patchlane_tests::sim::world::image;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,6 @@ struct OnBoard(Board);
 
 /// Where the board stages images: block 1 of the secondary slot.
 const STAGED: u64 = 0x2c_0000;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 impl OnBoard {
     fn port(&mut self) -> Res<String> {
@@ -161,16 +160,17 @@ impl Stage for OnBoard {
         decision(&cli.answer(&[&device[..], &["--owner-key", "owner.pem", "--serial", &serial]].concat())?)
     }
     fn restart(&mut self, cli: &Cli, cut: bool) -> Res<()> {
-        let port = self.port()?;
-        cli.run(&["device", "--port", &port, "reboot"])?;
+        let mut reboot = |board: &mut Board| {
+            board.drain();
+            let port = board.port()?.display().to_string();
+            cli.run(&["device", "--port", &port, "reboot"]).map(|_| ())
+        };
         if cut {
-            self.0.wait_for("moves blocks", PATIENCE)?;
-            std::thread::sleep(Duration::from_millis(20));
-            self.0.cut();
+            let line = self.0.cut_at(&["moves blocks"], "PowerOn, Swap", &mut reboot)?;
             println!("    ## power fails while blocks are moved: QEMU is killed, and started again");
-            self.0.power_on()?;
-            let line = self.0.wait_for("PowerOn, Swap", PATIENCE)?;
             println!("    {line}   (it finds itself in the middle of the swap, and goes on)");
+        } else {
+            reboot(&mut self.0)?;
         }
         let line = self.0.wait_for("is confirmed", PATIENCE)?;
         println!("    {line}");
