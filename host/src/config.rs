@@ -1,8 +1,9 @@
 //! `patchlane.toml`: the product, described once.
 
 use crate::error::{Code, Error, Result};
-use crate::files;
-use patchlane_device::{Layout, Place};
+use crate::explain::explain;
+use crate::{files, map};
+use patchlane_device::Layout;
 use patchlane_protocol::{ClassId, Product, VendorId, limits};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -24,11 +25,14 @@ pub struct Config {
     pub build: Build,
     /// Where things lie in flash.
     pub flash: Option<Flash>,
-    /// Where RAM lies; needed only by `layout`, and only without a board that tells.
+    /// Where RAM lies; needed only to check stack pointers and to emit linker scripts without a board that tells.
     pub ram: Option<Ram>,
     /// The folder of the file; paths count from there.
     #[serde(skip)]
     pub folder: PathBuf,
+    /// The file, for errors.
+    #[serde(skip)]
+    pub file: PathBuf,
 }
 
 /// What is made.
@@ -145,33 +149,12 @@ impl Flash {
     /// # Errors
     /// `config`.
     pub fn layout(&self) -> Result<Layout> {
-        let wrong = |what: String, next: &str| Error::new(Code::Config, format!("[flash]: {what}"), next);
-        let place = |s: &Stretch| {
-            let (write, erase) = self.grain(s);
-            Place { offset: s.offset, length: s.size, read: 1, write, erase }
-        };
-        let stretches = self.stretches();
-        for (i, (name, one)) in stretches.iter().enumerate() {
-            for (other_name, other) in &stretches[i + 1..] {
-                let apart = u64::from(one.offset) >= other.end() || u64::from(other.offset) >= one.end();
-                if one.chip == other.chip && !apart {
-                    return Err(wrong(format!("{name} and {other_name} overlap"), "move them apart"));
-                }
-            }
-            if let Some(chip) = &one.chip
-                && !chip.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-            {
-                let what = format!("chip `{chip}` of {name}: a name has letters, digits, - and _");
-                return Err(wrong(what, "rename it"));
-            }
-        }
-        Layout::new(place(&self.state), place(&self.primary), place(&self.secondary))
-            .map_err(|e| wrong(e.to_string(), "correct offsets and sizes; `patchlane layout` draws them"))
+        map::layout(self, "[flash]")
     }
 
     /// The address that code in the primary slot is linked for, if it is known.
     pub fn primary_address(&self) -> Option<u32> {
-        self.address.and_then(|address| address.checked_add(self.primary.offset))
+        map::address_of(self, &self.primary)
     }
 }
 
@@ -184,6 +167,7 @@ impl Config {
         let text = files::read_text(path)?;
         let mut config = Self::parse(&text).map_err(|e| e.at(path.display()))?;
         config.folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        config.file = path.to_path_buf();
         Ok(config)
     }
 
@@ -203,21 +187,12 @@ impl Config {
         })?)
     }
 
-    /// Reads what [`template`] writes.
+    /// Reads the text of a configuration.
     ///
     /// # Errors
-    /// `config` if vendor or class are unusable.
-    pub fn parse_template(text: &str) -> Result<Self> {
-        Self::parse(text)
-    }
-
-    fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|e| {
-            let line = e.span().map(|span| text[..span.start].matches('\n').count() + 1);
-            let line = line.map_or(String::new(), |n| format!("line {n}: "));
-            let (what, next) = suggest(e.message());
-            Error::new(Code::Config, format!("{line}{what}"), next)
-        })?;
+    /// `config`: line, key, and what was probably meant.
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|e| explain(text, &e))?;
         let problem = |what: &str, next: &str| Err(Error::new(Code::Config, what, next));
         if config.product.hardware.is_empty() {
             return problem("[product] hardware is empty", "list the hardware revisions, such as [1]");
@@ -242,6 +217,25 @@ impl Config {
         Ok(config)
     }
 
+    /// The flash map.
+    ///
+    /// # Errors
+    /// `config` if there is none.
+    pub fn flash(&self) -> Result<&Flash> {
+        let next = "say where state and slots lie, or take it from `patchlane init --board NAME`";
+        self.flash
+            .as_ref()
+            .ok_or_else(|| Error::new(Code::Config, "has no [flash]", next).at(self.file.display()))
+    }
+
+    /// The checked layout.
+    ///
+    /// # Errors
+    /// `config`: everything that is wrong with [flash].
+    pub fn layout(&self) -> Result<Layout> {
+        map::layout(self.flash()?, format!("{}: [flash]", self.file.display()))
+    }
+
     /// The ids that devices and manifests carry: UUID version 5 of the vendor's domain, and of the class in it.
     pub fn product(&self) -> Product {
         let vendor = Uuid::new_v5(&Uuid::NAMESPACE_DNS, self.product.vendor.as_bytes());
@@ -263,10 +257,11 @@ impl Config {
         self.build.addresses.first().copied()
     }
 
-    /// Where RAM lies: what [ram] says, else the board's.
-    pub fn ram(&self) -> Option<Ram> {
-        let board = || crate::map::board(self.flash.as_ref()?).map(|board| board.ram);
-        self.ram.or_else(|| board().map(|(address, size)| Ram { address, size }))
+    /// Where RAM lies: what [ram] says, then what the board has; the main one first.
+    pub fn ram(&self) -> Vec<Ram> {
+        let board = self.flash.as_ref().and_then(map::board);
+        let known = board.map_or(&[][..], |board| board.ram).iter();
+        self.ram.into_iter().chain(known.map(|&(address, size)| Ram { address, size })).collect()
     }
 
     /// The class as a part of file names.
@@ -284,38 +279,6 @@ impl Config {
     }
 }
 
-/// Says which key was meant: serde lists the ones there are.
-fn suggest(message: &str) -> (String, String) {
-    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let message = message.lines().next().unwrap_or(message).to_owned();
-    let unknown = names.split_first().filter(|_| message.starts_with("unknown field"));
-    let meant = |(wrong, known): (&&str, &[&str])| {
-        let nearest = known.iter().min_by_key(|name| distance(wrong, name))?;
-        Some((
-            format!("unknown key `{wrong}`"),
-            format!("did you mean `{nearest}`? There are: {}", known.join(", ")),
-        ))
-    };
-    if let Some(answer) = unknown.and_then(meant) {
-        return answer;
-    }
-    (message, "compare with what `patchlane init` writes".to_owned())
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.chars().enumerate() {
-            let next = (corner + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            corner = std::mem::replace(&mut row[j + 1], next);
-        }
-    }
-    row[b.chars().count()]
-}
-
 /// The file that `init` writes.
 pub fn template(vendor: &str, class: &str, flash: &str) -> String {
     // A JSON string is a TOML basic string.
@@ -325,8 +288,8 @@ pub fn template(vendor: &str, class: &str, flash: &str) -> String {
 # Every key there is: host/schema/patchlane.schema.json. A key that isn't known is an error.
 
 [product]
-vendor = {vendor}          # a domain you own; ids are made from it and from class (RFC 9124)
-class = {class}
+{vendor:<26} # a domain you own; ids are made from it and from class (RFC 9124)
+{class}
 hardware = [1]             # hardware revisions this firmware runs on, in increasing order
 
 [trust]
@@ -339,8 +302,8 @@ chunk = 1024               # bytes a device authenticates at once: 128 to 1024
 # addresses = [0x08020000] # what images are linked for (default: the primary slot); several where code runs in both slots
 
 {flash}"#,
-        vendor = quote(vendor),
-        class = quote(class),
+        vendor = format!("vendor = {}", quote(vendor)),
+        class = format!("class = {}", quote(class)),
     )
 }
 
@@ -359,30 +322,4 @@ secondary = { offset = 0x40000, size = 0x21000 }
 ";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_template_is_a_configuration() {
-        let config = Config::parse(&template("example.com", "pump \"3\"", GENERIC_FLASH)).unwrap();
-        assert_eq!(config.product.class, "pump \"3\"");
-        config.flash.unwrap().layout().unwrap();
-    }
-
-    #[test]
-    fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
-        let text = template("example.com", "pump", GENERIC_FLASH).replace("erase_size", "erase_sise");
-        let error = Config::parse(&text).unwrap_err();
-        let line = 1 + text.lines().position(|line| line.starts_with("erase_sise")).unwrap();
-        assert_eq!(error.what, format!("line {line}: unknown key `erase_sise`"));
-        assert!(error.next.starts_with("did you mean `erase_size`?"), "{}", error.next);
-    }
-
-    #[test]
-    fn ids_are_rfc_9562_version_5() {
-        // Python: uuid.uuid5(uuid.NAMESPACE_DNS, "example.com")
-        let config = Config::parse(&template("example.com", "pump", GENERIC_FLASH)).unwrap();
-        let vendor = Uuid::from_bytes(config.product().vendor.0);
-        assert_eq!(vendor.to_string(), "cfbff0d1-9375-5685-968c-48ce8b15ae17");
-    }
-}
+mod tests;

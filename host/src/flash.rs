@@ -52,7 +52,8 @@ impl Chip {
         REGIONS.iter().map(|region| self.layout.place(*region).offset).min().unwrap_or(0)
     }
 
-    /// A chip that holds all three: from the lowest offset to the last byte, gaps erased.
+    /// A chip that holds all three: from the lowest offset to the last byte, gaps erased. Only where no region lies
+    /// on a chip of its own.
     pub fn bytes(&self) -> Vec<u8> {
         let places = REGIONS.map(|region| (region, *self.layout.place(region)));
         let base = self.base();
@@ -71,22 +72,24 @@ impl Chip {
         let base = chip.base();
         for region in REGIONS {
             let start = (layout.place(region).offset - base) as usize;
-            let held = &mut chip.regions[index(region)];
-            let part = contents.get(start..).unwrap_or(&[]);
-            let length = part.len().min(held.bytes.len());
-            held.bytes[..length].copy_from_slice(&part[..length]);
-            for (written, byte) in held.written.iter_mut().zip(&held.bytes) {
-                *written = *byte != 0xff;
-            }
+            chip.program(region, contents.get(start..).unwrap_or(&[]));
         }
         chip
     }
 
+    /// Puts bytes at the beginning of an erased region, as a programmer would; what has no room is left out.
+    pub fn program(&mut self, region: Region, bytes: &[u8]) {
+        let held = &mut self.regions[index(region)];
+        let length = bytes.len().min(held.bytes.len());
+        held.bytes[..length].copy_from_slice(&bytes[..length]);
+        for (written, byte) in held.written.iter_mut().zip(&held.bytes[..length]) {
+            *written = *byte != 0xff;
+        }
+    }
+
     /// Puts an image at the beginning of the primary slot, as a programmer would.
     pub fn program_primary(&mut self, image: &[u8]) {
-        let primary = &mut self.regions[index(Region::Primary)];
-        primary.bytes[..image.len()].copy_from_slice(image);
-        primary.written[..image.len()].fill(true);
+        self.program(Region::Primary, image);
     }
 
     /// The first bytes of the primary slot.
