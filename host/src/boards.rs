@@ -68,6 +68,8 @@ pub struct Board {
     pub sectors: &'static [Run],
     /// Bytes of a word.
     pub write_size: u32,
+    /// How an erased word reads.
+    pub erased: [u8; 4],
     /// Where its RAMs begin, and their bytes; the main one first.
     pub ram: &'static [(u32, u32)],
     /// Bytes before the bootloader's vector table.
@@ -103,6 +105,7 @@ pub const ALL: &[Board] = &[
         address: Some(0x0800_0000),
         sectors: &[run(4, 16 * KIB), run(1, 64 * KIB), run(7, 128 * KIB)],
         write_size: 4,
+        erased: [0xff; 4],
         ram: &[(0x2000_0000, 128 * KIB), (0x1000_0000, 64 * KIB)],
         preamble: 0,
         map: Map {
@@ -121,6 +124,7 @@ pub const ALL: &[Board] = &[
         address: Some(0x0800_0000),
         sectors: &[run(16, 128 * KIB)],
         write_size: 32,
+        erased: [0xff; 4],
         ram: &[(0x2400_0000, 512 * KIB), (0x2000_0000, 128 * KIB), (0x3000_0000, 288 * KIB)],
         preamble: 0,
         map: Map {
@@ -139,6 +143,7 @@ pub const ALL: &[Board] = &[
         address: Some(0),
         sectors: &[run(256, 4 * KIB)],
         write_size: 4,
+        erased: [0xff; 4],
         ram: &[(0x2000_0000, 256 * KIB)],
         preamble: 0,
         map: Map {
@@ -157,6 +162,7 @@ pub const ALL: &[Board] = &[
         address: Some(0x1000_0000),
         sectors: &[run(512, 4 * KIB)],
         write_size: 1,
+        erased: [0xff; 4],
         ram: &[(0x2000_0000, 264 * KIB)],
         preamble: 256,
         map: Map {
@@ -175,6 +181,7 @@ pub const ALL: &[Board] = &[
         address: Some(0x0800_0000),
         sectors: &[run(64, 4 * KIB)],
         write_size: 2,
+        erased: [0x39, 0xe3, 0x39, 0xe3],
         ram: &[(0x2000_0000, 64 * KIB)],
         preamble: 0,
         map: Map {
@@ -193,6 +200,7 @@ pub const ALL: &[Board] = &[
         address: Some(0x0800_0000),
         sectors: &[run(128, KIB)],
         write_size: 4,
+        erased: [0xff; 4],
         ram: &[(0x2000_0000, 32 * KIB)],
         preamble: 0,
         map: Map {
@@ -211,6 +219,7 @@ pub const ALL: &[Board] = &[
         address: Some(0x2200_0000),
         sectors: &[run(128, 256 * KIB)],
         write_size: 4,
+        erased: [0xff; 4],
         ram: &[(0x8000_0000, 128 * MIB)],
         preamble: 0,
         map: Map {
@@ -229,6 +238,7 @@ pub const ALL: &[Board] = &[
         address: Some(0),
         sectors: &[run(256, KIB)],
         write_size: 4,
+        erased: [0xff; 4],
         ram: &[(0x2000_0000, 16 * KIB)],
         preamble: 0,
         map: Map {
@@ -247,6 +257,7 @@ pub const ALL: &[Board] = &[
         address: None,
         sectors: &[run(1024, 4 * KIB)],
         write_size: 1,
+        erased: [0xff; 4],
         ram: &[(0, 768 * KIB)],
         preamble: 0,
         map: Map {

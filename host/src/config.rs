@@ -282,7 +282,7 @@ impl Config {
 /// The file that `init` writes.
 pub fn template(vendor: &str, class: &str, flash: &str) -> String {
     // A JSON string is a TOML basic string.
-    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let line = |key: &str, text: &str| format!("{key} = {}", serde_json::Value::from(text));
     format!(
         r#"# patchlane: security patches and feature updates, kept apart. Paths count from this file's folder.
 # Every key there is: host/schema/patchlane.schema.json. A key that isn't known is an error.
@@ -302,8 +302,8 @@ chunk = 1024               # bytes a device authenticates at once: 128 to 1024
 # addresses = [0x08020000] # what images are linked for (default: the primary slot); several where code runs in both slots
 
 {flash}"#,
-        vendor = format!("vendor = {}", quote(vendor)),
-        class = format!("class = {}", quote(class)),
+        vendor = line("vendor", vendor),
+        class = line("class", class),
     )
 }
 

@@ -281,6 +281,22 @@ mod tests {
         assert_eq!(left.len(), 1, "a temporary file was left behind");
     }
 
+    #[test]
+    fn of_several_files_all_appear_or_none() {
+        let folder = folder("several");
+        let (a, b) = (folder.join("a"), folder.join("b"));
+        let names = || fs::read_dir(&folder).unwrap().flatten().map(|e| e.file_name()).collect::<Vec<_>>();
+        // The second is taken only when its turn comes: by the first.
+        let error = write_all(&[(&a, b"1"), (&a, b"2")], Over::Nothing, Secrecy::Public).unwrap_err();
+        assert_eq!((error.code, names().len()), (Code::Exists, 0));
+        write_all(&[(&a, b"1"), (&b, b"2")], Over::Nothing, Secrecy::Public).unwrap();
+        write_all(&[(&a, b"3"), (&b, b"4")], Over::Existing, Secrecy::Public).unwrap();
+        assert_eq!((read(&a).unwrap(), read(&b).unwrap()), (b"3".to_vec(), b"4".to_vec()));
+        let nowhere = folder.join("no").join("where");
+        write_all(&[(&a, b"5"), (&nowhere, b"6")], Over::Existing, Secrecy::Public).unwrap_err();
+        assert_eq!((read(&a).unwrap(), names().len()), (b"3".to_vec(), 2));
+    }
+
     #[cfg(unix)]
     #[test]
     fn secrets_are_for_their_owner() {

@@ -7,6 +7,7 @@ use patchlane_device::{Layout, Media, MediaError, Region};
 pub struct Chip {
     regions: [Contents; 3],
     layout: Layout,
+    erased: [u8; 4],
     /// Writes and erases so far.
     pub operations: u64,
     /// The operation during which power fails.
@@ -35,11 +36,16 @@ const fn index(region: Region) -> usize {
 impl Chip {
     /// Erased flash.
     pub fn new(layout: Layout) -> Self {
+        Self::reading(layout, [0xff; 4])
+    }
+
+    /// Erased flash whose erased words read so: not all ones on every part.
+    pub fn reading(layout: Layout, erased: [u8; 4]) -> Self {
         let regions = REGIONS.map(|region| {
             let length = layout.place(region).length as usize;
-            Contents { bytes: vec![0xff; length], written: vec![false; length] }
+            Contents { bytes: erased.repeat(length / 4), written: vec![false; length] }
         });
-        Self { regions, layout, operations: 0, cut: None, off: false }
+        Self { regions, layout, erased, operations: 0, cut: None, off: false }
     }
 
     /// What a region holds.
@@ -82,9 +88,7 @@ impl Chip {
         let held = &mut self.regions[index(region)];
         let length = bytes.len().min(held.bytes.len());
         held.bytes[..length].copy_from_slice(&bytes[..length]);
-        for (written, byte) in held.written.iter_mut().zip(&held.bytes[..length]) {
-            *written = *byte != 0xff;
-        }
+        held.written[..length].fill(true);
     }
 
     /// Puts an image at the beginning of the primary slot, as a programmer would.
@@ -111,6 +115,13 @@ impl Chip {
     }
 }
 
+/// Erases whole words: sectors begin at one.
+fn blank(bytes: &mut [u8], erased: [u8; 4]) {
+    for (byte, erased) in bytes.iter_mut().zip(erased.into_iter().cycle()) {
+        *byte = erased;
+    }
+}
+
 impl Media for Chip {
     fn read(&mut self, region: Region, at: u32, into: &mut [u8]) -> Result<(), MediaError> {
         let range = self.range(region, at, into.len())?;
@@ -126,10 +137,10 @@ impl Media for Chip {
             // Half of it is erased; none of it may be written before it is erased again.
             contents.written[range.clone()].fill(true);
             range.end = range.start + range.len() / 2;
-            contents.bytes[range].fill(0xff);
+            blank(&mut contents.bytes[range], self.erased);
             return Err(MediaError);
         }
-        contents.bytes[range.clone()].fill(0xff);
+        blank(&mut contents.bytes[range.clone()], self.erased);
         contents.written[range].fill(false);
         Ok(())
     }

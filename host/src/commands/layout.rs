@@ -205,6 +205,7 @@ fn list() -> Report {
                 "bytes": board.size(),
                 "sectors": board.sectors.iter().map(run).collect::<Vec<_>>(),
                 "write_size": board.write_size,
+                "erased_word": u32::from_le_bytes(board.erased),
                 "ram": board.ram.iter().map(|(a, n)| json!({ "address": a, "bytes": n })).collect::<Vec<_>>(),
             })
         })

@@ -147,6 +147,12 @@ fn device_config(config: &Config) -> DeviceConfig {
     DeviceConfig { address: config.address(), soak: 0, fenced: false }
 }
 
+/// Flash as the board's is when it is erased.
+fn blank(config: &Config) -> Result<Chip> {
+    let erased = map::board(config.flash()?).map_or([0xff; 4], |board| board.erased);
+    Ok(Chip::reading(config.layout()?, erased))
+}
+
 /// A provisioned device on a chip in memory.
 pub(crate) fn provisioned(
     global: &Global,
@@ -167,7 +173,7 @@ pub(crate) fn provisioned(
     }
     let root = anchor(global, root)?;
     bundle.verify(&root.document()?, |_| Ok(())).map_err(|e| e.at(path.display()))?;
-    let mut chip = Chip::new(layout);
+    let mut chip = blank(config)?;
     chip.program_primary(&image);
     let mut device = Device::new(layout, device_config(config), chip, NoWatchdog, NoCounter);
     let set = bundle.signature_bytes()?;
@@ -285,7 +291,7 @@ fn format(options: &Options) -> Result<Format> {
 /// Boots the device crate on what the files hold, read back: it has to be what was provisioned.
 fn boots(config: &Config, files: &[(Factored, Vec<u8>)], format: Format, status: &Status) -> Result<()> {
     let (flash, layout) = (config.flash()?, config.layout()?);
-    let mut chip = Chip::new(layout);
+    let mut chip = blank(config)?;
     for (region, stretch) in [(Region::State, &flash.state), (Region::Primary, &flash.primary)] {
         let Some((factored, bytes)) = files.iter().find(|(f, _)| f.chip == stretch.chip) else { continue };
         let (start, held) = match format {
