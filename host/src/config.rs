@@ -5,7 +5,10 @@ use crate::explain::explain;
 use crate::{files, map};
 use patchlane_device::Layout;
 use patchlane_protocol::{ClassId, Product, VendorId, limits};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -13,19 +16,23 @@ use uuid::Uuid;
 pub const NAME: &str = "patchlane.toml";
 
 /// The whole file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What is made.
+    #[serde(deserialize_with = "table")]
     pub product: ProductSection,
     /// Whom devices trust.
+    #[serde(deserialize_with = "table")]
     pub trust: Trust,
     /// What is built.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "table")]
     pub build: Build,
     /// Where things lie in flash.
+    #[serde(default, deserialize_with = "some_table")]
     pub flash: Option<Flash>,
     /// Where RAM lies; needed only to check stack pointers and to emit linker scripts without a board that tells.
+    #[serde(default, deserialize_with = "some_table")]
     pub ram: Option<Ram>,
     /// The folder of the file; paths count from there.
     #[serde(skip)]
@@ -36,7 +43,7 @@ pub struct Config {
 }
 
 /// What is made.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProductSection {
     /// A domain of the vendor's.
@@ -48,7 +55,7 @@ pub struct ProductSection {
 }
 
 /// Whom devices trust.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trust {
     /// The root file.
@@ -62,7 +69,7 @@ pub struct Trust {
 }
 
 /// What is built.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Build {
     /// Bytes of data per chunk.
@@ -78,7 +85,7 @@ impl Default for Build {
 }
 
 /// Where things lie in flash.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flash {
     /// A board that patchlane knows: its sectors are checked against.
@@ -90,17 +97,21 @@ pub struct Flash {
     /// Bytes of a sector.
     pub erase_size: u32,
     /// What runs first.
+    #[serde(default, deserialize_with = "some_table")]
     pub bootloader: Option<Stretch>,
     /// Log and receipts.
+    #[serde(deserialize_with = "table")]
     pub state: Stretch,
     /// What runs.
+    #[serde(deserialize_with = "table")]
     pub primary: Stretch,
     /// What is received.
+    #[serde(deserialize_with = "table")]
     pub secondary: Stretch,
 }
 
 /// A stretch of flash.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stretch {
     /// Where it begins, in bytes from the beginning of its chip.
@@ -115,6 +126,29 @@ pub struct Stretch {
     pub chip: Option<String>,
 }
 
+/// A table, and not a list of its values in order, which serde would take for one.
+fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(input: D) -> std::result::Result<T, D::Error> {
+    struct Table<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    input.deserialize_map(Table(PhantomData))
+}
+
+fn some_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    input: D,
+) -> std::result::Result<Option<T>, D::Error> {
+    table(input).map(Some)
+}
+
 impl Stretch {
     /// One past its last byte.
     pub fn end(&self) -> u64 {
@@ -123,7 +157,7 @@ impl Stretch {
 }
 
 /// Where RAM lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ram {
     /// Its first address.

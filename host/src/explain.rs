@@ -46,7 +46,7 @@ fn wrong_value(key: &str, at: &str, expected: &str) -> (String, String) {
         "u32" => format!("a whole number from 0 to {}", u32::MAX),
         "a sequence" => "a list, such as [1]".to_owned(),
         e if e.contains("string") => "text in quotes".to_owned(),
-        e if e.starts_with("struct") => "a table, such as { offset = 0x0, size = 0x1000 }".to_owned(),
+        "a table" => "a table: [section], or { key = value } on one line".to_owned(),
         other => other.to_owned(),
     };
     (format!("`{key}` is {at}"), format!("it has to be {wanted}"))

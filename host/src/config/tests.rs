@@ -86,7 +86,7 @@ fn wrong_values_are_named_with_what_they_have_to_be() {
             "state = { offset = 0x10000, size = 0x8000 }",
             "state = 3",
             "`state` is 3",
-            "it has to be a table, such as { offset = 0x0, size = 0x1000 }",
+            "it has to be a table: [section], or { key = value } on one line",
         ),
         ("[flash]", "[[flash]]", "`[[flash]]` is a list of tables, where one is wanted", "write `[flash]`"),
         ("chunk = 1024", "chunk = 1025", "[build] chunk is out of range", "choose 128 to 1024 bytes"),
@@ -256,7 +256,10 @@ fn kind(
             }
             0
         }
-        "object" => in_step(schema, property, path),
+        "object" => {
+            assert!(with(vec![1, 1].into()).is_err(), "{path:?}: a list isn't a table");
+            in_step(schema, property, path)
+        }
         other => panic!("{path:?}: {other}"),
     }
 }
