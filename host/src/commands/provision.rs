@@ -16,7 +16,7 @@ use patchlane_device::{
     Boot, Cause, Config as DeviceConfig, Device, Factory, NoCounter, NoWatchdog, Region, Running,
 };
 use patchlane_protocol::{DeviceId, FeaturePolicy, Policy, SecurityPolicy, Status};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -149,8 +149,20 @@ fn device_config(config: &Config) -> DeviceConfig {
 
 /// Flash as the board's is when it is erased.
 fn blank(config: &Config) -> Result<Chip> {
-    let erased = map::board(config.flash()?).map_or([0xff; 4], |board| board.erased);
-    Ok(Chip::reading(config.layout()?, erased))
+    let (flash, layout) = (config.flash()?, config.layout()?);
+    let total = flash.stretches().iter().map(|(_, s)| u64::from(s.size)).sum();
+    fits(total, "has stretches of", "make the slots smaller").map_err(|e| e.at(config.file.display()))?;
+    let erased = map::board(flash).map_or([0xff; 4], |board| board.erased);
+    Ok(Chip::reading(layout, erased))
+}
+
+/// Flash is held in memory here: as much as the largest file may be.
+fn fits(bytes: u64, what: &str, next: &str) -> Result<()> {
+    if bytes <= files::LARGEST {
+        return Ok(());
+    }
+    let what = format!("{what} {} MiB, and {} MiB can be made", bytes >> 20, files::LARGEST >> 20);
+    Err(Error::new(Code::Config, what, next))
 }
 
 /// A provisioned device on a chip in memory.
@@ -321,6 +333,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let status = device.status().map_err(Error::refused)?;
     let size = device.engine().state().map_or(0, |state| state.confirmed.size) as usize;
     let list = factored(options, &config, &device.media, size)?;
+    if format == Format::Bin {
+        for f in &list {
+            let next = "choose .hex: it leaves gaps out";
+            fits(u64::from(f.range.1 - f.range.0), "would have", next).map_err(|e| e.at(f.file.display()))?;
+        }
+    }
     let files: Vec<_> = list
         .into_iter()
         .map(|f| {
@@ -335,14 +353,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     report(options, &config, format, &files, &status)
 }
 
-fn report(
-    options: &Options,
-    config: &Config,
-    format: Format,
-    files: &[(Factored, Vec<u8>)],
-    status: &Status,
-) -> Result<Report> {
-    let flash = config.flash()?;
+fn data(options: &Options, format: Format, files: &[(Factored, Vec<u8>)], status: &Status) -> Value {
     let rows: Vec<_> = files
         .iter()
         .map(|(f, bytes)| {
@@ -356,7 +367,7 @@ fn report(
         })
         .collect();
     let main = files.first().map_or(0, |(f, _)| f.range.0);
-    let data = json!({
+    json!({
         "file": files.first().map(|(f, _)| f.file.display().to_string()),
         "format": if format == Format::Hex { "hex" } else { "bin" },
         "files": rows,
@@ -367,7 +378,18 @@ fn report(
         "version": status.confirmed.version.to_string(),
         "root_version": status.root_version,
         "development": status.development,
-    });
+    })
+}
+
+fn report(
+    options: &Options,
+    config: &Config,
+    format: Format,
+    files: &[(Factored, Vec<u8>)],
+    status: &Status,
+) -> Result<Report> {
+    let flash = config.flash()?;
+    let data = data(options, format, files, status);
     let mut report = Report::new("It boots: the device crate ran on it, read back.", data);
     for (f, bytes) in files {
         let chip = f.chip.as_ref().map_or(String::new(), |chip| format!(" of the chip `{chip}`"));

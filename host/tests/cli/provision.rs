@@ -233,6 +233,19 @@ fn wrong_inputs_of_provision() {
     desk.fails(&format!("provision a.plb {ID} -o f.hex --root none.plr"), 3, "missing-file");
     desk.ok("build security --baseline 4.1 --level 9 --image a.bin -o u.plb");
     desk.fails(&format!("provision u.plb {ID} -o f.hex"), 1, "not-enough-signatures");
+    // A map that no memory holds, and a gap that no file should.
+    let toml = std::fs::read_to_string(desk.path("patchlane.toml")).unwrap();
+    let put = |text: String| std::fs::write(desk.path("patchlane.toml"), text).unwrap();
+    let slots =
+        "primary = { offset = 0x20000, size = 0x20000 }\nsecondary = { offset = 0x40000, size = 0x21000 }";
+    assert!(toml.contains(slots));
+    put(toml.replace(slots, "primary = { offset = 0x20000, size = 0x70000000 }\nsecondary = { offset = 0x80000000, size = 0x70001000 }"));
+    desk.fails(&format!("provision a.plb {ID} -o f.hex"), 3, "config");
+    desk.fails("simulate a.plb --development", 3, "config");
+    put(toml.replace("secondary = { offset = 0x40000", "secondary = { offset = 0xf0000000"));
+    desk.fails(&format!("provision a.plb {ID} -o f.bin"), 3, "config");
+    desk.ok(&format!("provision a.plb {ID} -o f.hex"));
+    put(toml);
     // Without an address, those of the file count from the beginning of the chip.
     let made = desk.ok(&format!("provision a.plb {ID} -o factory --format hex"));
     assert_eq!((&made["format"], &made["files"][0]["address"]), (&"hex".into(), &0x10000.into()));
