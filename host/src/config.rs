@@ -1,10 +1,14 @@
 //! `patchlane.toml`: the product, described once.
 
 use crate::error::{Code, Error, Result};
-use crate::files;
-use patchlane_device::{Layout, Place};
+use crate::explain::explain;
+use crate::{files, map};
+use patchlane_device::Layout;
 use patchlane_protocol::{ClassId, Product, VendorId, limits};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -12,27 +16,34 @@ use uuid::Uuid;
 pub const NAME: &str = "patchlane.toml";
 
 /// The whole file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What is made.
+    #[serde(deserialize_with = "table")]
     pub product: ProductSection,
     /// Whom devices trust.
+    #[serde(deserialize_with = "table")]
     pub trust: Trust,
     /// What is built.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "table")]
     pub build: Build,
     /// Where things lie in flash.
+    #[serde(default, deserialize_with = "some_table")]
     pub flash: Option<Flash>,
-    /// Where RAM lies; needed only by `layout`, and only without a board that tells.
+    /// Where RAM lies; needed only to check stack pointers and to emit linker scripts without a board that tells.
+    #[serde(default, deserialize_with = "some_table")]
     pub ram: Option<Ram>,
     /// The folder of the file; paths count from there.
     #[serde(skip)]
     pub folder: PathBuf,
+    /// The file, for errors.
+    #[serde(skip)]
+    pub file: PathBuf,
 }
 
 /// What is made.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProductSection {
     /// A domain of the vendor's.
@@ -44,7 +55,7 @@ pub struct ProductSection {
 }
 
 /// Whom devices trust.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trust {
     /// The root file.
@@ -58,7 +69,7 @@ pub struct Trust {
 }
 
 /// What is built.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Build {
     /// Bytes of data per chunk.
@@ -74,7 +85,7 @@ impl Default for Build {
 }
 
 /// Where things lie in flash.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flash {
     /// A board that patchlane knows: its sectors are checked against.
@@ -86,17 +97,21 @@ pub struct Flash {
     /// Bytes of a sector.
     pub erase_size: u32,
     /// What runs first.
+    #[serde(default, deserialize_with = "some_table")]
     pub bootloader: Option<Stretch>,
     /// Log and receipts.
+    #[serde(deserialize_with = "table")]
     pub state: Stretch,
     /// What runs.
+    #[serde(deserialize_with = "table")]
     pub primary: Stretch,
     /// What is received.
+    #[serde(deserialize_with = "table")]
     pub secondary: Stretch,
 }
 
 /// A stretch of flash.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stretch {
     /// Where it begins, in bytes from the beginning of its chip.
@@ -111,6 +126,29 @@ pub struct Stretch {
     pub chip: Option<String>,
 }
 
+/// A table, and not a list of its values in order, which serde would take for one.
+fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(input: D) -> std::result::Result<T, D::Error> {
+    struct Table<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    input.deserialize_map(Table(PhantomData))
+}
+
+fn some_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    input: D,
+) -> std::result::Result<Option<T>, D::Error> {
+    table(input).map(Some)
+}
+
 impl Stretch {
     /// One past its last byte.
     pub fn end(&self) -> u64 {
@@ -119,7 +157,7 @@ impl Stretch {
 }
 
 /// Where RAM lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ram {
     /// Its first address.
@@ -145,33 +183,12 @@ impl Flash {
     /// # Errors
     /// `config`.
     pub fn layout(&self) -> Result<Layout> {
-        let wrong = |what: String, next: &str| Error::new(Code::Config, format!("[flash]: {what}"), next);
-        let place = |s: &Stretch| {
-            let (write, erase) = self.grain(s);
-            Place { offset: s.offset, length: s.size, read: 1, write, erase }
-        };
-        let stretches = self.stretches();
-        for (i, (name, one)) in stretches.iter().enumerate() {
-            for (other_name, other) in &stretches[i + 1..] {
-                let apart = u64::from(one.offset) >= other.end() || u64::from(other.offset) >= one.end();
-                if one.chip == other.chip && !apart {
-                    return Err(wrong(format!("{name} and {other_name} overlap"), "move them apart"));
-                }
-            }
-            if let Some(chip) = &one.chip
-                && !chip.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-            {
-                let what = format!("chip `{chip}` of {name}: a name has letters, digits, - and _");
-                return Err(wrong(what, "rename it"));
-            }
-        }
-        Layout::new(place(&self.state), place(&self.primary), place(&self.secondary))
-            .map_err(|e| wrong(e.to_string(), "correct offsets and sizes; `patchlane layout` draws them"))
+        map::layout(self, "[flash]")
     }
 
     /// The address that code in the primary slot is linked for, if it is known.
     pub fn primary_address(&self) -> Option<u32> {
-        self.address.and_then(|address| address.checked_add(self.primary.offset))
+        map::address_of(self, &self.primary)
     }
 }
 
@@ -184,6 +201,7 @@ impl Config {
         let text = files::read_text(path)?;
         let mut config = Self::parse(&text).map_err(|e| e.at(path.display()))?;
         config.folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        config.file = path.to_path_buf();
         Ok(config)
     }
 
@@ -203,21 +221,12 @@ impl Config {
         })?)
     }
 
-    /// Reads what [`template`] writes.
+    /// Reads the text of a configuration.
     ///
     /// # Errors
-    /// `config` if vendor or class are unusable.
-    pub fn parse_template(text: &str) -> Result<Self> {
-        Self::parse(text)
-    }
-
-    fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|e| {
-            let line = e.span().map(|span| text[..span.start].matches('\n').count() + 1);
-            let line = line.map_or(String::new(), |n| format!("line {n}: "));
-            let (what, next) = suggest(e.message());
-            Error::new(Code::Config, format!("{line}{what}"), next)
-        })?;
+    /// `config`: line, key, and what was probably meant.
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|e| explain(text, &e))?;
         let problem = |what: &str, next: &str| Err(Error::new(Code::Config, what, next));
         if config.product.hardware.is_empty() {
             return problem("[product] hardware is empty", "list the hardware revisions, such as [1]");
@@ -242,6 +251,25 @@ impl Config {
         Ok(config)
     }
 
+    /// The flash map.
+    ///
+    /// # Errors
+    /// `config` if there is none.
+    pub fn flash(&self) -> Result<&Flash> {
+        let next = "say where state and slots lie, or take it from `patchlane init --board NAME`";
+        self.flash
+            .as_ref()
+            .ok_or_else(|| Error::new(Code::Config, "has no [flash]", next).at(self.file.display()))
+    }
+
+    /// The checked layout.
+    ///
+    /// # Errors
+    /// `config`: everything that is wrong with [flash].
+    pub fn layout(&self) -> Result<Layout> {
+        map::layout(self.flash()?, format!("{}: [flash]", self.file.display()))
+    }
+
     /// The ids that devices and manifests carry: UUID version 5 of the vendor's domain, and of the class in it.
     pub fn product(&self) -> Product {
         let vendor = Uuid::new_v5(&Uuid::NAMESPACE_DNS, self.product.vendor.as_bytes());
@@ -263,10 +291,11 @@ impl Config {
         self.build.addresses.first().copied()
     }
 
-    /// Where RAM lies: what [ram] says, else the board's.
-    pub fn ram(&self) -> Option<Ram> {
-        let board = || crate::map::board(self.flash.as_ref()?).map(|board| board.ram);
-        self.ram.or_else(|| board().map(|(address, size)| Ram { address, size }))
+    /// Where RAM lies: what [ram] says, then what the board has; the main one first.
+    pub fn ram(&self) -> Vec<Ram> {
+        let board = self.flash.as_ref().and_then(map::board);
+        let known = board.map_or(&[][..], |board| board.ram).iter();
+        self.ram.into_iter().chain(known.map(|&(address, size)| Ram { address, size })).collect()
     }
 
     /// The class as a part of file names.
@@ -284,49 +313,17 @@ impl Config {
     }
 }
 
-/// Says which key was meant: serde lists the ones there are.
-fn suggest(message: &str) -> (String, String) {
-    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let message = message.lines().next().unwrap_or(message).to_owned();
-    let unknown = names.split_first().filter(|_| message.starts_with("unknown field"));
-    let meant = |(wrong, known): (&&str, &[&str])| {
-        let nearest = known.iter().min_by_key(|name| distance(wrong, name))?;
-        Some((
-            format!("unknown key `{wrong}`"),
-            format!("did you mean `{nearest}`? There are: {}", known.join(", ")),
-        ))
-    };
-    if let Some(answer) = unknown.and_then(meant) {
-        return answer;
-    }
-    (message, "compare with what `patchlane init` writes".to_owned())
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.chars().enumerate() {
-            let next = (corner + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            corner = std::mem::replace(&mut row[j + 1], next);
-        }
-    }
-    row[b.chars().count()]
-}
-
 /// The file that `init` writes.
 pub fn template(vendor: &str, class: &str, flash: &str) -> String {
     // A JSON string is a TOML basic string.
-    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let line = |key: &str, text: &str| format!("{key} = {}", serde_json::Value::from(text));
     format!(
         r#"# patchlane: security patches and feature updates, kept apart. Paths count from this file's folder.
 # Every key there is: host/schema/patchlane.schema.json. A key that isn't known is an error.
 
 [product]
-vendor = {vendor}          # a domain you own; ids are made from it and from class (RFC 9124)
-class = {class}
+{vendor:<26} # a domain you own; ids are made from it and from class (RFC 9124)
+{class}
 hardware = [1]             # hardware revisions this firmware runs on, in increasing order
 
 [trust]
@@ -339,8 +336,8 @@ chunk = 1024               # bytes a device authenticates at once: 128 to 1024
 # addresses = [0x08020000] # what images are linked for (default: the primary slot); several where code runs in both slots
 
 {flash}"#,
-        vendor = quote(vendor),
-        class = quote(class),
+        vendor = line("vendor", vendor),
+        class = line("class", class),
     )
 }
 
@@ -359,30 +356,4 @@ secondary = { offset = 0x40000, size = 0x21000 }
 ";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_template_is_a_configuration() {
-        let config = Config::parse(&template("example.com", "pump \"3\"", GENERIC_FLASH)).unwrap();
-        assert_eq!(config.product.class, "pump \"3\"");
-        config.flash.unwrap().layout().unwrap();
-    }
-
-    #[test]
-    fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
-        let text = template("example.com", "pump", GENERIC_FLASH).replace("erase_size", "erase_sise");
-        let error = Config::parse(&text).unwrap_err();
-        let line = 1 + text.lines().position(|line| line.starts_with("erase_sise")).unwrap();
-        assert_eq!(error.what, format!("line {line}: unknown key `erase_sise`"));
-        assert!(error.next.starts_with("did you mean `erase_size`?"), "{}", error.next);
-    }
-
-    #[test]
-    fn ids_are_rfc_9562_version_5() {
-        // Python: uuid.uuid5(uuid.NAMESPACE_DNS, "example.com")
-        let config = Config::parse(&template("example.com", "pump", GENERIC_FLASH)).unwrap();
-        let vendor = Uuid::from_bytes(config.product().vendor.0);
-        assert_eq!(vendor.to_string(), "cfbff0d1-9375-5685-968c-48ce8b15ae17");
-    }
-}
+mod tests;

@@ -71,6 +71,8 @@ pub struct Error {
     pub next: String,
     /// The device's or verifier's own rule, if one spoke.
     pub refusal: Option<Refusal>,
+    /// What else is wrong, where all of it can be said at once.
+    pub also: Vec<Error>,
 }
 
 /// The result of everything here.
@@ -79,7 +81,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error without a place.
     pub fn new(code: Code, what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { code, what: what.into(), place: None, next: next.into(), refusal: None }
+        Self { code, what: what.into(), place: None, next: next.into(), refusal: None, also: Vec::new() }
     }
 
     /// The same error, at a place.

@@ -106,36 +106,94 @@ fn target(path: &Path, over: Over) -> Result<PathBuf> {
 /// # Errors
 /// `file-exists`, `file-access`, `missing-file` for its folder.
 pub fn write(path: &Path, bytes: &[u8], over: Over, secrecy: Secrecy) -> Result<()> {
-    let path = &target(path, over)?;
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    write_all(&[(path, bytes)], over, secrecy)
+}
+
+/// A file that is written, and waits beside its target for its name.
+struct Ready {
+    temporary: PathBuf,
+    target: PathBuf,
+    /// What was there, kept until all have their names.
+    before: Option<PathBuf>,
+    placed: bool,
+}
+
+/// Writes several files that belong together: all of them whole, or everything is as it was.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_all(files: &[(&Path, &[u8])], over: Over, secrecy: Secrecy) -> Result<()> {
+    interrupt::watch();
+    let mut ready = Vec::new();
+    let result = files
+        .iter()
+        .try_for_each(|(path, bytes)| {
+            let (next, written) = prepare(path, bytes, over, secrecy)?;
+            ready.push(next);
+            written.map_err(|e| failed(&e, path, "written"))
+        })
+        .and_then(|()| {
+            let several = ready.len() > 1;
+            ready.iter_mut().try_for_each(|file| {
+                put(file, over, several).map_err(|e| failed(&e, &file.target, "written"))
+            })
+        });
+    for file in &ready {
+        match (&file.before, result.is_err() && file.placed) {
+            (Some(before), true) => drop(fs::rename(before, &file.target)),
+            (None, true) => drop(fs::remove_file(&file.target)),
+            (Some(before), false) => drop(fs::remove_file(before)),
+            (None, false) => {}
+        }
+        let _ = fs::remove_file(&file.temporary);
+        interrupt::done(&file.temporary);
+        // Without this the new name may be lost with the power; not every platform can sync a folder.
+        let _ = File::open(folder_of(&file.target)).and_then(|folder| folder.sync_all());
+    }
+    result
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes a file beside its target.
+fn prepare(path: &Path, bytes: &[u8], over: Over, secrecy: Secrecy) -> Result<(Ready, std::io::Result<()>)> {
+    let target = target(path, over)?;
+    let folder = folder_of(&target);
     if !folder.is_dir() {
         return Err(failed(&ErrorKind::NotFound.into(), folder, "written"));
     }
-    interrupt::watch();
-    let (temporary, mut file) = beside(path, folder, secrecy)?;
+    let (temporary, mut file) = beside(&target, folder, secrecy)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    drop(file);
-    let placed = written.and_then(|()| match over {
+    Ok((Ready { temporary, target, before: None, placed: false }, written))
+}
+
+/// Gives a written file its name. Of several, what was there is kept until the last one has its own.
+fn put(file: &mut Ready, over: Over, several: bool) -> std::io::Result<()> {
+    let (temporary, target) = (&file.temporary, &file.target);
+    match over {
         // A hard link fails if the name is taken meanwhile; a rename would replace it.
-        Over::Nothing => fs::hard_link(&temporary, path).or_else(|error| match error.kind() {
+        Over::Nothing => fs::hard_link(temporary, target).or_else(|error| match error.kind() {
             ErrorKind::AlreadyExists => Err(error),
-            _ => fs::rename(&temporary, path),
-        }),
+            _ => fs::rename(temporary, target),
+        })?,
         Over::Existing => {
             // Who could read it before can read it after.
-            let kept = fs::metadata(path).and_then(|old| fs::set_permissions(&temporary, old.permissions()));
-            kept.or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })
-                .and_then(|()| fs::rename(&temporary, path))
+            let kept = fs::metadata(target).and_then(|old| fs::set_permissions(temporary, old.permissions()));
+            match kept {
+                Ok(()) if several => {
+                    let before = temporary.with_extension("before");
+                    fs::hard_link(target, &before).or_else(|_| fs::copy(target, &before).map(drop))?;
+                    file.before = Some(before);
+                }
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            fs::rename(temporary, target)?;
         }
-    });
-    let _ = fs::remove_file(&temporary);
-    interrupt::done(&temporary);
-    placed.map_err(|e| failed(&e, path, "written"))?;
-    // Without this the new name may be lost with the power; not every platform can sync a folder.
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+    file.placed = true;
     Ok(())
 }
 
@@ -221,6 +279,22 @@ mod tests {
         assert_eq!(read(&path).unwrap(), b"two");
         let left: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
         assert_eq!(left.len(), 1, "a temporary file was left behind");
+    }
+
+    #[test]
+    fn of_several_files_all_appear_or_none() {
+        let folder = folder("several");
+        let (a, b) = (folder.join("a"), folder.join("b"));
+        let names = || fs::read_dir(&folder).unwrap().flatten().map(|e| e.file_name()).collect::<Vec<_>>();
+        // The second is taken only when its turn comes: by the first.
+        let error = write_all(&[(&a, b"1"), (&a, b"2")], Over::Nothing, Secrecy::Public).unwrap_err();
+        assert_eq!((error.code, names().len()), (Code::Exists, 0));
+        write_all(&[(&a, b"1"), (&b, b"2")], Over::Nothing, Secrecy::Public).unwrap();
+        write_all(&[(&a, b"3"), (&b, b"4")], Over::Existing, Secrecy::Public).unwrap();
+        assert_eq!((read(&a).unwrap(), read(&b).unwrap()), (b"3".to_vec(), b"4".to_vec()));
+        let nowhere = folder.join("no").join("where");
+        write_all(&[(&a, b"5"), (&nowhere, b"6")], Over::Existing, Secrecy::Public).unwrap_err();
+        assert_eq!((read(&a).unwrap(), names().len()), (b"3".to_vec(), 2));
     }
 
     #[cfg(unix)]

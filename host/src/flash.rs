@@ -7,6 +7,7 @@ use patchlane_device::{Layout, Media, MediaError, Region};
 pub struct Chip {
     regions: [Contents; 3],
     layout: Layout,
+    erased: [u8; 4],
     /// Writes and erases so far.
     pub operations: u64,
     /// The operation during which power fails.
@@ -35,11 +36,16 @@ const fn index(region: Region) -> usize {
 impl Chip {
     /// Erased flash.
     pub fn new(layout: Layout) -> Self {
+        Self::reading(layout, [0xff; 4])
+    }
+
+    /// Erased flash whose erased words read so: not all ones on every part.
+    pub fn reading(layout: Layout, erased: [u8; 4]) -> Self {
         let regions = REGIONS.map(|region| {
             let length = layout.place(region).length as usize;
-            Contents { bytes: vec![0xff; length], written: vec![false; length] }
+            Contents { bytes: erased.repeat(length / 4), written: vec![false; length] }
         });
-        Self { regions, layout, operations: 0, cut: None, off: false }
+        Self { regions, layout, erased, operations: 0, cut: None, off: false }
     }
 
     /// What a region holds.
@@ -52,7 +58,8 @@ impl Chip {
         REGIONS.iter().map(|region| self.layout.place(*region).offset).min().unwrap_or(0)
     }
 
-    /// A chip that holds all three: from the lowest offset to the last byte, gaps erased.
+    /// A chip that holds all three: from the lowest offset to the last byte, gaps erased. Only where no region lies
+    /// on a chip of its own.
     pub fn bytes(&self) -> Vec<u8> {
         let places = REGIONS.map(|region| (region, *self.layout.place(region)));
         let base = self.base();
@@ -71,22 +78,22 @@ impl Chip {
         let base = chip.base();
         for region in REGIONS {
             let start = (layout.place(region).offset - base) as usize;
-            let held = &mut chip.regions[index(region)];
-            let part = contents.get(start..).unwrap_or(&[]);
-            let length = part.len().min(held.bytes.len());
-            held.bytes[..length].copy_from_slice(&part[..length]);
-            for (written, byte) in held.written.iter_mut().zip(&held.bytes) {
-                *written = *byte != 0xff;
-            }
+            chip.program(region, contents.get(start..).unwrap_or(&[]));
         }
         chip
     }
 
+    /// Puts bytes at the beginning of an erased region, as a programmer would; what has no room is left out.
+    pub fn program(&mut self, region: Region, bytes: &[u8]) {
+        let held = &mut self.regions[index(region)];
+        let length = bytes.len().min(held.bytes.len());
+        held.bytes[..length].copy_from_slice(&bytes[..length]);
+        held.written[..length].fill(true);
+    }
+
     /// Puts an image at the beginning of the primary slot, as a programmer would.
     pub fn program_primary(&mut self, image: &[u8]) {
-        let primary = &mut self.regions[index(Region::Primary)];
-        primary.bytes[..image.len()].copy_from_slice(image);
-        primary.written[..image.len()].fill(true);
+        self.program(Region::Primary, image);
     }
 
     /// The first bytes of the primary slot.
@@ -108,6 +115,13 @@ impl Chip {
     }
 }
 
+/// Erases whole words: sectors begin at one.
+fn blank(bytes: &mut [u8], erased: [u8; 4]) {
+    for (byte, erased) in bytes.iter_mut().zip(erased.into_iter().cycle()) {
+        *byte = erased;
+    }
+}
+
 impl Media for Chip {
     fn read(&mut self, region: Region, at: u32, into: &mut [u8]) -> Result<(), MediaError> {
         let range = self.range(region, at, into.len())?;
@@ -123,10 +137,10 @@ impl Media for Chip {
             // Half of it is erased; none of it may be written before it is erased again.
             contents.written[range.clone()].fill(true);
             range.end = range.start + range.len() / 2;
-            contents.bytes[range].fill(0xff);
+            blank(&mut contents.bytes[range], self.erased);
             return Err(MediaError);
         }
-        contents.bytes[range.clone()].fill(0xff);
+        blank(&mut contents.bytes[range.clone()], self.erased);
         contents.written[range].fill(false);
         Ok(())
     }

@@ -10,6 +10,7 @@ pub mod cli;
 mod commands;
 pub mod config;
 pub mod error;
+mod explain;
 pub mod files;
 pub mod flash;
 pub mod image;

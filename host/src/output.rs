@@ -153,6 +153,11 @@ impl Output {
     /// Prints an error.
     pub fn error(self, error: &Error) {
         if self.json {
+            let also: Vec<Value> = error
+                .also
+                .iter()
+                .map(|e| json!({ "what": e.what, "place": e.place, "next": e.next }))
+                .collect();
             let value = json!({
                 "ok": false,
                 "code": error.code.name(),
@@ -161,11 +166,14 @@ impl Output {
                 "place": error.place,
                 "next": error.next,
                 "refusal": error.refusal.map(|refusal| refusal.code()),
+                "also": also,
             });
             emit(&format!("{value}\n"));
         }
         let coloured = self.colour.on(&std::io::stderr());
-        let (what, next) = (plain(&error.to_string()), plain(&error.next));
-        tell(&format!("{} {what}\n  next: {next}\n", paint(coloured, "31", "error:")));
+        for error in std::iter::once(error).chain(&error.also) {
+            let (what, next) = (plain(&error.to_string()), plain(&error.next));
+            tell(&format!("{} {what}\n  next: {next}\n", paint(coloured, "31", "error:")));
+        }
     }
 }

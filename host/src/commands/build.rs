@@ -105,11 +105,10 @@ fn images(options: &Options, config: &Config) -> Result<Vec<Linked>> {
         let loaded = image::load(source)?;
         let wrong = |what: String, next: &str| Error::new(Code::Image, what, next).at(source.path.display());
         if let Some(flash) = &config.flash {
-            flash.layout()?;
-            if let Some(finding) =
-                map::check_image(&loaded, &addresses, flash, config.ram()).into_iter().next()
-            {
-                return Err(wrong(finding.what, &finding.next));
+            config.layout()?;
+            let findings = map::check_image(&loaded, &addresses, flash, &config.ram());
+            if let Some(error) = map::error(Code::Image, source.path.display(), findings) {
+                return Err(error);
             }
         }
         // One image goes wherever the device's slot is; of several each one has to say where.

@@ -3,6 +3,7 @@
 use crate::boards::{self, Board};
 use crate::config::{self, Config};
 use crate::error::{Code, Error, Result};
+use crate::explain::meant;
 use crate::files::{self, Over, Secrecy};
 use crate::keys;
 use crate::output::Report;
@@ -27,9 +28,8 @@ pub(crate) struct Options {
     board: Option<&'static Board>,
 }
 
-fn board(name: &str) -> std::result::Result<&'static Board, String> {
-    let known: Vec<_> = boards::ALL.iter().map(|board| board.name).collect();
-    boards::find(name).ok_or_else(|| format!("known boards: {}", known.join(", ")))
+pub(crate) fn board(name: &str) -> std::result::Result<&'static Board, String> {
+    boards::find(name).ok_or_else(|| meant(name, &boards::names()))
 }
 
 /// Writes everything into a new folder first, so that a failure leaves nothing behind.
@@ -58,10 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
 fn fill(options: &Options, folder: &Path, work: &Path) -> Result<Report> {
     let flash = match options.board {
         None => config::GENERIC_FLASH.to_owned(),
-        Some(board) => board.flash_section().ok_or_else(|| {
-            let next = format!("{} Start without --board, and write your own [flash]", board.note);
-            Error::new(Code::Config, format!("there is no flash map for {}", board.name), next)
-        })?,
+        Some(board) => board.flash_section(),
     };
     let text = config::template(&options.vendor, &options.class, &flash);
     let mut signing = Vec::new();
@@ -71,7 +68,7 @@ fn fill(options: &Options, folder: &Path, work: &Path) -> Result<Report> {
         signing.push(key);
     }
     let role = |i: usize| (vec![keys::public_of(&signing[i])], 1);
-    let parsed = Config::parse_template(&text)?;
+    let parsed = Config::parse(&text)?;
     let draft = Draft {
         product: parsed.product(),
         version: 1,

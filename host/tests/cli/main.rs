@@ -2,3 +2,5 @@
 
 mod desk;
 mod first;
+mod layout;
+mod provision;
