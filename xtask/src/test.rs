@@ -12,7 +12,7 @@ const SLOW: [&str; 4] = ["every_single_cut", "pairs_of_cuts", "random_walks", "r
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 16] = [
+    let parts: [Part; 18] = [
         ("machine", toolchain::prepare),
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
@@ -31,7 +31,9 @@ pub(crate) fn test() -> Result<(), String> {
             run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
         }),
         ("documentation tests", || run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))),
+        ("steps that must not compile", must_not_compile),
         ("minimum Rust version", msrv),
+        ("other systems", other_systems),
         ("documentation", || {
             let mut doc = cargo(&["doc", "--quiet", "--no-deps", "--workspace"]);
             run(doc.env("RUSTDOCFLAGS", "-D warnings"))
@@ -60,6 +62,22 @@ pub(crate) fn test() -> Result<(), String> {
     } else {
         Err(format!("{} of {count} parts failed:\n{}", failed.len(), failed.join("\n")))
     }
+}
+
+/// The device's doc tests once more, by a rustdoc that also compares error codes: what must not compile fails for the
+/// stated reason. A stable one ignores the codes.
+fn must_not_compile() -> Result<(), String> {
+    let mut test = cargo(&["test", "--quiet", "-p", "patchlane-device", "--doc"]);
+    run(test.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", "target/codes"))
+}
+
+/// The command line compiles for the systems that release engineers have. Nothing is linked or run.
+fn other_systems() -> Result<(), String> {
+    for target in ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"] {
+        run(toolchain::check_for(target)?.args(["-p", "patchlane"]))?;
+        println!("{target}: checked");
+    }
+    Ok(())
 }
 
 /// Nothing in the tree asks for a newer Rust than ours states; clippy's `incompatible_msrv` watches what we call. Where

@@ -18,26 +18,29 @@ enum Way {
     Debian,
 }
 
-fn rustup_has_all() -> bool {
+fn rustup_has(targets: &[&str]) -> bool {
     let listed = Command::new("rustup").args(["target", "list", "--installed"]).output();
     listed.is_ok_and(|out| {
         let listed = String::from_utf8_lossy(&out.stdout).into_owned();
-        TARGETS.iter().all(|target| listed.lines().any(|line| line == *target))
+        targets.iter().all(|target| listed.lines().any(|line| line == *target))
     })
+}
+
+/// How these targets are to be had.
+fn way_to(targets: &[&str]) -> Way {
+    // RUSTUP_AUTO_INSTALL=0 means: no toolchain downloads on this machine.
+    let may_download = std::env::var("RUSTUP_AUTO_INSTALL").map_or(true, |value| value != "0");
+    let add = || Command::new("rustup").args(["target", "add"]).args(targets).status();
+    if rustup_has(targets) || may_download && add().is_ok_and(|status| status.success()) {
+        Way::Rustup
+    } else {
+        Way::Debian
+    }
 }
 
 fn way() -> Way {
     static WAY: OnceLock<Way> = OnceLock::new();
-    *WAY.get_or_init(|| {
-        // RUSTUP_AUTO_INSTALL=0 means: no toolchain downloads on this machine.
-        let may_download = std::env::var("RUSTUP_AUTO_INSTALL").map_or(true, |value| value != "0");
-        let add = || Command::new("rustup").args(["target", "add"]).args(TARGETS).status();
-        if rustup_has_all() || may_download && add().is_ok_and(|status| status.success()) {
-            Way::Rustup
-        } else {
-            Way::Debian
-        }
-    })
+    *WAY.get_or_init(|| way_to(&TARGETS))
 }
 
 /// Everything that building firmware and starting boards needs, asked for at once.
@@ -56,17 +59,34 @@ pub(crate) fn root() -> PathBuf {
 
 /// cargo for a bare-metal target, in `folder`: it decides which .cargo/config.toml is read, and RUSTFLAGS would hide it.
 pub(crate) fn cargo(action: &str, folder: &Path, target: &str) -> Command {
-    let way = way();
-    let mut cargo = Command::new(if way == Way::Debian { "/usr/bin/cargo" } else { "cargo" });
-    cargo.current_dir(folder).env("CARGO_TARGET_DIR", output()).env_remove("RUSTFLAGS");
-    cargo.args([action, "--quiet", "--release", "--target", target]);
+    let mut cargo = cargo_by(way(), action, "core", target);
+    let linker = target.to_uppercase().replace('-', "_");
+    cargo.current_dir(folder).arg("--release").env("CARGO_TARGET_DIR", output());
+    if way() == Way::Debian {
+        cargo.env(format!("CARGO_TARGET_{linker}_LINKER"), "ld.lld");
+    }
+    cargo
+}
+
+/// cargo for another system than this one: it can check, and has no linker.
+pub(crate) fn check_for(target: &str) -> Result<Command, String> {
+    let way = way_to(&[target]);
     if way == Way::Debian {
-        let linker = target.to_uppercase().replace('-', "_");
+        tools::ensure(&tools::COMPILER)?;
+    }
+    let mut cargo = cargo_by(way, "check", "std,panic_abort", target);
+    cargo.current_dir(root()).env("CARGO_TARGET_DIR", root().join("target/other"));
+    Ok(cargo)
+}
+
+fn cargo_by(way: Way, action: &str, parts: &str, target: &str) -> Command {
+    let mut cargo = Command::new(if way == Way::Debian { "/usr/bin/cargo" } else { "cargo" });
+    cargo.env_remove("RUSTFLAGS").args([action, "--quiet", "--target", target]);
+    if way == Way::Debian {
         cargo
-            .arg("-Zbuild-std=core")
+            .arg(format!("-Zbuild-std={parts}"))
             .env("PATH", "/usr/bin:/bin")
             .env("RUSTC_BOOTSTRAP", "1")
-            .env(format!("CARGO_TARGET_{linker}_LINKER"), "ld.lld")
             .env_remove("RUSTUP_TOOLCHAIN")
             .env_remove("CARGO")
             .env_remove("RUSTC");
