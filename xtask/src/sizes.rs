@@ -5,13 +5,12 @@
 //! and measured in QEMU (tests/qemu/stack), (b) over a whole update: reception, swap, trial, confirmation.
 
 use crate::run::{cargo, run};
-use crate::{toolchain, tools};
+use crate::toolchain::{self, TARGETS};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-const TARGETS: [&str; 3] = ["thumbv6m-none-eabi", "thumbv7m-none-eabi", "riscv32imac-unknown-none-elf"];
 const PARTS: [(&str, &str); 2] = [("verify", "verify"), ("whole", "")];
 
 /// What one program takes, in bytes.
@@ -181,7 +180,7 @@ fn budget() -> Result<Budget, String> {
 
 /// Prints the table and fails if anything is over budget, or can panic.
 pub(crate) fn sizes() -> Result<(), String> {
-    tools::qemu()?;
+    toolchain::prepare()?;
     let inputs = toolchain::root().join("target/stack");
     run(cargo(&["run", "--quiet", "-p", "patchlane-tests", "--bin", "inputs", "--"]).arg(&inputs))?;
     let budget = budget()?;
