@@ -5,7 +5,7 @@ use crate::bundle::{Closes, Draft, Linked, sha256};
 use crate::cli::{Global, Lane};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::files::{self, Over, Secrecy};
+use crate::files::{self, New, Over, Secrecy};
 use crate::image::{self, Source, source};
 use crate::map;
 use crate::output::Report;
@@ -182,7 +182,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         PathBuf::from(format!("{}_{version}_{lane}.plb", config.file_stem()))
     });
     let over = if options.force { Over::Existing } else { Over::Nothing };
-    files::write(&path, &bundle.to_bytes()?, over, Secrecy::Public)?;
+    let pieces: [&[u8]; 2] = [&bundle.to_head()?, bundle.payload()];
+    files::write_together(&[New { path: &path, pieces: &pieces, over, secrecy: Secrecy::Public }])?;
     let file = path.display().to_string();
     let mut report = describe::bundle(&bundle, &format!("Built, not signed yet: patchlane sign {file}"))?;
     report.lines.insert(0, ("file".into(), file.clone()));
