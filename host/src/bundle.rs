@@ -223,6 +223,9 @@ impl Bundle {
     /// `malformed`, with the rule of the format that the file breaks.
     pub fn parse<'a>(bytes: impl Into<Cow<'a, [u8]>>) -> Result<Self> {
         let bytes = bytes.into();
+        if bytes.is_empty() {
+            return Err(Error::empty());
+        }
         let mut reader = Reader::new(&bytes);
         let mut header: [u8; Header::WIDTH] = reader.array()?;
         let unsigned = header[8..] == [0, 0];

@@ -135,6 +135,7 @@ pub fn main() -> u8 {
         Err(error) => return usage(&steady(error), wants_json),
     };
     let output = Output { json: cli.global.json, quiet: cli.global.quiet, colour: cli.global.color };
+    crate::files::watch_signals();
     // A defect must not look like an answer: no backtrace, exit 70.
     std::panic::set_hook(Box::new(|_| {}));
     let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli.global, cli.command)));

@@ -195,7 +195,8 @@ impl Config {
         if let Some(path) = given {
             return Self::read(path);
         }
-        let here = std::env::current_dir().unwrap_or_default();
+        let here = std::env::current_dir()
+            .map_err(|_| Error::new(Code::Io, "this folder isn't there any more", "change to one that is"))?;
         let found = here.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file());
         let next = "make one with `patchlane init`, or name it with --config FILE";
         Self::read(&found.ok_or_else(|| {

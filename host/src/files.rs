@@ -168,6 +168,11 @@ pub fn write(path: &Path, bytes: &[u8], over: Over, secrecy: Secrecy) -> Result<
     write_together(&[New { path, pieces: &[bytes], over, secrecy }])
 }
 
+/// From now on Ctrl-C and termination signals take half-written files away and end the program with 130.
+pub fn watch_signals() {
+    interrupt::watch();
+}
+
 /// Writes files that belong together: all of them, or none. What [`Over::Nothing`] made is taken back if a later one
 /// can't be placed.
 ///

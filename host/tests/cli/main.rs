@@ -1,4 +1,7 @@
 //! Transcripts: the command line as people and scripts use it, and as they misuse it.
 
+mod badinput;
 mod desk;
 mod first;
+mod fuzz;
+mod moments;
