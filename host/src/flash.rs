@@ -42,6 +42,13 @@ impl Chip {
         Self { regions, layout, operations: 0, cut: None, off: false }
     }
 
+    /// Bytes of [`Chip::bytes`]: a layout can ask for more memory than there is.
+    pub fn span(layout: &Layout) -> u64 {
+        let places = REGIONS.map(|region| *layout.place(region));
+        let end = places.iter().map(|p| u64::from(p.offset) + u64::from(p.length)).max().unwrap_or(0);
+        end - places.iter().map(|p| u64::from(p.offset)).min().unwrap_or(0)
+    }
+
     /// What a region holds.
     pub fn region(&self, region: Region) -> &[u8] {
         &self.regions[index(region)].bytes

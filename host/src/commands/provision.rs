@@ -137,6 +137,14 @@ pub(crate) fn provisioned(
     let missing =
         || Error::new(Code::Config, "[flash] is missing", "say in patchlane.toml where state and slots lie");
     let layout = config.flash.as_ref().ok_or_else(missing)?.layout()?;
+    if Chip::span(&layout) > files::LARGEST {
+        let what = format!(
+            "[flash]: state and slots span {} MiB, and no more than {} MiB are made here",
+            Chip::span(&layout) >> 20,
+            files::LARGEST >> 20
+        );
+        return Err(Error::new(Code::Config, what, "correct offsets and sizes"));
+    }
     if image.len() > layout.room() as usize {
         let what = format!("has an image of {} bytes, and the primary slot {}", image.len(), layout.room());
         return Err(Error::new(Code::Image, what, "make the slot larger").at(path.display()));

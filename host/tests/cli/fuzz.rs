@@ -166,6 +166,23 @@ fn hex(random: &mut Random) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// A configuration whose slots fit each other, wherever they lie and however large they are.
+fn toml(desk: &Desk, random: &mut Random) -> Vec<u8> {
+    let text = std::fs::read_to_string(desk.path("patchlane.toml")).unwrap();
+    let head = text.split("[flash]").next().unwrap_or_default();
+    let erase = *random.of(&[1u64, 32, 4096, 0x2_0000, 0x1000_0000]);
+    let size = erase * *random.of(&[1u64, 3, 32, 1000, 0x7_ffff, 0xf_0000]);
+    let mut at = *random.of(&[0u64, 4096, 0x8000_0000]);
+    let mut place = |size: u64| {
+        let offset = at;
+        at += size + *random.of(&[0u64, 0x1000, 0x4000_0000]);
+        format!("{{ offset = {offset}, size = {size} }}")
+    };
+    let (state, primary, secondary) = (place(erase * 64), place(size), place(size + erase));
+    let sizes = format!("write_size = 1\nerase_size = {erase}\nstate = {state}\nprimary = {primary}\n");
+    format!("{head}[flash]\n{sizes}secondary = {secondary}\n").into_bytes()
+}
+
 /// Every verb that reads a file, with the damaged file as `@`; and the files that it is made from.
 const LINES: [(&str, &[&str]); 20] = [
     ("inspect @", &["b.plb", "f.plb", "l.plb"]),
@@ -191,10 +208,10 @@ const LINES: [(&str, &[&str]); 20] = [
     ),
     (
         "build feature --baseline 5.1 --level 9 --image a.bin -o out --config @",
-        &["patchlane.toml", "board.toml"],
+        &["patchlane.toml", "board.toml", "fw.toml"],
     ),
-    ("provision a.plb -o out --development --config @", &["patchlane.toml", "board.toml"]),
-    ("simulate a.plb --development --config @", &["patchlane.toml"]),
+    ("provision a.plb -o out --development --config @", &["patchlane.toml", "board.toml", "fw.toml"]),
+    ("simulate a.plb --development --config @", &["patchlane.toml", "fw.toml"]),
     ("build security --baseline 4.1 --level 9 -o out --image @", &["fw.elf", "fw.hex", "a.bin"]),
     (
         "build security --baseline 4.1 --level 9 -o out --image @ --config board.toml",
@@ -225,6 +242,7 @@ fn source(desk: &Desk, from: &str, random: &mut Random) -> Vec<u8> {
     let mut bytes = match from {
         "fw.elf" => elf(random),
         "fw.hex" => hex(random),
+        "fw.toml" => toml(desk, random),
         _ => std::fs::read(desk.path(from)).unwrap(),
     };
     // What is made strange needs no damage on top of it.
