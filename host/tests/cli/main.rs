@@ -5,3 +5,4 @@ mod desk;
 mod first;
 mod fuzz;
 mod moments;
+mod same;
