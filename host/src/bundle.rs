@@ -477,10 +477,10 @@ mod tests {
     #[test]
     fn what_is_written_reads_back_signed_or_not() {
         let mut bundle = draft().build().unwrap();
-        assert_eq!(Bundle::parse(&bundle.to_bytes().unwrap()).unwrap(), bundle);
+        assert_eq!(Bundle::parse(bundle.to_bytes().unwrap()).unwrap(), bundle);
         bundle.sign(&SigningKey::from_bytes(&[3; 32])).unwrap();
         bundle.sign(&SigningKey::from_bytes(&[4; 32])).unwrap();
-        assert_eq!(Bundle::parse(&bundle.to_bytes().unwrap()).unwrap(), bundle);
+        assert_eq!(Bundle::parse(bundle.to_bytes().unwrap()).unwrap(), bundle);
         assert_eq!(bundle.images().unwrap(), draft().images);
     }
 

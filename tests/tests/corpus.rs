@@ -49,7 +49,7 @@ fn real_images_install_byte_exact() {
         device.install(&fix).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         assert_eq!(device.primary_digest(loaded.bytes.len()), sha256(&loaded.bytes), "{}", path.display());
         assert!(device.power.violations().is_empty(), "{:?}", device.power.violations());
-        assert_eq!(Bundle::parse(&fix.bytes()).unwrap().image_for(None).unwrap().unwrap(), loaded.bytes);
+        assert_eq!(Bundle::parse(fix.bytes()).unwrap().image_for(None).unwrap().unwrap(), loaded.bytes);
         installed += 1;
     }
     println!("{installed} real images installed");
