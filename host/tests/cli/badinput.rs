@@ -55,7 +55,8 @@ fn what_is_missing_or_a_folder_is_said_so_by_every_verb() {
 fn what_is_empty_or_of_another_kind_is_refused_by_every_verb() {
     let desk = Desk::signed("bad-kinds");
     std::fs::write(desk.path("empty"), b"").unwrap();
-    std::fs::write(desk.path("noise"), (0..400u32).map(|i| ((i * i) >> 3) as u8).collect::<Vec<_>>()).unwrap();
+    std::fs::write(desk.path("noise"), (0..400u32).map(|i| ((i * i) >> 3) as u8).collect::<Vec<_>>())
+        .unwrap();
     let kinds =
         ["empty", "noise", "a.plb", "trust/root-1.plr", "trust/development-root.pub", "patchlane.toml"];
     // A digest takes any evidence, raw firmware has no format, and any first line is a passphrase.
