@@ -86,6 +86,12 @@ fn what_is_empty_or_of_another_kind_is_refused_by_every_verb() {
             assert_eq!(listing(&desk.0), before, "{line} left something behind");
         }
     }
+}
+
+#[test]
+fn what_is_empty_or_of_another_kind_is_told_exactly() {
+    let desk = Desk::signed("bad-exactly");
+    std::fs::write(desk.path("empty"), b"").unwrap();
     let config = "build security --baseline 4.1 --level 8 -o out.plb --image a.bin --config";
     for (line, exit, code, told) in [
         ("inspect empty", 3, "malformed", "empty is empty\n  next: get or make it again"),

@@ -2,7 +2,7 @@
 
 use super::file::{CommitPoint, ReleaseEntry, Scenario};
 use super::{Player, Stage, told};
-use crate::board::{Board, firmware};
+use crate::board::{Board, PATIENCE, firmware};
 use crate::sim::world;
 use patchlane::flash::Chip;
 use patchlane::link::{Answer, Link};
@@ -11,13 +11,10 @@ use patchlane_protocol::link::Command;
 use patchlane_protocol::status::Activity;
 use patchlane_protocol::{Status, limits};
 use std::path::Path;
-use std::time::Duration;
 
 struct OnBoard {
     board: Board,
 }
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 impl OnBoard {
     fn link(&mut self) -> Result<Link, String> {
@@ -30,21 +27,16 @@ impl OnBoard {
         self.settled()
     }
 
-    fn reboot(&mut self) -> Result<(), String> {
-        self.link()?.request(&Command::Reboot).map(|_| ()).map_err(|e| e.to_string())
-    }
-
-    /// Waits until blocks are being moved.
-    fn moves(&mut self) -> Result<(), String> {
-        self.board.wait_for("moves blocks", PATIENCE)?;
-        std::thread::sleep(Duration::from_millis(20));
-        Ok(())
-    }
-
     /// Waits until a confirmed release runs.
     fn settled(&mut self) -> Result<(), String> {
         self.board.wait_for("is confirmed", PATIENCE).map(|_| ())
     }
+}
+
+fn reboot(board: &mut Board) -> Result<(), String> {
+    board.drain();
+    let mut link = Link::open(&board.port()?, 115_200).map_err(|e| e.to_string())?;
+    link.request(&Command::Reboot).map(|_| ()).map_err(|e| e.to_string())
 }
 
 impl Player for OnBoard {
@@ -83,40 +75,26 @@ impl Player for OnBoard {
         }
     }
     fn restart(&mut self, cut: Option<CommitPoint>) -> Result<(), String> {
-        let Some(cut) = cut else {
-            self.reboot()?;
-            return self.settled();
+        const MOVES: &str = "moves blocks";
+        let (announced, met): (&[&str], _) = match cut {
+            None => {
+                reboot(&mut self.board)?;
+                return self.settled();
+            }
+            Some(CommitPoint::Receiving) => return Err("`receiving` belongs to `send`".into()),
+            Some(CommitPoint::Ready) => {
+                self.board.cut();
+                self.board.power_on()?;
+                self.board.wait_for("PowerOn, Ready", PATIENCE)?;
+                return self.settled();
+            }
+            Some(CommitPoint::Moving) => (&[MOVES], "PowerOn, Swap"),
+            Some(CommitPoint::Trial) => (&["runs Trial"], "PowerOn, Trial { failed: 0 }"),
+            // Three bites of the watchdog later.
+            Some(CommitPoint::Reverting) => (&[MOVES, MOVES], "PowerOn, Revert"),
+            Some(CommitPoint::Confirmed) => (&["is confirmed"], "PowerOn, Idle"),
         };
-        let met = match cut {
-            CommitPoint::Receiving => return Err("`receiving` belongs to `send`".into()),
-            CommitPoint::Ready => "PowerOn, Ready",
-            CommitPoint::Moving => {
-                self.reboot()?;
-                self.moves()?;
-                "PowerOn, Swap"
-            }
-            CommitPoint::Trial => {
-                self.reboot()?;
-                self.board.wait_for("runs Trial", PATIENCE)?;
-                "PowerOn, Trial { failed: 0 }"
-            }
-            CommitPoint::Reverting => {
-                self.reboot()?;
-                self.moves()?;
-                // Three bites of the watchdog later.
-                self.moves()?;
-                "PowerOn, Revert"
-            }
-            CommitPoint::Confirmed => {
-                self.reboot()?;
-                self.settled()?;
-                "PowerOn, Idle"
-            }
-        };
-        self.board.cut();
-        self.board.power_on()?;
-        // A cut that came too early or too late would show nothing.
-        self.board.wait_for(met, PATIENCE)?;
+        self.board.cut_at(announced, met, &mut reboot)?;
         self.settled()
     }
     fn status(&mut self) -> Result<Status, String> {
