@@ -422,7 +422,7 @@ fn t31_an_image_linked_for_another_address_is_refused() {
     let mut draft =
         patchlane::bundle::Draft::new(Kind::SecurityPatch, PRODUCT, Version::new(4, 1, 8), image(2, 500));
     let mut sent = |address| {
-        draft.address = Some(address);
+        draft.images[0].address = Some(address);
         let mut bundle = draft.build().unwrap();
         bundle.sign(&world::key("security")).unwrap();
         bundle.to_bytes().unwrap()
