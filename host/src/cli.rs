@@ -3,8 +3,10 @@
 use crate::commands;
 use crate::error::Error;
 use crate::keys::Passphrase;
-use crate::output::{Colour, Output};
+use crate::output::{Colour, Output, plain, written};
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Package, sign and verify firmware updates that keep security patches and feature updates apart.
@@ -130,9 +132,10 @@ pub fn main() -> u8 {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, wants_json),
+        Err(error) => return usage(&steady(error), wants_json),
     };
     let output = Output { json: cli.global.json, quiet: cli.global.quiet, colour: cli.global.color };
+    crate::files::watch_signals();
     // A defect must not look like an answer: no backtrace, exit 70.
     std::panic::set_hook(Box::new(|_| {}));
     let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli.global, cli.command)));
@@ -144,11 +147,24 @@ pub fn main() -> u8 {
     output.finish(result)
 }
 
+/// The same error, of arguments that can't steer a terminal: clap repeats them as they are.
+fn steady(error: clap::Error) -> clap::Error {
+    let told: Vec<String> =
+        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    if told.iter().all(|argument| plain(argument) == *argument) {
+        return error;
+    }
+    let escaped = told.iter().map(|argument| plain(argument));
+    // What was wrong may have been the escaped character itself.
+    let what = "an argument holds characters that steer terminals";
+    Cli::try_parse_from(escaped).err().unwrap_or_else(|| Cli::command().error(ErrorKind::InvalidValue, what))
+}
+
 fn usage(error: &clap::Error, json: bool) -> u8 {
     if !error.use_stderr() {
         // Help and version are data.
-        let _ = error.print();
-        return 0;
+        let printed = written(error.print().and_then(|()| std::io::stdout().flush()));
+        return printed.map_or_else(|error| Output::default().finish(Err(error)), |()| 0);
     }
     if json {
         let text = error.to_string();

@@ -213,7 +213,8 @@ impl Config {
         if let Some(path) = given {
             return Self::read(path);
         }
-        let here = std::env::current_dir().unwrap_or_default();
+        let here = std::env::current_dir()
+            .map_err(|_| Error::new(Code::Io, "this folder isn't there any more", "change to one that is"))?;
         let found = here.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file());
         let next = "make one with `patchlane init`, or name it with --config FILE";
         Self::read(&found.ok_or_else(|| {
@@ -277,7 +278,7 @@ impl Config {
         Product { vendor: VendorId(vendor.into_bytes()), class: ClassId(class.into_bytes()) }
     }
 
-    /// The addresses that images have to be linked for: what [build] says, else the primary slot's, if it is known.
+    /// The addresses that images have to be linked for: what `[build]` says, else the primary slot's, if it is known.
     pub fn addresses(&self) -> Vec<u32> {
         if self.build.addresses.is_empty() {
             self.flash.as_ref().and_then(Flash::primary_address).into_iter().collect()

@@ -101,6 +101,11 @@ impl Error {
         Self { refusal: Some(refusal), ..Self::new(code, refusal.to_string(), refusal.remedy()) }
     }
 
+    /// A file without a byte in it.
+    pub fn empty() -> Self {
+        Self::new(Code::Malformed, "is empty", "get or make it again")
+    }
+
     /// A defect of patchlane itself.
     pub fn internal(what: impl Into<String>) -> Self {
         Self::new(Code::Internal, what, Code::Internal.remedy())

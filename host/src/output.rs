@@ -1,6 +1,6 @@
 //! What commands print: data on stdout, the rest on stderr.
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 
@@ -81,15 +81,40 @@ impl Report {
     }
 }
 
-/// Text that can't steer a terminal, whatever it holds.
-pub fn plain(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+/// True for what steers a terminal, or turns the direction of the text that follows (Unicode UAX #9).
+fn steers(c: char) -> bool {
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-fn emit(text: &str) {
-    // A closed pipe is the reader's choice, not an error.
+/// Text that can't steer a terminal, whatever it holds.
+pub fn plain(text: &str) -> String {
+    text.chars().flat_map(|c| if steers(c) { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// A value on one line. JSON lets control characters above 0x7f through; terminals obey some of them.
+fn json_line(value: &Value) -> String {
+    let text = value.to_string();
+    let escaped = |c: char| if steers(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    text.chars().map(escaped).collect::<String>() + "\n"
+}
+
+/// Data on stdout.
+pub(crate) fn emit(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Whether data got out.
+pub(crate) fn written(result: std::io::Result<()>) -> Result<()> {
+    match result {
+        // A closed pipe is the reader's choice, not an error.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let what = format!("stdout can't be written: {error}");
+            Err(Error::new(Code::Io, what, "make room where it is redirected to"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Text on stderr. Whoever closed it doesn't want to know.
@@ -106,10 +131,7 @@ impl Output {
     /// Prints how a command ended and returns its exit code.
     pub fn finish(self, result: Result<Report>) -> u8 {
         match result {
-            Ok(report) => {
-                self.report(&report);
-                0
-            }
+            Ok(report) => self.report(&report).map_or_else(|error| self.finish(Err(error)), |()| 0),
             Err(error) => {
                 self.error(&error);
                 error.code.exit()
@@ -117,14 +139,14 @@ impl Output {
         }
     }
 
-    fn report(self, report: &Report) {
+    fn report(self, report: &Report) -> Result<()> {
         if self.json {
             let mut data = report.data.clone();
             if let Value::Object(map) = &mut data {
                 map.insert("ok".into(), json!(true));
                 map.insert("notes".into(), json!(report.notes));
             }
-            return emit(&format!("{data}\n"));
+            return emit(&json_line(&data));
         }
         let bold = self.colour.on(&std::io::stdout());
         let width = report.lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
@@ -137,9 +159,9 @@ impl Output {
             text.push_str(&format!("{}  {}\n", paint(bold, "1", &format!("{shown:width$}")), plain(value)));
         }
         text.push_str(&report.text);
-        emit(&text);
+        emit(&text)?;
         if self.quiet {
-            return;
+            return Ok(());
         }
         let coloured = self.colour.on(&std::io::stderr());
         for note in &report.notes {
@@ -148,6 +170,7 @@ impl Output {
         if !report.summary.is_empty() {
             tell(&format!("{}\n", paint(coloured, "32", &plain(&report.summary))));
         }
+        Ok(())
     }
 
     /// Prints an error.
@@ -168,7 +191,8 @@ impl Output {
                 "refusal": error.refusal.map(|refusal| refusal.code()),
                 "also": also,
             });
-            emit(&format!("{value}\n"));
+            // Whoever can't be told on stdout is told on stderr.
+            let _ = emit(&json_line(&value));
         }
         let coloured = self.colour.on(&std::io::stderr());
         for error in std::iter::once(error).chain(&error.also) {

@@ -34,7 +34,7 @@ fn real_images_install_byte_exact() {
         let geometry = uniform(4, 4096, 8, old.len().max(new.len()).div_ceil(4096));
         let first = Release::patch(4, 1, 7, old.clone());
         let fix = Release::patch(4, 1, 8, new.clone());
-        assert_eq!(Bundle::parse(&fix.bytes()).unwrap().image_for(None).unwrap().unwrap(), new, "{name}");
+        assert_eq!(Bundle::parse(fix.bytes()).unwrap().image_for(None).unwrap().unwrap(), new, "{name}");
         let mut device = SimDevice::story(geometry, &first);
         device.restart(Cause::PowerOn);
         device.install(&fix).unwrap_or_else(|e| panic!("{name}: {e}"));

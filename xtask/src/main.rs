@@ -1,5 +1,6 @@
 //! Launches what has to be launched: `cargo xtask help`.
 
+mod bench;
 mod demo;
 mod firmware;
 mod integrator;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask demo [--board virt|sim]   the story: keys, bundles, a device takes a patch and holds a feature
 cargo xtask test                      everything CI runs
+cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["demo", "--board", "sim"] => demo::demo(Place::Sim),
         ["test"] => test::test(),
         ["sizes"] => sizes::sizes(),
+        ["bench", "host"] => bench::host(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(())

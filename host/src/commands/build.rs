@@ -5,14 +5,16 @@ use crate::bundle::{Closes, Draft, Linked, sha256};
 use crate::cli::{Global, Lane};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::files::{self, Over, Secrecy};
+use crate::files::{self, New, Over, Secrecy};
 use crate::image::{self, Source, source};
 use crate::map;
 use crate::output::Report;
+use crate::root::Root;
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
+use patchlane_device::verify;
 use patchlane_protocol::version::Open;
-use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Security, Severity, Version};
+use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Security, Severity, SignedRoot, Version};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -128,7 +130,29 @@ fn images(options: &Options, config: &Config) -> Result<Vec<Linked>> {
     Ok(images)
 }
 
-fn draft(options: &Options, config: &Config, root_version: u32) -> Result<Draft> {
+/// Root links as devices follow them: each from the one before, up to the root that the bundle is made under.
+fn links(paths: &[PathBuf], root: &Root) -> Result<Vec<Vec<u8>>> {
+    let mut chain: Vec<Root> = Vec::new();
+    for path in paths {
+        let link = Root::read(path)?;
+        if let Some(before) = chain.last() {
+            verify::link(&SignedRoot::parse(link.bytes())?, &before.document()?)
+                .map_err(|refusal| Error::refused(refusal).at(path.display()))?;
+        }
+        chain.push(link);
+    }
+    if let Some((last, path)) = chain.last().zip(paths.last())
+        && last.document_bytes()? != root.document_bytes()?
+    {
+        let version = root.document()?.version;
+        let what = format!("is the last --link, and isn't root {version}, which the bundle is made under");
+        let next = "name every root file up to that one, oldest first";
+        return Err(Error::new(Code::Usage, what, next).at(path.display()));
+    }
+    Ok(chain.iter().map(|link| link.bytes().to_vec()).collect())
+}
+
+fn draft(options: &Options, config: &Config, root: &Root) -> Result<Draft> {
     let kind = match options.lane {
         Lane::Security => Kind::SecurityPatch,
         Lane::Feature => Kind::FeatureUpdate,
@@ -141,7 +165,7 @@ fn draft(options: &Options, config: &Config, root_version: u32) -> Result<Draft>
         Draft::new(kind, config.product(), Version { feature: options.baseline, security }, Vec::new());
     draft.images = images(options, config)?;
     draft.hardware.clone_from(&config.product.hardware);
-    draft.root_version = root_version;
+    draft.root_version = root.document()?.version;
     draft.payload = !options.no_payload;
     draft.chunk = config.build.chunk;
     draft.closes.clone_from(&options.closes);
@@ -158,7 +182,7 @@ fn draft(options: &Options, config: &Config, root_version: u32) -> Result<Draft>
         };
         (reason, options.because.clone().unwrap_or_default())
     });
-    draft.links = options.link.iter().map(|p| files::read(p)).collect::<Result<_>>()?;
+    draft.links = links(&options.link, root)?;
     Ok(draft)
 }
 
@@ -170,7 +194,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         let next = "the root was made for another vendor or class; correct [product] or make a new root";
         return Err(Error::new(Code::Config, "[product] isn't the root's product", next));
     }
-    let draft = draft(options, &config, document.version)?;
+    let draft = draft(options, &config, &root)?;
     if !document.ceilings.admit(&draft.version) {
         return Err(Error::refused(Refusal::AboveCeiling).at(format!("release {}", draft.version)));
     }
@@ -181,7 +205,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         PathBuf::from(format!("{}_{version}_{lane}.plb", config.file_stem()))
     });
     let over = if options.force { Over::Existing } else { Over::Nothing };
-    files::write(&path, &bundle.to_bytes()?, over, Secrecy::Public)?;
+    let pieces: [&[u8]; 2] = [&bundle.to_head()?, bundle.payload()];
+    files::write_together(&[New { path: &path, pieces: &pieces, over, secrecy: Secrecy::Public }])?;
     let file = path.display().to_string();
     let mut report = describe::bundle(&bundle, &format!("Built, not signed yet: patchlane sign {file}"))?;
     report.lines.insert(0, ("file".into(), file.clone()));

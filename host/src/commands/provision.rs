@@ -5,7 +5,7 @@ use super::{anchor, read_bundle};
 use crate::cli::Global;
 use crate::config::{Config, Stretch};
 use crate::error::{Code, Error, Result};
-use crate::files::{self, Over, Secrecy};
+use crate::files::{self, New, Over, Secrecy};
 use crate::flash::Chip;
 use crate::image::{self, Source, source};
 use crate::output::Report;
@@ -348,8 +348,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         .collect();
     boots(&config, &files, format, &status)?;
     let over = if options.force { Over::Existing } else { Over::Nothing };
-    let all: Vec<_> = files.iter().map(|(f, bytes)| (f.file.as_path(), &bytes[..])).collect();
-    files::write_all(&all, over, Secrecy::Public)?;
+    let pieces: Vec<_> = files.iter().map(|(_, bytes)| [&bytes[..]]).collect();
+    let all: Vec<_> = files
+        .iter()
+        .zip(&pieces)
+        .map(|((f, _), pieces)| New { path: &f.file, pieces, over, secrecy: Secrecy::Public })
+        .collect();
+    files::write_together(&all)?;
     report(options, &config, format, &files, &status)
 }
 
