@@ -2,8 +2,8 @@
 
 use crate::commands;
 use crate::error::Error;
-use crate::keys::Passphrase;
 use crate::output::{Colour, Output};
+use crate::passphrase::Passphrase;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -70,6 +70,7 @@ impl Global {
         Passphrase {
             file: self.passphrase_file.clone().or(self.passphrase_fd.map(descriptor)),
             env: self.passphrase_env.clone(),
+            option: "--passphrase",
             no_input: self.no_input,
         }
     }

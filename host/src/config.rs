@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::files;
+use crate::kind::{self, Kind};
 use patchlane_device::{Layout, Place};
 use patchlane_protocol::{ClassId, Product, VendorId, limits};
 use serde::Deserialize;
@@ -181,8 +182,12 @@ impl Config {
     /// # Errors
     /// `config`, and those of the file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = files::read_text(path)?;
-        let mut config = Self::parse(&text).map_err(|e| e.at(path.display()))?;
+        let explain = |e: Error, bytes: &[u8]| kind::explain(e, bytes, Kind::Config).at(path.display());
+        let bytes = files::read(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| {
+            explain(Error::new(Code::Malformed, "isn't text (UTF-8)", "check the file"), &bytes)
+        })?;
+        let mut config = Self::parse(text).map_err(|e| explain(e, &bytes))?;
         config.folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         Ok(config)
     }

@@ -1,7 +1,7 @@
 //! `build`: a linked image becomes a bundle.
 
 use super::{anchor, baseline, describe, now};
-use crate::bundle::{Closes, Draft, Linked, sha256};
+use crate::bundle::{Bundle, Closes, Draft, Linked, sha256};
 use crate::cli::{Global, Lane};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
@@ -9,6 +9,7 @@ use crate::files::{self, Over, Secrecy};
 use crate::image::{self, Source, source};
 use crate::map;
 use crate::output::Report;
+use crate::root::links;
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use patchlane_protocol::version::Open;
@@ -159,7 +160,6 @@ fn draft(options: &Options, config: &Config, root_version: u32) -> Result<Draft>
         };
         (reason, options.because.clone().unwrap_or_default())
     });
-    draft.links = options.link.iter().map(|p| files::read(p)).collect::<Result<_>>()?;
     Ok(draft)
 }
 
@@ -171,7 +171,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         let next = "the root was made for another vendor or class; correct [product] or make a new root";
         return Err(Error::new(Code::Config, "[product] isn't the root's product", next));
     }
-    let draft = draft(options, &config, document.version)?;
+    let mut draft = draft(options, &config, document.version)?;
+    draft.links = links(&options.link, &root)?;
     if !document.ceilings.admit(&draft.version) {
         return Err(Error::refused(Refusal::AboveCeiling).at(format!("release {}", draft.version)));
     }
@@ -182,7 +183,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         PathBuf::from(format!("{}_{version}_{lane}.plb", config.file_stem()))
     });
     let over = if options.force { Over::Existing } else { Over::Nothing };
-    files::write(&path, &bundle.to_bytes()?, over, Secrecy::Public)?;
+    let bytes = bundle.to_bytes()?;
+    if Bundle::parse(&bytes)? != bundle {
+        return Err(Error::internal("the bundle doesn't read back"));
+    }
+    files::write(&path, &bytes, over, Secrecy::Public)?;
     let file = path.display().to_string();
     let mut report = describe::bundle(&bundle, &format!("Built, not signed yet: patchlane sign {file}"))?;
     report.lines.insert(0, ("file".into(), file.clone()));

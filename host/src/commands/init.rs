@@ -67,7 +67,7 @@ fn fill(options: &Options, folder: &Path, work: &Path) -> Result<Report> {
     let mut signing = Vec::new();
     for role in ["root", "security", "feature"] {
         let key = keys::generate()?;
-        keys::write(&work.join(format!("development-{role}.pem")), &key, None)?;
+        keys::write(&work.join(format!("development-{role}.pem")), &key, true, None)?;
         signing.push(key);
     }
     let role = |i: usize| (vec![keys::public_of(&signing[i])], 1);

@@ -2,3 +2,6 @@
 
 mod desk;
 mod first;
+mod keys;
+#[cfg(unix)]
+mod pty;
