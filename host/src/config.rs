@@ -201,7 +201,10 @@ impl Config {
             return Self::read(path);
         }
         let here = std::env::current_dir().unwrap_or_default();
-        let found = here.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file());
+        // From this folder by its short name: errors tell of it.
+        let below = std::iter::once(PathBuf::from(NAME));
+        let above = here.ancestors().skip(1).map(|folder| folder.join(NAME));
+        let found = below.chain(above).find(|path| path.is_file());
         let next = "make one with `patchlane init`, or name it with --config FILE";
         Self::read(&found.ok_or_else(|| {
             Error::new(Code::Missing, format!("there is no {NAME} in this folder or above"), next)

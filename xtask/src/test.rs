@@ -17,6 +17,7 @@ pub(crate) fn test() -> Result<(), String> {
             run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
         }),
         ("unit tests, transcripts, simulated scenarios", || {
+            tools::key_readers()?;
             let slow = SLOW.iter().flat_map(|name| ["--skip", *name]);
             run(cargo(&["test", "--quiet", "--workspace", "--all-targets", "--"]).args(slow))
         }),

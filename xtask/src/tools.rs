@@ -33,6 +33,14 @@ pub(crate) fn ensure(wanted: &[(&str, &str)]) -> Result<(), String> {
     }
 }
 
+/// Who else reads our keys: the transcripts ask them.
+pub(crate) fn key_readers() -> Result<(), String> {
+    ensure(&[
+        ("openssl", "/usr/bin/openssl"),
+        ("python3-cryptography", "/usr/lib/python3/dist-packages/cryptography/__init__.py"),
+    ])
+}
+
 /// QEMU for the boards, and for measuring stacks.
 pub(crate) fn qemu() -> Result<(), String> {
     ensure(&[
