@@ -4,7 +4,8 @@ use crate::commands;
 use crate::error::Error;
 use crate::output::{Colour, Output};
 use crate::passphrase::Passphrase;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Package, sign and verify firmware updates that keep security patches and feature updates apart.
@@ -129,7 +130,9 @@ pub(crate) enum Lane {
 /// Runs the command line and returns the exit code.
 pub fn main() -> u8 {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
-    let cli = match Cli::try_parse() {
+    // Whether help and usage errors are coloured is asked before anything is understood.
+    let parsed = Cli::command().color(asked_colour(std::env::args_os())).try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, wants_json),
     };
@@ -143,6 +146,19 @@ pub fn main() -> u8 {
         Err(Error::internal(format!("internal error: {}", what.unwrap_or_default())))
     });
     output.finish(result)
+}
+
+fn asked_colour(arguments: impl Iterator<Item = OsString>) -> ColorChoice {
+    let arguments: Vec<_> = arguments.collect();
+    let given = |word: &str| {
+        arguments.contains(&OsString::from(format!("--color={word}")))
+            || arguments.windows(2).any(|pair| pair[0] == "--color" && pair[1] == word)
+    };
+    match (given("always"), given("never")) {
+        (true, false) => ColorChoice::Always,
+        (false, true) => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
 }
 
 fn usage(error: &clap::Error, json: bool) -> u8 {

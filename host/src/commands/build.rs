@@ -176,12 +176,19 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     if !document.ceilings.admit(&draft.version) {
         return Err(Error::refused(Refusal::AboveCeiling).at(format!("release {}", draft.version)));
     }
-    let bundle = draft.build()?;
     let lane = if options.lane == Lane::Security { "security" } else { "feature" };
     let path = options.output.clone().unwrap_or_else(|| {
         let version = draft.version.to_string().replace([' ', ','], "-");
         PathBuf::from(format!("{}_{version}_{lane}.plb", config.file_stem()))
     });
+    let bundle = draft.build().map_err(|e| match e.code {
+        // Nothing is damaged: what was asked for can't be said in a bundle.
+        Code::Malformed => {
+            let next = "correct the options: a bundle like that is refused by every device";
+            Error { next: next.into(), ..e }.at(path.display())
+        }
+        _ => e,
+    })?;
     let over = if options.force { Over::Existing } else { Over::Nothing };
     let bytes = bundle.to_bytes()?;
     if Bundle::parse(&bytes)? != bundle {

@@ -12,7 +12,7 @@ use crate::root::{CEILINGS, Draft, Root};
 use clap::{Args, Subcommand};
 use ed25519_dalek::SigningKey;
 use patchlane_device::verify;
-use patchlane_protocol::{Baseline, Ceilings, PublicKey, Role, RootDocument, SignedRoot};
+use patchlane_protocol::{Baseline, Ceilings, PublicKey, Role, RootDocument, SignedRoot, limits};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -98,7 +98,14 @@ fn new(global: &Global, options: &New) -> Result<Report> {
         ],
     };
     let (private, notes) = signers(global, options, &draft, before.as_ref())?;
-    let root = draft.sign(&private.iter().collect::<Vec<_>>())?;
+    let root = draft.sign(&private.iter().collect::<Vec<_>>()).map_err(|e| {
+        let next = format!(
+            "give each role keys of its own, at most {} root keys and {} of another role, and thresholds they can reach",
+            limits::ROOT_KEYS,
+            limits::ROLE_KEYS
+        );
+        Error { next, ..e }.at(options.output.display())
+    })?;
     // Judged as it will be: by its own quorum, and by the device's verifier if it follows another.
     let root = Root::parse(root.bytes()).map_err(|e| e.at(options.output.display()))?;
     if let Some(before) = &before {
