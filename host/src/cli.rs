@@ -86,7 +86,7 @@ pub(crate) fn descriptor(number: u32) -> PathBuf {
 enum Command {
     /// Start a product: patchlane.toml, a development root and its keys
     Init(commands::init::Options),
-    /// Make and show keys
+    /// Make, show and import keys, and change their passphrases
     #[command(subcommand)]
     Key(commands::key::Command),
     /// Make and show roots

@@ -5,7 +5,8 @@
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Over, Secrecy};
 use crate::kind::{self, Kind};
-use crate::passphrase::{Passphrase, Secret};
+pub use crate::passphrase::Passphrase;
+use crate::passphrase::Secret;
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use patchlane_protocol::PublicKey;
 use pkcs8::der::asn1::{BitStringRef, OctetStringRef};
@@ -347,27 +348,31 @@ pub fn read(path: &Path, passphrase: &Passphrase) -> Result<Private> {
         }
     };
     let key = parse(path, &document)?;
-    let notes = if development { Vec::new() } else { notes(path, secret.is_some()) };
+    let mut notes = if development { Vec::new() } else { notes(path) };
+    if !development && secret.is_none() {
+        let (name, pem) = (path.display(), kind::pem_begin(&bytes).is_some());
+        let how = if pem { "passwd" } else { "import" };
+        notes.push(format!("{name} isn't encrypted: `patchlane key {how} {name}` does it"));
+    }
     Ok(Private { key, development, passphrase: secret, notes })
 }
 
-/// What is worth a look about the file of a key that protects something.
-pub(crate) fn notes(path: &Path, encrypted: bool) -> Vec<String> {
-    let mut notes = Vec::new();
-    if !encrypted {
-        let name = path.display();
-        notes.push(format!("{name} isn't encrypted: encrypt it with `patchlane key passwd {name}`"));
-    }
-    #[cfg(unix)]
-    if let Ok(about) = path.metadata() {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = about.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 && about.is_file() {
-            let name = path.display();
-            notes.push(format!("{name} is open to others (mode {mode:04o}): chmod 600 {name}"));
-        }
-    }
-    notes
+/// Whether others can read or change the file of a key that protects something.
+#[cfg(unix)]
+pub(crate) fn notes(path: &Path) -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let about = path.metadata().ok().filter(std::fs::Metadata::is_file);
+    let mode = about.map(|about| about.permissions().mode() & 0o777).filter(|mode| mode & 0o077 != 0);
+    let name = path.display();
+    mode.map(|mode| format!("{name} is open to others (mode {mode:04o}): chmod 600 {name}"))
+        .into_iter()
+        .collect()
+}
+
+/// Whether others can read or change the file: not told from permissions here.
+#[cfg(not(unix))]
+pub(crate) fn notes(_: &Path) -> Vec<String> {
+    Vec::new()
 }
 
 /// True if the file is PEM, as we write it.

@@ -180,7 +180,7 @@ fn passwd(global: &Global, path: &Path, new: &NewPassphrase) -> Result<Report> {
     keys::rewrite(path, &private, &secret)?;
     let mut report = describe(path, &keys::public_of(&private.key), Some((true, private.development)));
     report.summary = "The passphrase is changed. Copies of the file still have the old one.".into();
-    report.notes = if private.development { Vec::new() } else { keys::notes(path, true) };
+    report.notes = if private.development { Vec::new() } else { keys::notes(path) };
     Ok(report)
 }
 

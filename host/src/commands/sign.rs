@@ -108,7 +108,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let over = if options.output.is_some() { Over::Nothing } else { Over::Existing };
     files::write(target, &bundle.to_bytes()?, over, Secrecy::Public)?;
     let summary = if whole {
-        format!("Signed, and verified under root {}.", document.version)
+        let trust = if document.development { " (development: production devices refuse it)" } else { "" };
+        format!("Signed, and verified under root {}{trust}.", document.version)
     } else {
         "Signed in part: the quorum isn't complete, and devices refuse it.".to_owned()
     };
