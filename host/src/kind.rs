@@ -1,7 +1,7 @@
 //! What a file is, by its content: an error can say what was given, not only what was wanted.
 
 use crate::error::{Code, Error};
-use patchlane_protocol::{SignedRoot, bundle, owner, receipt};
+use patchlane_protocol::{Refusal, SignedRoot, bundle, owner, receipt};
 use pkcs8::der::Decode;
 use pkcs8::spki::SubjectPublicKeyInfoRef;
 use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo};
@@ -150,6 +150,11 @@ pub(crate) fn explain(error: Error, bytes: &[u8], wanted: Kind) -> Error {
         Some(kind) if kind != wanted => {
             let what = format!("is {}, not {}", kind.name(), wanted.name());
             Error { place: error.place, ..Error::new(code, what, next) }
+        }
+        // Nothing that is known: the rule alone wouldn't say that it is another file altogether.
+        None if matches!(error.refusal, Some(Refusal::Malformed(_))) => {
+            let what = format!("isn't {}: it {}", wanted.name(), error.what);
+            Error { what, next: next.into(), ..error }
         }
         _ => error,
     }

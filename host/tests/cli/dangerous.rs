@@ -178,9 +178,9 @@ fn d06_a_missing_or_garbage_root_verifies_nothing() {
     for (root, exit, code, words) in [
         ("none.plr", 3, "missing-file", "none.plr isn't there"),
         ("trust", 3, "file-access", "trust is a folder, not a file"),
-        ("garbage.plr", 3, "malformed", "garbage.plr ends too early"),
+        ("garbage.plr", 3, "malformed", "garbage.plr isn't a root file: it ends too early"),
         ("empty.plr", 3, "malformed", "empty.plr is empty"),
-        ("cut.plr", 3, "malformed", "cut.plr ends too early"),
+        ("cut.plr", 3, "malformed", "cut.plr isn't a root file: it ends too early"),
         (
             "trust/development-root.pub",
             3,
@@ -340,7 +340,13 @@ fn build_carries_only_links_that_lead_to_its_root() {
     let words = "r2.plr is root 2, and not the root that this bundle is made under";
     refused(&desk, &format!("{build} --link r2.plr"), 3, "malformed", words);
     refused(&desk, &format!("{build} --link a.plb"), 3, "malformed", "a.plb is a bundle, not a root file");
-    refused(&desk, &format!("{build} --link b.bin"), 3, "malformed", "b.bin exceeds a limit of the format");
+    refused(
+        &desk,
+        &format!("{build} --link b.bin"),
+        3,
+        "malformed",
+        "b.bin isn't a root file: it exceeds a limit of the format",
+    );
     let toml = std::fs::read_to_string(desk.path("patchlane.toml")).unwrap();
     std::fs::write(desk.path("patchlane.toml"), toml.replace("\"r.plr\"", "\"r3.plr\"")).unwrap();
     desk.fails(&format!("{build} --link r3.plr --link r2.plr"), 1, "refused");

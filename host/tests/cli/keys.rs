@@ -1,6 +1,6 @@
 //! Keys: what we make others read, what others make we take, and secrets stay secret.
 
-use super::desk::Desk;
+use super::desk::{Desk, listing};
 #[cfg(unix)]
 use super::pty::Terminal;
 use pkcs8::der::pem::{LineEnding, encode_string};
@@ -316,29 +316,37 @@ fn passwd_changes_the_passphrase_and_nothing_else() {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(desk.path("k.pem")).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
-        // A folder in which nothing can be made: the old file stays, and opens.
-        if !root_runs_this() {
-            let folder =
-                |mode| std::fs::set_permissions(&desk.0, std::fs::Permissions::from_mode(mode)).unwrap();
-            folder(0o500);
-            desk.fails(
-                &format!("{passwd} --passphrase-file two --new-passphrase-file one"),
-                3,
-                "file-access",
-            );
-            folder(0o700);
-            desk.ok("key show k.pem --passphrase-file two");
-        }
     }
     // DER stays DER.
     std::fs::write(desk.path("k.der"), [V1, b"a secret of thirty-two bytes...."].concat()).unwrap();
     desk.fails("key passwd k.der --new-passphrase-file two", 4, "key");
 }
 
+/// On a disk without room nothing is half-written, and nothing is lost.
 #[cfg(unix)]
-fn root_runs_this() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").is_ok_and(|about| about.uid() == 0)
+#[test]
+fn without_room_the_old_key_stays_and_no_new_one_begins() {
+    let desk = Desk::new("no-room");
+    std::fs::write(desk.path("one"), "one").unwrap();
+    desk.ok("key new k.pem --passphrase-env SECRET");
+    for line in [
+        "key passwd k.pem --passphrase-env SECRET --new-passphrase-file one",
+        "key import k.pem -o i.pem --passphrase-env SECRET",
+        "key new n.pem --passphrase-env SECRET",
+        "key new d.pem --development",
+    ] {
+        let before = listing(&desk.0);
+        // No file may grow: writing fails as on a full disk.
+        let script = format!("trap '' XFSZ; ulimit -f 0; exec '{}' {line}", env!("CARGO_BIN_EXE_patchlane"));
+        let mut full = Command::new("sh");
+        full.current_dir(&desk.0).args(["-c", &script]).env("SECRET", "correct horse");
+        let out = full.output().unwrap();
+        let told = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(3), "{line}: {told}");
+        assert!(told.contains("can't be written: no space is left"), "{line}: {told}");
+        assert_eq!(listing(&desk.0), before, "{line}");
+    }
+    desk.ok("key show k.pem --passphrase-env SECRET");
 }
 
 /// What is marked as development stays so, through passphrases and copies; and production goes on refusing it.
@@ -471,7 +479,7 @@ fn ctrl_c_at_a_prompt_leaves_the_terminal_as_it_was_and_no_file() {
     let (status, shown) = terminal.end();
     assert_eq!(status.code(), Some(130), "{shown}");
     assert!(echoes, "the terminal stays silent");
-    assert_eq!(super::desk::listing(&desk.0), []);
+    assert_eq!(listing(&desk.0), []);
 }
 
 #[cfg(unix)]
@@ -484,7 +492,7 @@ fn no_input_never_asks_even_at_a_terminal() {
         assert!(shown.contains("k.pem needs a passphrase, and --no-input forbids to ask for it"), "{shown}");
         assert!(!shown.contains("New passphrase for"), "{shown}");
     }
-    assert_eq!(super::desk::listing(&desk.0), []);
+    assert_eq!(listing(&desk.0), []);
 }
 
 #[cfg(unix)]
