@@ -257,7 +257,7 @@ impl Config {
         Product { vendor: VendorId(vendor.into_bytes()), class: ClassId(class.into_bytes()) }
     }
 
-    /// The addresses that images have to be linked for: what [build] says, else the primary slot's, if it is known.
+    /// The addresses that images have to be linked for: what `[build]` says, else the primary slot's, if it is known.
     pub fn addresses(&self) -> Vec<u32> {
         if self.build.addresses.is_empty() {
             self.flash.as_ref().and_then(Flash::primary_address).into_iter().collect()
@@ -271,7 +271,7 @@ impl Config {
         self.build.addresses.first().copied()
     }
 
-    /// Where RAM lies: what [ram] says, else the board's.
+    /// Where RAM lies: what `[ram]` says, else the board's.
     pub fn ram(&self) -> Option<Ram> {
         let board = || crate::map::board(self.flash.as_ref()?).map(|board| board.ram);
         self.ram.or_else(|| board().map(|(address, size)| Ram { address, size }))
