@@ -37,7 +37,6 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BT
     let object = value.as_object().unwrap_or(&none);
     for (keyword, rule) in schema {
         let mut wrong = |what: String| found.push(format!("{at}: {what}"));
-        let length = || value.as_str().map(|text| text.chars().count() as u64);
         match keyword.as_str() {
             // Last, when all that is known has been seen.
             "description" | "additionalProperties" | "unevaluatedProperties" => {}
@@ -49,19 +48,11 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BT
                 wrong(format!("{value} isn't one of {rule}"))
             }
             "enum" => {}
-            "minimum" if value.as_f64().is_some_and(|n| n < rule.as_f64().unwrap()) => {
-                wrong(format!("{value} < {rule}"))
+            "minimum" | "maximum" | "minLength" | "maxLength" => {
+                if !within(keyword, rule, value) {
+                    wrong(format!("{value} is beyond {keyword} {rule}"));
+                }
             }
-            "maximum" if value.as_f64().is_some_and(|n| n > rule.as_f64().unwrap()) => {
-                wrong(format!("{value} > {rule}"))
-            }
-            "minLength" if length().is_some_and(|n| n < rule.as_u64().unwrap()) => {
-                wrong(format!("{value} is too short"))
-            }
-            "maxLength" if length().is_some_and(|n| n > rule.as_u64().unwrap()) => {
-                wrong(format!("{value} is too long"))
-            }
-            "minimum" | "maximum" | "minLength" | "maxLength" => {}
             "required" => {
                 for name in rule.as_array().unwrap().iter().map(|name| name.as_str().unwrap()) {
                     if !object.contains_key(name) {
@@ -95,14 +86,32 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BT
             other => panic!("{at}: this validator doesn't know `{other}`"),
         }
     }
-    if schema.contains_key("additionalProperties") || schema.contains_key("unevaluatedProperties") {
-        for rule in ["additionalProperties", "unevaluatedProperties"] {
-            assert!(schema.get(rule).is_none_or(|rule| rule == false), "{at}: {rule}");
-        }
+    closed(schema, object, &seen, at, found);
+    seen
+}
+
+/// Where no other fields are allowed, there are none.
+fn closed(
+    schema: &Map<String, Value>,
+    object: &Map<String, Value>,
+    seen: &BTreeSet<String>,
+    at: &str,
+    found: &mut Vec<String>,
+) {
+    let rules = ["additionalProperties", "unevaluatedProperties"].map(|keyword| schema.get(keyword));
+    for rule in rules.into_iter().flatten() {
+        assert_eq!(rule, false, "{at}: only `false` is known here");
         let unknown = object.keys().filter(|name| !seen.contains(*name));
         found.extend(unknown.map(|name| format!("{at}: {name} isn't described")));
     }
-    seen
+}
+
+/// A bound holds only for what has a size.
+fn within(keyword: &str, rule: &Value, value: &Value) -> bool {
+    let length = || value.as_str().map(|text| text.chars().count() as f64);
+    let size = if keyword.ends_with("Length") { length() } else { value.as_f64() };
+    let bound = rule.as_f64().unwrap();
+    size.is_none_or(|size| if keyword.starts_with("min") { size >= bound } else { size <= bound })
 }
 
 fn of_type(rule: &Value, value: &Value) -> bool {
