@@ -378,8 +378,29 @@ impl Bundle {
             return Err(Error::new(Code::Unsigned, "isn't signed", "sign it: patchlane sign FILE"));
         }
         let set = self.signature_bytes()?;
-        let verified = Received::parse(&self.manifest, &set)?.verify(root)?;
+        let verified = Received::parse(&self.manifest, &set)?.verify(root).map_err(|refusal| {
+            let lacking = if refusal == Refusal::BelowThreshold { self.lacking(root) } else { None };
+            let error = Error::refused(refusal);
+            Error { what: lacking.unwrap_or_else(|| error.what.clone()), ..error }
+        })?;
         Ok(look(&verified)?)
+    }
+
+    /// Which role hasn't signed enough, in words.
+    fn lacking(&self, root: &RootDocument<'_>) -> Option<String> {
+        let feature = self.manifest().is_ok_and(|m| m.kind == Kind::FeatureUpdate);
+        let roles =
+            [("security", Some(root.roles.security())), ("feature", feature.then_some(root.roles.feature()))];
+        roles.into_iter().find_map(|(name, role)| {
+            let role = role?;
+            let signed = |key: &PublicKey| self.signatures.iter().any(|signature| signature.key == key.id());
+            let (signers, needed) =
+                (role.keys().iter().filter(signed).count(), usize::from(role.threshold()));
+            let (keys, have) =
+                (if signers == 1 { "key" } else { "keys" }, if needed == 1 { "has" } else { "have" });
+            (signers < needed)
+                .then(|| format!("is signed by {signers} {name} {keys}, and {needed} {have} to"))
+        })
     }
 
     /// Every payload lies at its place and is the chain that the manifest names; raw data is the image.

@@ -2,10 +2,11 @@
 
 use crate::commands;
 use crate::error::Error;
-use crate::keys::Passphrase;
 use crate::output::{Colour, Output, plain, written};
+use crate::passphrase::Passphrase;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -72,6 +73,7 @@ impl Global {
         Passphrase {
             file: self.passphrase_file.clone().or(self.passphrase_fd.map(descriptor)),
             env: self.passphrase_env.clone(),
+            option: "--passphrase",
             no_input: self.no_input,
         }
     }
@@ -86,7 +88,7 @@ pub(crate) fn descriptor(number: u32) -> PathBuf {
 enum Command {
     /// Start a product: patchlane.toml, a development root and its keys
     Init(commands::init::Options),
-    /// Make and show keys
+    /// Make, show and import keys, and change their passphrases
     #[command(subcommand)]
     Key(commands::key::Command),
     /// Make and show roots
@@ -130,7 +132,9 @@ pub(crate) enum Lane {
 /// Runs the command line and returns the exit code.
 pub fn main() -> u8 {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
-    let cli = match Cli::try_parse() {
+    // Whether help and usage errors are coloured is asked before anything is understood.
+    let parsed = Cli::command().color(asked_colour(std::env::args_os())).try_get_matches();
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return usage(&steady(error), wants_json),
     };
@@ -158,6 +162,19 @@ fn steady(error: clap::Error) -> clap::Error {
     // What was wrong may have been the escaped character itself.
     let what = "an argument holds characters that steer terminals";
     Cli::try_parse_from(escaped).err().unwrap_or_else(|| Cli::command().error(ErrorKind::InvalidValue, what))
+}
+
+fn asked_colour(arguments: impl Iterator<Item = OsString>) -> ColorChoice {
+    let arguments: Vec<_> = arguments.collect();
+    let given = |word: &str| {
+        arguments.contains(&OsString::from(format!("--color={word}")))
+            || arguments.windows(2).any(|pair| pair[0] == "--color" && pair[1] == word)
+    };
+    match (given("always"), given("never")) {
+        (true, false) => ColorChoice::Always,
+        (false, true) => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
 }
 
 fn usage(error: &clap::Error, json: bool) -> u8 {

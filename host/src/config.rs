@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::explain::explain;
+use crate::kind::{self, Kind};
 use crate::{files, map};
 use patchlane_device::Layout;
 use patchlane_protocol::{ClassId, Product, VendorId, limits};
@@ -198,8 +199,12 @@ impl Config {
     /// # Errors
     /// `config`, and those of the file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = files::read_text(path)?;
-        let mut config = Self::parse(&text).map_err(|e| e.at(path.display()))?;
+        let explain = |e: Error, bytes: &[u8]| kind::explain(e, bytes, Kind::Config).at(path.display());
+        let bytes = files::read_small(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| {
+            explain(Error::new(Code::Malformed, "isn't text (UTF-8)", "check the file"), &bytes)
+        })?;
+        let mut config = Self::parse(text).map_err(|e| explain(e, &bytes))?;
         config.folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         config.file = path.to_path_buf();
         Ok(config)
@@ -215,7 +220,10 @@ impl Config {
         }
         let here = std::env::current_dir()
             .map_err(|_| Error::new(Code::Io, "this folder isn't there any more", "change to one that is"))?;
-        let found = here.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file());
+        // From this folder by its short name: errors tell of it.
+        let below = std::iter::once(PathBuf::from(NAME));
+        let above = here.ancestors().skip(1).map(|folder| folder.join(NAME));
+        let found = below.chain(above).find(|path| path.is_file());
         let next = "make one with `patchlane init`, or name it with --config FILE";
         Self::read(&found.ok_or_else(|| {
             Error::new(Code::Missing, format!("there is no {NAME} in this folder or above"), next)

@@ -7,6 +7,10 @@ use crate::error::{Code, Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+#[cfg(unix)]
+pub(crate) use interrupt::on_interrupt;
 
 /// No input is larger than this, in bytes: a device's address space is smaller.
 pub const LARGEST: u64 = 256 * 1024 * 1024;
@@ -67,7 +71,7 @@ pub enum Secrecy {
     Secret,
 }
 
-fn failed(error: &io::Error, path: &Path, doing: &str) -> Error {
+pub(crate) fn failed(error: &io::Error, path: &Path, doing: &str) -> Error {
     let (code, what) = match error.kind() {
         ErrorKind::NotFound => (Code::Missing, "isn't there".to_owned()),
         ErrorKind::AlreadyExists => (Code::Exists, "exists already".to_owned()),
@@ -125,12 +129,44 @@ pub fn read_seen(path: &Path) -> Result<(Vec<u8>, Seen)> {
     read_up_to(path, LARGEST)
 }
 
+/// Reads a whole file of at most `limit` bytes into memory that is wiped, and never moved while it fills.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_secret(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>> {
+    let mut file = File::open(path).map_err(|e| failed(&e, path, "opened"))?;
+    let mut bytes = Zeroizing::new(vec![0; limit.saturating_add(1)]);
+    let mut filled = 0;
+    loop {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(failed(&e, path, "read")),
+        }
+    }
+    if filled > limit {
+        let what = format!("is larger than {} KiB", limit >> 10);
+        return Err(Error::new(Code::Malformed, what, "check that this is the right file").at(path.display()));
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Reads a whole file of at most [`LARGEST_TEXT`] bytes.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_small(path: &Path) -> Result<Vec<u8>> {
+    Ok(read_up_to(path, LARGEST_TEXT)?.0)
+}
+
 /// Reads a whole text file of at most [`LARGEST_TEXT`] bytes.
 ///
 /// # Errors
 /// As [`read`]; `malformed` if it isn't UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
-    String::from_utf8(read_up_to(path, LARGEST_TEXT)?.0)
+    String::from_utf8(read_small(path)?)
         .map_err(|_| Error::new(Code::Malformed, "isn't text (UTF-8)", "check the file").at(path.display()))
 }
 
@@ -374,7 +410,11 @@ mod interrupt {
     use std::io;
     use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
+    /// What else is put right before the program ends.
+    type Action = Box<dyn Fn() + Send>;
+
     static PARTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    static ACTION: Mutex<Option<Action>> = Mutex::new(None);
     static WATCH: Once = Once::new();
 
     /// From now on a signal takes half-written files away before it ends the program.
@@ -386,6 +426,9 @@ mod interrupt {
                 let parts = hold();
                 for part in parts.iter().rev() {
                     let _ = fs::remove_file(part).or_else(|_| fs::remove_dir(part));
+                }
+                if let Some(action) = &*ACTION.lock().unwrap_or_else(PoisonError::into_inner) {
+                    action();
                 }
                 crate::output::tell("stopped; nothing was half-written\n");
                 std::process::exit(i32::from(Code::Interrupted.exit()));
@@ -404,6 +447,13 @@ mod interrupt {
         let made = make(part)?;
         parts.push(part.to_path_buf());
         Ok(made)
+    }
+
+    /// From now on, or until `None` is given, a signal does this first.
+    #[cfg(unix)]
+    pub(crate) fn on_interrupt(action: Option<Action>) {
+        *ACTION.lock().unwrap_or_else(PoisonError::into_inner) = action;
+        watch();
     }
 
     pub(super) fn done(part: &Path) {

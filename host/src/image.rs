@@ -3,6 +3,7 @@
 use crate::boards::Machine;
 use crate::error::{Code, Error, Result};
 use crate::files;
+use crate::kind::Kind;
 use object::elf::PT_LOAD;
 use object::read::elf::{ElfFile32, ProgramHeader};
 use object::{Architecture, Endianness, Object};
@@ -94,6 +95,14 @@ pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Loaded> {
         path.extension().is_some_and(|e| e.eq_ignore_ascii_case("hex") || e.eq_ignore_ascii_case("ihex"));
     if named_hex || looks_like_hex(&bytes) {
         return hex(path, &bytes);
+    }
+    // Anything can be a raw binary; what is plainly something else would be signed, sent, and never run.
+    let next = "give what the linker made: ELF, Intel HEX or raw binary";
+    if let Some(kind) = Kind::of(&bytes) {
+        return Err(wrong(path, format!("is {}, not a firmware image", kind.name()), next));
+    }
+    if bytes.iter().all(|byte| *byte == 0xff) {
+        return Err(wrong(path, "is erased flash: every byte is 0xff", next));
     }
     Ok(Loaded { address: None, bytes, format: "raw binary", machine: None, entry: None })
 }

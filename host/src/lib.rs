@@ -59,10 +59,12 @@ pub mod files;
 pub mod flash;
 pub mod image;
 pub mod keys;
+pub mod kind;
 pub mod link;
 pub mod map;
 pub mod output;
 pub mod owner;
+pub mod passphrase;
 pub mod progress;
 pub mod root;
 

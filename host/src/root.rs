@@ -3,12 +3,14 @@
 use crate::bundle::{sha256, signature_set};
 use crate::error::{Code, Error, Result};
 use crate::files;
+use crate::kind::{self, Kind};
 use ed25519_dalek::{SigningKey, VerifyingKey};
+use patchlane_device::verify;
 use patchlane_protocol::{
     Baseline, Ceilings, DocumentKind, KeyId, List, Preimage, Product, PublicKey, Role, Roles, RootDocument,
     SignedRoot,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A root file in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +99,8 @@ impl Root {
     /// # Errors
     /// As [`Root::parse`], and those of the file.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::parse(&files::read(path)?).map_err(|e| e.at(path.display()))
+        let bytes = files::read(path)?;
+        Self::parse(&bytes).map_err(|e| kind::explain(e, &bytes, Kind::Root).at(path.display()))
     }
 
     /// The file's bytes: also a link that bundles can carry.
@@ -120,6 +123,27 @@ impl Root {
     pub fn document_bytes(&self) -> Result<&[u8]> {
         Ok(SignedRoot::parse(&self.bytes)?.bytes)
     }
+}
+
+/// Reads the links that a bundle carries: each follows the one before, and the last is the root it is made under.
+///
+/// # Errors
+/// `malformed` or `refused`: which file is out of line; and those of [`Root::read`].
+pub fn links(paths: &[PathBuf], anchor: &Root) -> Result<Vec<Vec<u8>>> {
+    let roots = paths.iter().map(|path| Root::read(path)).collect::<Result<Vec<_>>>()?;
+    for (pair, path) in roots.windows(2).zip(paths.iter().skip(1)) {
+        verify::link(&SignedRoot::parse(&pair[1].bytes)?, &pair[0].document()?)
+            .map_err(|refusal| Error::refused(refusal).at(path.display()))?;
+    }
+    if let (Some(last), Some(path)) = (roots.last(), paths.last())
+        && last.document_bytes()? != anchor.document_bytes()?
+    {
+        let what =
+            format!("is root {}, and not the root that this bundle is made under", last.document()?.version);
+        let next = "name the links up to [trust] root in patchlane.toml, oldest first";
+        return Err(Error::new(Code::Malformed, what, next).at(path.display()));
+    }
+    Ok(roots.into_iter().map(|root| root.bytes).collect())
 }
 
 /// In which role a root lists a key.

@@ -2,7 +2,7 @@
 
 use crate::demo::{self, Place};
 use crate::run::{cargo, part, run};
-use crate::{firmware, integrator, sizes, toolchain, vectors};
+use crate::{firmware, integrator, sizes, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
@@ -13,7 +13,7 @@ type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
     let parts: [Part; 18] = [
-        ("machine", toolchain::prepare),
+        ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
             run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))

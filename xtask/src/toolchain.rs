@@ -45,7 +45,12 @@ fn way() -> Way {
 
 /// Everything that building firmware and starting boards needs, asked for at once.
 pub(crate) fn prepare() -> Result<(), String> {
-    let mut wanted = tools::QEMU.to_vec();
+    prepare_with(&[])
+}
+
+/// The same, and more.
+pub(crate) fn prepare_with(more: &[tools::Package]) -> Result<(), String> {
+    let mut wanted = [&tools::QEMU, more].concat();
     if way() == Way::Debian {
         wanted.extend(tools::COMPILER);
     }

@@ -10,6 +10,12 @@ pub(crate) type Package = (&'static str, &'static str);
 pub(crate) const QEMU: [Package; 2] =
     [("qemu-system-misc", "qemu-system-riscv32"), ("qemu-system-arm", "qemu-system-arm")];
 
+/// Who else reads our keys: the transcripts ask them.
+pub(crate) const KEY_READERS: [Package; 2] = [
+    ("openssl", "/usr/bin/openssl"),
+    ("python3-cryptography", "/usr/lib/python3/dist-packages/cryptography/__init__.py"),
+];
+
 /// A compiler for bare metal, where rustup has none: it builds `core` from source.
 pub(crate) const COMPILER: [Package; 4] = [
     ("rustc-web", "/usr/bin/rustc"),

@@ -9,12 +9,11 @@ use crate::files::{self, New, Over, Secrecy};
 use crate::image::{self, Source, source};
 use crate::map;
 use crate::output::Report;
-use crate::root::Root;
+use crate::root::{Root, links};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use patchlane_device::verify;
 use patchlane_protocol::version::Open;
-use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Security, Severity, SignedRoot, Version};
+use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Security, Severity, Version};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -130,28 +129,6 @@ fn images(options: &Options, config: &Config) -> Result<Vec<Linked>> {
     Ok(images)
 }
 
-/// Root links as devices follow them: each from the one before, up to the root that the bundle is made under.
-fn links(paths: &[PathBuf], root: &Root) -> Result<Vec<Vec<u8>>> {
-    let mut chain: Vec<Root> = Vec::new();
-    for path in paths {
-        let link = Root::read(path)?;
-        if let Some(before) = chain.last() {
-            verify::link(&SignedRoot::parse(link.bytes())?, &before.document()?)
-                .map_err(|refusal| Error::refused(refusal).at(path.display()))?;
-        }
-        chain.push(link);
-    }
-    if let Some((last, path)) = chain.last().zip(paths.last())
-        && last.document_bytes()? != root.document_bytes()?
-    {
-        let version = root.document()?.version;
-        let what = format!("is the last --link, and isn't root {version}, which the bundle is made under");
-        let next = "name every root file up to that one, oldest first";
-        return Err(Error::new(Code::Usage, what, next).at(path.display()));
-    }
-    Ok(chain.iter().map(|link| link.bytes().to_vec()).collect())
-}
-
 fn draft(options: &Options, config: &Config, root: &Root) -> Result<Draft> {
     let kind = match options.lane {
         Lane::Security => Kind::SecurityPatch,
@@ -198,12 +175,19 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     if !document.ceilings.admit(&draft.version) {
         return Err(Error::refused(Refusal::AboveCeiling).at(format!("release {}", draft.version)));
     }
-    let bundle = draft.build()?;
     let lane = if options.lane == Lane::Security { "security" } else { "feature" };
     let path = options.output.clone().unwrap_or_else(|| {
         let version = draft.version.to_string().replace([' ', ','], "-");
         PathBuf::from(format!("{}_{version}_{lane}.plb", config.file_stem()))
     });
+    let bundle = draft.build().map_err(|e| match e.code {
+        // Nothing is damaged: what was asked for can't be said in a bundle.
+        Code::Malformed => {
+            let next = "correct the options: a bundle like that is refused by every device";
+            Error { next: next.into(), ..e }.at(path.display())
+        }
+        _ => e,
+    })?;
     let over = if options.force { Over::Existing } else { Over::Nothing };
     let pieces: [&[u8]; 2] = [&bundle.to_head()?, bundle.payload()];
     files::write_together(&[New { path: &path, pieces: &pieces, over, secrecy: Secrecy::Public }])?;

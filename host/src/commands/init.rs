@@ -62,7 +62,7 @@ fn fill(options: &Options, folder: &Path) -> Result<Report> {
     for role in ["root", "security", "feature"] {
         let key = keys::generate()?;
         let path = trust.join(format!("development-{role}.pem"));
-        texts.push((path.clone(), keys::private_pem(&key, None)?, Secrecy::Secret));
+        texts.push((path.clone(), keys::private_pem(&key, true, None)?, Secrecy::Secret));
         texts.push((
             keys::public_path(&path),
             keys::public_pem(&key.verifying_key())?.into(),

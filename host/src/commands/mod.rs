@@ -21,13 +21,17 @@ use crate::cli::Global;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files;
+use crate::kind::{self, Kind};
 use crate::root::Root;
 use patchlane_protocol::Baseline;
 use std::path::{Path, PathBuf};
 
 /// Reads a bundle file.
 pub(crate) fn read_bundle(path: &Path) -> Result<Bundle> {
-    Bundle::parse(files::read(path)?).map_err(|e| e.at(path.display()))
+    let bytes = files::read(path)?;
+    // Enough to tell what else it might be; the file itself isn't copied.
+    let head = bytes.get(..bytes.len().min(kind::HEAD)).unwrap_or_default().to_vec();
+    Bundle::parse(bytes).map_err(|e| kind::explain(e, &head, Kind::Bundle).at(path.display()))
 }
 
 /// The root to judge by: the one given, or the configuration's. Never none.

@@ -10,8 +10,9 @@ use crate::keys;
 use crate::output::Report;
 use crate::root::{CEILINGS, Draft, Root};
 use clap::{Args, Subcommand};
+use ed25519_dalek::SigningKey;
 use patchlane_device::verify;
-use patchlane_protocol::{Baseline, Ceilings, PublicKey, Role, RootDocument, SignedRoot};
+use patchlane_protocol::{Baseline, Ceilings, PublicKey, Role, RootDocument, SignedRoot, limits};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -96,17 +97,15 @@ fn new(global: &Global, options: &New) -> Result<Report> {
             (publics(&options.feature)?, options.feature_threshold),
         ],
     };
-    let mut private = Vec::new();
-    for path in &options.sign {
-        let key = keys::read(path, &global.passphrase())?;
-        if key.development {
-            let what = "is a development key, and this is a production root";
-            let next = "make keys with `patchlane key new`";
-            return Err(Error::new(Code::Development, what, next).at(path.display()));
-        }
-        private.push(key.key);
-    }
-    let root = draft.sign(&private.iter().collect::<Vec<_>>())?;
+    let (private, notes) = signers(global, options, &draft, before.as_ref())?;
+    let root = draft.sign(&private.iter().collect::<Vec<_>>()).map_err(|e| {
+        let next = format!(
+            "give each role keys of its own, at most {} root keys and {} of another role, and thresholds they can reach",
+            limits::ROOT_KEYS,
+            limits::ROLE_KEYS
+        );
+        Error { next, ..e }.at(options.output.display())
+    })?;
     // Judged as it will be: by its own quorum, and by the device's verifier if it follows another.
     let root = Root::parse(root.bytes()).map_err(|e| e.at(options.output.display()))?;
     if let Some(before) = &before {
@@ -120,7 +119,40 @@ fn new(global: &Global, options: &New) -> Result<Report> {
     };
     let mut report = describe(&root, &summary)?;
     report.lines.insert(0, ("file".into(), options.output.display().to_string()));
+    report.data["file"] = json!(options.output.display().to_string());
+    report.notes = notes;
     Ok(report)
+}
+
+/// Reads the keys to sign with. One that has no say is an error, not a signature nobody counts.
+fn signers(
+    global: &Global,
+    options: &New,
+    draft: &Draft,
+    before: Option<&RootDocument<'_>>,
+) -> Result<(Vec<SigningKey>, Vec<String>)> {
+    let (mut private, mut notes): (Vec<SigningKey>, _) = (Vec::new(), Vec::new());
+    for path in &options.sign {
+        let key = keys::read(path, &global.passphrase())?;
+        let wrong = |code, what: &str, next: &str| Err(Error::new(code, what, next).at(path.display()));
+        if key.development {
+            let what = "is a development key, and this is a production root";
+            return wrong(Code::Development, what, "make keys with `patchlane key new`");
+        }
+        let id = keys::public_of(&key.key).id();
+        let listed = draft.roles[0].0.iter().any(|root| root.id() == id)
+            || before.is_some_and(|old| old.roles.root().keys().iter().any(|root| root.id() == id));
+        if !listed {
+            let next = "sign with the keys whose public halves --root names, and with the old root's";
+            return wrong(Code::Key, "isn't a root key, neither of this root nor of the one before", next);
+        }
+        if private.iter().any(|other| keys::public_of(other).id() == id) {
+            return wrong(Code::Usage, "is named twice among --sign", "name each key once");
+        }
+        notes.extend(key.notes);
+        private.push(key.key);
+    }
+    Ok((private, notes))
 }
 
 fn describe(root: &Root, summary: &str) -> Result<Report> {

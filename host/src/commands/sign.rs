@@ -45,8 +45,15 @@ fn default_keys(global: &Global, kind: Kind) -> Result<Vec<PathBuf>> {
     Ok(paths.iter().map(|path| config.path(path)).collect())
 }
 
+/// A signature that was made.
+struct Signed {
+    key: String,
+    path: PathBuf,
+    notes: Vec<String>,
+}
+
 /// A key that the root doesn't list for this lane is an error, not a signature nobody counts.
-fn sign_with(bundle: &mut Bundle, global: &Global, path: &Path, root: &RootDocument<'_>) -> Result<String> {
+fn sign_with(bundle: &mut Bundle, global: &Global, path: &Path, root: &RootDocument<'_>) -> Result<Signed> {
     let private = keys::read(path, &global.passphrase())?;
     let id = keys::public_of(&private.key).id();
     let kind = bundle.manifest()?.kind;
@@ -65,7 +72,7 @@ fn sign_with(bundle: &mut Bundle, global: &Global, path: &Path, root: &RootDocum
         return Err(Error::new(Code::Development, what, "use the production key").at(path.display()));
     }
     bundle.sign(&private.key)?;
-    Ok(id.to_string())
+    Ok(Signed { key: id.to_string(), path: path.to_path_buf(), notes: private.notes })
 }
 
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
@@ -78,9 +85,16 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     } else {
         options.key.clone()
     };
-    let mut signed = Vec::new();
+    let before: Vec<String> = bundle.signatures().iter().map(|s| s.key.to_string()).collect();
+    let mut signed: Vec<Signed> = Vec::new();
     for path in &paths {
-        signed.push(sign_with(&mut bundle, global, path, &document)?);
+        let new = sign_with(&mut bundle, global, path, &document)?;
+        if let Some(other) = signed.iter().find(|other| other.key == new.key) {
+            // Two names for one key would look like two signatures.
+            let what = format!("is the same key as {}", other.path.display());
+            return Err(Error::new(Code::Usage, what, "name each key once").at(path.display()));
+        }
+        signed.push(new);
     }
     let whole = match bundle.verify(&document, |_| Ok(())) {
         Ok(()) => true,
@@ -96,15 +110,27 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let pieces: [&[u8]; 2] = [&bundle.to_head()?, bundle.payload()];
     files::write_together(&[New { path: target, pieces: &pieces, over, secrecy: Secrecy::Public }])?;
     let summary = if whole {
-        format!("Signed, and verified under root {}.", document.version)
+        let trust = if document.development { " (development: production devices refuse it)" } else { "" };
+        format!("Signed, and verified under root {}{trust}.", document.version)
     } else {
         "Signed in part: the quorum isn't complete, and devices refuse it.".to_owned()
     };
     let mut report = describe::bundle(&bundle, &summary)?;
     report.lines.insert(0, ("file".into(), target.display().to_string()));
     report.data["file"] = json!(target.display().to_string());
-    report.data["signed_by"] = json!(signed);
+    report.data["signed_by"] = json!(signed.iter().map(|s| &s.key).collect::<Vec<_>>());
     report.data["verified"] = json!(whole);
     report.data["development"] = json!(document.development);
+    for signature in signed {
+        if before.contains(&signature.key) {
+            report = report.note(format!("key {} had signed it already", signature.key));
+        }
+        report.notes.extend(signature.notes);
+    }
+    if !whole {
+        report
+            .lines
+            .insert(1, ("signed".into(), "in part: devices refuse it until the quorum is complete".into()));
+    }
     Ok(report)
 }

@@ -1,5 +1,6 @@
 //! A desk to try commands at.
 
+use super::schema;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -51,7 +52,13 @@ impl Desk {
     pub(crate) fn ok(&self, line: &str) -> Value {
         let out = self.run(&format!("{line} --json"));
         assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
-        serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{line}: {e}"))
+        let value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{line}: {e}"));
+        // A verb without a definition is found by `outputs::every_verb_has_a_definition`.
+        let name = schema::name_of(line);
+        if schema::definitions().contains_key(&name) {
+            assert_eq!(schema::violations(&name, &value), [""; 0], "{line}: {value}");
+        }
+        value
     }
 
     /// Fails with this exit code and this stable code, says what to do next, and leaves the folder as it was.
@@ -62,6 +69,7 @@ impl Desk {
         assert_eq!(out.status.code(), Some(exit), "{line}: {told}");
         let value: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{line}: {e}"));
         assert_eq!(value["code"], code, "{line}: {value}");
+        assert_eq!(schema::violations("error", &value), [""; 0], "{line}: {value}");
         assert!(!value["next"].as_str().unwrap_or_default().is_empty(), "{line}: no way on");
         assert!(!told.contains("panicked"), "{line}: {told}");
         assert_eq!(listing(&self.0), before, "{line} left something behind");

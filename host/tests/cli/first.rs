@@ -119,7 +119,7 @@ fn keys_are_encrypted_private_and_never_overwritten() {
         assert_eq!(std::fs::metadata(desk.path("k.pem")).unwrap().permissions().mode() & 0o777, 0o600);
     }
     let id = desk.ok("key show k.pub")["key_id"].clone();
-    assert_eq!(desk.ok("key show k.pem")["key_id"], id);
+    assert_eq!(desk.ok("key show k.pem --passphrase-env SECRET")["key_id"], id);
     // openssl opens it, and makes one that patchlane signs with.
     let openssl = |arguments: &str| {
         Command::new("openssl")
@@ -323,7 +323,7 @@ fn production_trust_from_keys_to_a_rotated_root() {
     desk.ok("provision a.plb -o flash.bin");
     // The next root retires the security key. Nothing else makes one.
     let next = format!("root new -o r2.plr {roles} --security security2.pub --follows r1.plr");
-    desk.fails(&format!("{next} --sign security.pem {secret}"), 1, "not-enough-signatures");
+    desk.fails(&format!("{next} --sign security.pem {secret}"), 4, "key");
     desk.fails(&format!("{next} --sign root.pem --ceiling-level 5 {secret}"), 1, "refused");
     desk.fails(&format!("{next} --sign trust/development-root.pem"), 1, "development-trust");
     desk.fails(&format!("{next} --root security2.pub --sign root.pem {secret}"), 3, "malformed");

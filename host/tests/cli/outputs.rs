@@ -1,0 +1,250 @@
+//! What is printed where: JSON under its schema, colours, quiet, no questions.
+
+use super::desk::Desk;
+#[cfg(unix)]
+use super::pty::Terminal;
+use super::schema;
+use clap::CommandFactory;
+use patchlane::Code;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Verbs that aren't written yet: they have no definition, and say so.
+const PENDING: [&str; 3] = ["diff", "extract", "layout"];
+
+/// Every verb of the command line, as definitions are named.
+fn verbs() -> BTreeSet<String> {
+    let mut cli = patchlane::cli::Cli::command();
+    cli.build();
+    let mut all = BTreeSet::new();
+    for verb in cli.get_subcommands().filter(|verb| verb.get_name() != "help") {
+        let below: Vec<_> = verb.get_subcommands().filter(|sub| sub.get_name() != "help").collect();
+        if below.is_empty() {
+            all.insert(verb.get_name().to_owned());
+        }
+        all.extend(below.iter().map(|sub| format!("{}-{}", verb.get_name(), sub.get_name())));
+    }
+    all
+}
+
+fn is_answer(definition: &Value) -> bool {
+    definition["allOf"].as_array().is_some_and(|all| all.contains(&json!({ "$ref": "#/$defs/answer" })))
+}
+
+/// A new verb needs a definition in host/schema/output.schema.json.
+#[test]
+fn every_verb_has_a_definition() {
+    let desk = Desk::new("definitions");
+    for verb in PENDING {
+        let out = desk.run(&format!("{verb} --json"));
+        let told = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(
+            told.contains("not written yet"),
+            "`{verb}` is written: define it, and take it off PENDING: {told}"
+        );
+    }
+    let defined = schema::definitions().iter().filter(|(_, definition)| is_answer(definition));
+    let mut defined: BTreeSet<String> = defined.map(|(name, _)| name.clone()).collect();
+    defined.extend(PENDING.map(str::to_owned));
+    assert_eq!(defined, verbs(), "definitions on the left, verbs on the right");
+    // Who reads the schema without a verb finds every answer.
+    let text: Value = serde_json::from_str(include_str!("../../schema/output.schema.json")).unwrap();
+    let listed = text["anyOf"].as_array().unwrap().iter();
+    let listed: BTreeSet<_> =
+        listed.map(|one| one["$ref"].as_str().unwrap().rsplit('/').next().unwrap()).collect();
+    let names = schema::definitions().iter().filter(|(name, one)| *name == "error" || is_answer(one));
+    assert_eq!(listed, names.map(|(name, _)| name.as_str()).collect());
+}
+
+#[test]
+fn the_schema_knows_every_code_and_exit_code() {
+    let error = &schema::definitions()["error"]["properties"];
+    let names: Vec<_> = Code::ALL.iter().map(|code| code.name()).collect();
+    assert_eq!(error["code"]["enum"], json!(names));
+    let exits: BTreeSet<_> = Code::ALL.iter().map(|code| code.exit()).collect();
+    assert_eq!(error["exit"]["enum"], json!(exits));
+}
+
+/// Real outputs of every verb that needs no device; those of `device` are checked where there is one (`Desk::ok`).
+fn outputs(desk: &Desk) -> Vec<(String, Value)> {
+    let roles = "--root k.pub --security i.pub --feature e.pub --sign k.pem";
+    std::fs::write(desk.path("p"), "correct horse").unwrap();
+    std::fs::write(desk.path("two"), "two").unwrap();
+    std::fs::create_dir(desk.path("pages")).unwrap();
+    let root = format!("root new -o r.plr {roles} --passphrase-env SECRET");
+    let next = format!("root new -o r2.plr --follows r.plr {roles} --passphrase-env SECRET");
+    let lines = [
+        "init p1 --vendor example.com --class pump --board virt",
+        "key new k.pem --passphrase-env SECRET",
+        "key new d.pem --development",
+        "key new e.pem --development",
+        "key import d.pem -o i.pem --passphrase-env SECRET",
+        "key passwd i.pem --passphrase-env SECRET --new-passphrase-file two",
+        "key show k.pub",
+        "key show k.pem --passphrase-file p",
+        &root,
+        &next,
+        "root show",
+        "root show r.plr",
+        "build security --baseline 4.1 --level 9 --open 3,4 --image b.bin -o c.plb --closes 9:CVE-2027-1:high \
+         --message hello --support-end 1900000000",
+        "build security --baseline 4.1 --level 9 --image b.bin -o n.plb --no-payload",
+        "build feature --baseline 5.0 --level 9 --image b.bin --combined not-feasible --because tangled -o f.plb",
+        "sign c.plb",
+        "sign f.plb --key trust/development-security.pem --partial",
+        "sign f.plb",
+        "inspect f.plb",
+        "verify f.plb",
+        "provision a.plb -o flash.bin --development",
+        "simulate a.plb b.plb f.plb --development",
+        "completions bash",
+        "man",
+        "man -o pages",
+    ];
+    lines.iter().map(|line| ((*line).to_owned(), desk.ok(line))).collect()
+}
+
+#[test]
+fn every_verb_prints_what_the_schema_says() {
+    let desk = Desk::signed("schema");
+    let outputs = outputs(&desk);
+    let seen: BTreeSet<String> = outputs.iter().map(|(line, _)| schema::name_of(line)).collect();
+    let wanted = verbs().into_iter().filter(|verb| !verb.starts_with("device-"));
+    let wanted: BTreeSet<String> = wanted.filter(|verb| !PENDING.contains(&verb.as_str())).collect();
+    assert_eq!(seen, wanted, "a verb has no line here");
+    for (line, value) in &outputs {
+        notices_what_is_wrong(&schema::name_of(line), value);
+    }
+    let line = "verify none.plb";
+    desk.fails(line, 3, "missing-file");
+    let error: Value = serde_json::from_slice(&desk.run(&format!("{line} --json")).stdout).unwrap();
+    notices_what_is_wrong("error", &error);
+}
+
+/// A schema that lets everything pass would be none.
+fn notices_what_is_wrong(name: &str, value: &Value) {
+    assert_eq!(schema::violations(name, value), [""; 0], "{name}");
+    let mut more = value.clone();
+    more["surprise"] = json!(1);
+    assert!(!schema::violations(name, &more).is_empty(), "{name}: an unknown field passes");
+    for (field, content) in value.as_object().unwrap() {
+        let mut changed = value.clone();
+        changed[field] = json!({ "of": "another type" });
+        assert!(
+            !schema::violations(name, &changed).is_empty(),
+            "{name}: {field} = {content} may be anything"
+        );
+        changed.as_object_mut().unwrap().remove(field);
+        // `man` has one of two answers.
+        if name != "man" || field == "ok" {
+            assert!(!schema::violations(name, &changed).is_empty(), "{name}: {field} may be left out");
+        }
+    }
+}
+
+/// Every verb fails in JSON as it fails in words: one object, on stdout, with the exit code it states.
+#[test]
+fn every_verb_fails_under_the_schema() {
+    let desk = Desk::signed("schema-fails");
+    desk.fails("init", 3, "file-exists");
+    desk.fails("key new trust/development-root.pem --development", 3, "file-exists");
+    desk.fails("key import none.pem", 3, "missing-file");
+    desk.fails("key passwd a.plb", 4, "key");
+    desk.fails("key show none.pem", 3, "missing-file");
+    desk.fails("root new -o r.plr", 2, "usage");
+    desk.fails("root show a.plb", 3, "malformed");
+    desk.fails("build security --baseline 4.1 --level 9 --image none.bin", 3, "missing-file");
+    desk.fails("sign none.plb", 3, "missing-file");
+    desk.fails("inspect patchlane.toml", 3, "malformed");
+    desk.fails("verify a.plb --root none.plr", 3, "missing-file");
+    desk.fails("provision a.plb -o f.bin", 1, "development-trust");
+    desk.fails("simulate a.plb", 1, "development-trust");
+    for verb in ["status", "push a.plb", "approve a.plb", "request keep a.plb", "reboot"] {
+        desk.fails(&format!("device {verb} --port /dev/nowhere"), 3, "device-link");
+        desk.fails(&format!("device {verb}"), 2, "usage");
+    }
+    desk.fails("completions klingon", 2, "usage");
+    desk.fails("man -o none", 3, "missing-file");
+}
+
+#[test]
+fn data_is_on_stdout_and_the_rest_on_stderr() {
+    let desk = Desk::signed("streams");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let out = desk.run("verify a.plb");
+    assert!(text(&out.stdout).starts_with("release"), "{out:?}");
+    assert!(text(&out.stderr).starts_with("Verified under root 1"), "{out:?}");
+    for line in ["--quiet verify a.plb", "verify a.plb -q"] {
+        let quiet = desk.run(line);
+        assert_eq!((text(&quiet.stdout), text(&quiet.stderr)), (text(&out.stdout), String::new()));
+    }
+    let wrong = desk.run("verify none.plb --quiet");
+    assert_eq!(text(&wrong.stderr), "error: none.plb isn't there\n  next: check the path\n");
+    assert!(wrong.stdout.is_empty());
+    // One object, one line, nothing beside it.
+    let json = desk.run("verify a.plb --json");
+    assert_eq!((text(&json.stdout).lines().count(), text(&json.stderr)), (1, String::new()));
+}
+
+/// Escapes that colour. Nothing else here begins with ESC.
+fn coloured(text: &str) -> bool {
+    text.contains('\u{1b}')
+}
+
+#[test]
+fn nothing_is_coloured_that_goes_into_a_file() {
+    let desk = Desk::signed("plain");
+    for line in ["verify a.plb", "verify none.plb", "verify", "--help", "key show trust/development-root.pub"]
+    {
+        let out = desk.run(line);
+        let all = [out.stdout, out.stderr].concat();
+        assert!(!coloured(&String::from_utf8_lossy(&all)), "{line}");
+        let out = desk.run(&format!("--color always {line}"));
+        let all = [out.stdout, out.stderr].concat();
+        assert!(coloured(&String::from_utf8_lossy(&all)), "{line}: --color always");
+    }
+    // JSON is for programs, whatever is asked for.
+    let out = desk.run("verify a.plb --json --color always");
+    assert!(!coloured(&String::from_utf8_lossy(&out.stdout)));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_terminal_is_coloured_unless_somebody_doesnt_want_it() {
+    let desk = Desk::signed("colour");
+    let shown = |line: &str, variable: Option<(&str, &str)>| {
+        let mut command = desk.command();
+        command.args(line.split_whitespace()).env("TERM", "xterm").env_remove("NO_COLOR").envs(variable);
+        let (status, shown) = Terminal::run(&command).end();
+        assert!(status.code().is_some(), "{line}: {status}");
+        shown
+    };
+    for line in ["verify a.plb", "verify none.plb", "verify", "--help"] {
+        assert!(coloured(&shown(line, None)), "{line}");
+        assert!(coloured(&shown(line, Some(("NO_COLOR", "")))), "{line}: an empty NO_COLOR is none");
+        assert!(!coloured(&shown(line, Some(("NO_COLOR", "1")))), "{line}: NO_COLOR");
+        assert!(!coloured(&shown(line, Some(("TERM", "dumb")))), "{line}: TERM=dumb");
+        assert!(!coloured(&shown(&format!("--color never {line}"), None)), "{line}: --color never");
+        assert!(!coloured(&shown(&format!("--color=never {line}"), None)), "{line}: --color=never");
+        let anyway = shown(&format!("--color always {line}"), Some(("NO_COLOR", "1")));
+        assert!(coloured(&anyway), "{line}: --color always is said later than NO_COLOR");
+    }
+}
+
+/// What a file says about itself doesn't steer the terminal that shows it.
+#[test]
+fn texts_cannot_steer_the_terminal() {
+    let desk = Desk::started("steer");
+    let escape = "harmless\u{1b}]0;owned\u{7}\u{1b}[2J";
+    let build = ["build", "security", "--baseline", "4.1", "--level", "8", "--image", "a.bin", "-o", "a.plb"];
+    let out = desk.command().args(build).args(["--message", escape]).output().unwrap();
+    if out.status.success() {
+        let shown = desk.run("inspect a.plb");
+        assert!(!coloured(&String::from_utf8_lossy(&shown.stdout)), "{shown:?}");
+    } else {
+        assert_eq!(out.status.code(), Some(3), "{out:?}");
+    }
+    let out = desk.command().args(["verify", escape]).output().unwrap();
+    assert_eq!(out.status.code(), Some(3));
+    assert!(!coloured(&String::from_utf8_lossy(&out.stderr)), "{out:?}");
+}

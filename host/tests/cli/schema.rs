@@ -1,0 +1,128 @@
+//! A small JSON Schema validator: the part of 2020-12 that `output.schema.json` uses. What it doesn't know, it refuses.
+
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+static SCHEMA: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../schema/output.schema.json")).unwrap());
+
+/// Definitions by name.
+pub(crate) fn definitions() -> &'static Map<String, Value> {
+    SCHEMA["$defs"].as_object().unwrap()
+}
+
+/// The definition of the verb that a line begins with, whether there is one or not.
+pub(crate) fn name_of(line: &str) -> String {
+    let mut words = line.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    match (first, words.next()) {
+        ("key" | "root" | "device", Some(second)) => format!("{first}-{second}"),
+        _ => first.to_owned(),
+    }
+}
+
+/// Everything that is wrong with `value`, under the definition of this name.
+pub(crate) fn violations(name: &str, value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    check(&definitions()[name], value, name, &mut found);
+    found
+}
+
+/// Checks, and returns the names of the properties that were looked at.
+fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let schema = schema.as_object().unwrap_or_else(|| panic!("{at}: no schema"));
+    let none = Map::new();
+    let object = value.as_object().unwrap_or(&none);
+    for (keyword, rule) in schema {
+        let mut wrong = |what: String| found.push(format!("{at}: {what}"));
+        match keyword.as_str() {
+            // Last, when all that is known has been seen.
+            "description" | "additionalProperties" | "unevaluatedProperties" => {}
+            "type" if !of_type(rule, value) => wrong(format!("{value} isn't of type {rule}")),
+            "type" => {}
+            "const" if rule != value => wrong(format!("{value} isn't {rule}")),
+            "const" => {}
+            "enum" if !rule.as_array().unwrap().contains(value) => {
+                wrong(format!("{value} isn't one of {rule}"))
+            }
+            "enum" => {}
+            "minimum" | "maximum" | "minLength" | "maxLength" => {
+                if !within(keyword, rule, value) {
+                    wrong(format!("{value} is beyond {keyword} {rule}"));
+                }
+            }
+            "required" => {
+                for name in rule.as_array().unwrap().iter().map(|name| name.as_str().unwrap()) {
+                    if !object.contains_key(name) {
+                        wrong(format!("{name} is missing"));
+                    }
+                }
+            }
+            "properties" => {
+                for (name, rule) in rule.as_object().unwrap() {
+                    if let Some(value) = object.get(name) {
+                        check(rule, value, &format!("{at}.{name}"), found);
+                        seen.insert(name.clone());
+                    }
+                }
+            }
+            "items" => {
+                for (i, value) in value.as_array().into_iter().flatten().enumerate() {
+                    check(rule, value, &format!("{at}[{i}]"), found);
+                }
+            }
+            "allOf" => {
+                for rule in rule.as_array().unwrap() {
+                    seen.extend(check(rule, value, at, found));
+                }
+            }
+            "$ref" => {
+                let name = rule.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
+                let rule = definitions().get(name).unwrap_or_else(|| panic!("{at}: no definition {name}"));
+                seen.extend(check(rule, value, at, found));
+            }
+            other => panic!("{at}: this validator doesn't know `{other}`"),
+        }
+    }
+    closed(schema, object, &seen, at, found);
+    seen
+}
+
+/// Where no other fields are allowed, there are none.
+fn closed(
+    schema: &Map<String, Value>,
+    object: &Map<String, Value>,
+    seen: &BTreeSet<String>,
+    at: &str,
+    found: &mut Vec<String>,
+) {
+    let rules = ["additionalProperties", "unevaluatedProperties"].map(|keyword| schema.get(keyword));
+    for rule in rules.into_iter().flatten() {
+        assert_eq!(rule, false, "{at}: only `false` is known here");
+        let unknown = object.keys().filter(|name| !seen.contains(*name));
+        found.extend(unknown.map(|name| format!("{at}: {name} isn't described")));
+    }
+}
+
+/// A bound holds only for what has a size.
+fn within(keyword: &str, rule: &Value, value: &Value) -> bool {
+    let length = || value.as_str().map(|text| text.chars().count() as f64);
+    let size = if keyword.ends_with("Length") { length() } else { value.as_f64() };
+    let bound = rule.as_f64().unwrap();
+    size.is_none_or(|size| if keyword.starts_with("min") { size >= bound } else { size <= bound })
+}
+
+fn of_type(rule: &Value, value: &Value) -> bool {
+    let is = |name: &Value| match name.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("type {other}"),
+    };
+    rule.as_array().map_or_else(|| is(rule), |names| names.iter().any(is))
+}
