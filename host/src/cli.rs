@@ -38,7 +38,7 @@ pub(crate) struct Global {
     pub(crate) json: bool,
     /// Print data and errors only
     #[arg(long, short, global = true)]
-    quiet: bool,
+    pub(crate) quiet: bool,
     /// Never ask at the terminal
     #[arg(long, global = true)]
     no_input: bool,

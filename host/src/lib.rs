@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod cli;
 mod commands;
 pub mod config;
+pub mod ear;
 pub mod error;
 pub mod files;
 pub mod flash;

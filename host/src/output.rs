@@ -53,6 +53,8 @@ pub struct Report {
     pub summary: String,
     /// Not wrong, but worth a look; on stderr.
     pub notes: Vec<String>,
+    /// The answer is no: it is said in full, and then the command ends with this error.
+    pub failed: Option<Error>,
 }
 
 impl Report {
@@ -102,13 +104,29 @@ fn paint(wanted: bool, code: &str, text: &str) -> String {
     if wanted { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
+/// An error for programs.
+fn no(error: &Error) -> Value {
+    json!({
+        "ok": false,
+        "code": error.code.name(),
+        "exit": error.code.exit(),
+        "what": error.what,
+        "place": error.place,
+        "next": error.next,
+        "refusal": error.refusal.map(|refusal| refusal.code()),
+    })
+}
+
 impl Output {
     /// Prints how a command ended and returns its exit code.
     pub fn finish(self, result: Result<Report>) -> u8 {
         match result {
             Ok(report) => {
                 self.report(&report);
-                0
+                if let (Some(error), false) = (&report.failed, self.json) {
+                    self.error(error);
+                }
+                report.failed.map_or(0, |error| error.code.exit())
             }
             Err(error) => {
                 self.error(&error);
@@ -121,8 +139,11 @@ impl Output {
         if self.json {
             let mut data = report.data.clone();
             if let Value::Object(map) = &mut data {
-                map.insert("ok".into(), json!(true));
+                map.insert("ok".into(), json!(report.failed.is_none()));
                 map.insert("notes".into(), json!(report.notes));
+                if let Some(Value::Object(error)) = report.failed.as_ref().map(no) {
+                    map.extend(error);
+                }
             }
             return emit(&format!("{data}\n"));
         }
@@ -153,15 +174,7 @@ impl Output {
     /// Prints an error.
     pub fn error(self, error: &Error) {
         if self.json {
-            let value = json!({
-                "ok": false,
-                "code": error.code.name(),
-                "exit": error.code.exit(),
-                "what": error.what,
-                "place": error.place,
-                "next": error.next,
-                "refusal": error.refusal.map(|refusal| refusal.code()),
-            });
+            let value = no(error);
             emit(&format!("{value}\n"));
         }
         let coloured = self.colour.on(&std::io::stderr());

@@ -1,0 +1,1 @@
+//! `diff`, `extract` and `inspect`.
