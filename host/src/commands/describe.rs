@@ -6,7 +6,7 @@ use crate::bundle::Bundle;
 use crate::error::Result;
 use crate::link::seconds;
 use crate::output::Report;
-use patchlane_protocol::{Component, Encoding, Kind, Manifest};
+use patchlane_protocol::{Advisory, Component, Encoding, Kind, Manifest};
 use serde_json::{Value, json};
 
 /// The lane's name.
@@ -15,6 +15,12 @@ pub(crate) const fn lane(kind: Kind) -> &'static str {
         Kind::SecurityPatch => "security patch",
         Kind::FeatureUpdate => "feature update",
     }
+}
+
+/// An advisory in a line.
+pub(crate) fn advisory(a: &Advisory<'_>) -> String {
+    let exploited = if a.exploited { ", exploited" } else { "" };
+    format!("{}: {}, {:?}{exploited}", a.index, a.id, a.severity)
 }
 
 /// An encoding's name.
@@ -65,9 +71,7 @@ pub(crate) fn bundle_at(bundle: &Bundle, summary: &str, baud: u32) -> Result<Rep
         report = report.line("supported until", date(m.support_end));
     }
     for advisory in m.advisories.iter() {
-        let exploited = if advisory.exploited { ", exploited" } else { "" };
-        let text = format!("{}: {}, {:?}{exploited}", advisory.index, advisory.id, advisory.severity);
-        report = report.line("closes", text);
+        report = report.line("closes", self::advisory(&advisory));
     }
     if let Some(combined) = m.combined {
         report = report.line("combined", format!("{:?}: {}", combined.reason, combined.because));

@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// What the cable and the application do.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Nature {
     /// The application grants what comes over the link.
     pub(crate) grants: bool,
@@ -37,6 +37,19 @@ pub(crate) struct Nature {
     /// After so many frames the cable is pulled.
     pub(crate) pulled_after: Option<u32>,
 }
+
+/// A good line, and an application that grants everything.
+pub(crate) const GRANTS: Nature = Nature {
+    grants: true,
+    address: None,
+    window: false,
+    soak: 0,
+    unsure: false,
+    noise: None,
+    chatty: false,
+    silent_after: None,
+    pulled_after: None,
+};
 
 struct Grants(bool);
 
@@ -60,6 +73,11 @@ impl Bench {
     /// What `provision ARGUMENTS` made, plugged in. `--development -o` are given here.
     pub(crate) fn provisioned(desk: &Desk, arguments: &str, nature: Nature) -> Self {
         desk.ok(&format!("provision {arguments} --development --force -o factory.bin"));
+        Self::again(desk, nature)
+    }
+
+    /// Another one, as the last.
+    pub(crate) fn again(desk: &Desk, nature: Nature) -> Self {
         let config = Config::read(&desk.path("patchlane.toml")).unwrap();
         let layout = config.flash.unwrap().layout().unwrap();
         let chip = Chip::holding(layout, &std::fs::read(desk.path("factory.bin")).unwrap());

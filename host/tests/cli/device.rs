@@ -1,6 +1,6 @@
 //! `device`: what happens between this machine and a device, over a real pty.
 
-use super::bench::{Bench, Nature};
+use super::bench::{Bench, GRANTS, Nature};
 use super::desk::Desk;
 use patchlane_protocol::status::Activity;
 use serde_json::Value;
@@ -14,18 +14,6 @@ fn desk(name: &str) -> Desk {
     }
     desk
 }
-
-const GRANTS: Nature = Nature {
-    grants: true,
-    address: None,
-    window: false,
-    soak: 0,
-    unsure: false,
-    noise: None,
-    chatty: false,
-    silent_after: None,
-    pulled_after: None,
-};
 
 #[test]
 fn a_patch_is_staged_applied_and_confirmed() {
@@ -145,6 +133,33 @@ fn policies_that_refuse_are_named() {
     let never = bench.fails(&desk, "push f.plb", 1, "refused");
     assert!(never["next"].as_str().unwrap().contains("feature policy"), "{never}");
     assert_eq!(bench.ok(&desk, "status")["held"], "4.1 s8");
+    // And can be changed: here, where there is no owner, by whoever the application grants it.
+    assert!(notify["next"].as_str().unwrap().contains("device policy --security POLICY --port"), "{notify}");
+    let set = bench.ok(&desk, "policy --security stage-only");
+    assert_eq!((&set["security_policy"], &set["feature_policy"]), (&"StageOnly".into(), &"Never".into()));
+    assert_eq!(bench.ok(&desk, "push b.plb")["outcome"], "staged");
+    for (line, exit, code) in [
+        ("policy", 2, "usage"),
+        ("policy --security sometimes", 2, "usage"),
+        ("policy --feature auto --owner-key none.pem", 3, "missing-file"),
+        ("policy --feature auto --owner-key trust/development-root.pem", 1, "refused"),
+    ] {
+        bench.fails(&desk, line, exit, code);
+    }
+}
+
+/// With an owner, only his word changes it.
+#[test]
+fn the_owner_sets_the_policy() {
+    let desk = desk("dev-owner-policy");
+    desk.ok("key new owner.pem --development");
+    let bench = Bench::provisioned(&desk, "a.plb --owner-key owner.pub --feature-policy never", GRANTS);
+    let never = bench.fails(&desk, "push f.plb", 1, "refused");
+    assert!(never["next"].as_str().unwrap().contains("policy --feature POLICY --owner-key FILE"), "{never}");
+    assert_eq!(bench.fails(&desk, "policy --feature local", 1, "refused")["refusal"], 65);
+    assert_eq!(bench.ok(&desk, "policy --feature local --owner-key owner.pem")["serial"], 1);
+    assert_eq!(bench.ok(&desk, "status")["feature_policy"], "Local");
+    assert_eq!(bench.fails(&desk, "push f.plb", 1, "refused")["refusal"], 50);
 }
 
 /// A trial gives way to a patch: push restarts the device and sends it again, by itself.

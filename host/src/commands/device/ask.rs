@@ -1,7 +1,8 @@
 //! `device approve` and `device request`: what an operator or an owner asks for.
 
-use super::{Cable, read_bundle};
+use super::{Cable, status};
 use crate::cli::Global;
+use crate::commands::read_bundle;
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::link::Link;
@@ -11,7 +12,7 @@ use patchlane_protocol::link::Command as Frame;
 use patchlane_protocol::owner::Action;
 use patchlane_protocol::{Digest, List, OwnerDocument, Refusal, Request, Target};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct About {
@@ -21,6 +22,13 @@ pub(crate) struct About {
     /// Its manifest's SHA-256, instead of the file
     #[arg(long, value_parser = digest, value_name = "HEX", conflicts_with = "bundle")]
     manifest: Option<Digest>,
+    #[command(flatten)]
+    owner: Owner,
+}
+
+/// The owner's word, if it is one.
+#[derive(Debug, Args)]
+pub(crate) struct Owner {
     /// Sign as the owner; without it the device's application has to grant the request
     #[arg(long, value_name = "FILE")]
     owner_key: Option<PathBuf>,
@@ -82,25 +90,32 @@ pub(super) fn refused(error: Error, cable: &Cable, what: &str) -> Error {
         Some(Refusal::TrialPending) => "it isn't known to be healthy yet; the application has to say so first".into(),
         _ => error.next.clone(),
     };
-    let place = error.place.clone().or_else(|| Some(what.to_owned()));
+    let place = if error.refusal.is_some() { Some(what.to_owned()) } else { error.place.clone() };
     Error { next, place, ..error }
 }
 
-/// A request signed by the owner, and its serial.
-fn signed(
-    global: &Global,
-    link: &mut Link,
-    path: &Path,
-    about: &About,
-    request: Request,
-) -> Result<(Vec<u8>, u64)> {
-    let key = keys::read(path, &global.passphrase())?.key;
-    let status = link.status()?;
-    let serial = about.serial.unwrap_or_else(|| status.serial.saturating_add(1));
-    let devices = [status.device];
-    let target = Target::Devices(List::of(&devices));
-    let document = OwnerDocument { product: status.product, target, serial, request };
-    Ok((crate::owner::sign(&document, &[&key])?, serial))
+impl Owner {
+    pub(super) const fn is_given(&self) -> bool {
+        self.owner_key.is_some()
+    }
+
+    /// Signs a request for this one device and sends it; returns the serial that it spent.
+    pub(super) fn send(&self, global: &Global, link: &mut Link, request: Request) -> Result<u64> {
+        let path = self.owner_key.as_ref().ok_or_else(|| Error::internal("no owner key"))?;
+        let key = keys::read(path, &global.passphrase())?.key;
+        let status = status::ask(link)?;
+        let serial = self.serial.unwrap_or_else(|| status.serial.saturating_add(1));
+        let devices = [status.device];
+        let target = Target::Devices(List::of(&devices));
+        let document = OwnerDocument { product: status.product, target, serial, request };
+        let (outcome, twice) = link.request_again(&Frame::Owner(&crate::owner::sign(&document, &[&key])?));
+        let spent = outcome.as_ref().is_err_and(|error| error.refusal == Some(Refusal::SerialSpent));
+        // Taken the first time, the word of it lost on the line, and spent the second time.
+        if !(twice && spent && status.serial < serial && status::ask(link)?.serial == serial) {
+            outcome?;
+        }
+        Ok(serial)
+    }
 }
 
 pub(super) fn run(global: &Global, cable: &Cable, action: Action, about: &About) -> Result<Report> {
@@ -116,28 +131,17 @@ pub(super) fn run(global: &Global, cable: &Cable, action: Action, about: &About)
     let verb = format!("{action:?}").to_lowercase();
     let mut link = cable.open()?;
     let said = |error| refused(error, cable, &format!("the request to {verb} {name}"));
-    let serial = match &about.owner_key {
-        Some(path) => {
-            let request = Request::Release { action, manifest };
-            let (document, serial) = signed(global, &mut link, path, about, request)?;
-            let (outcome, twice) = link.request_again(&Frame::Owner(&document));
-            let spent = outcome.as_ref().is_err_and(|error| error.refusal == Some(Refusal::SerialSpent));
-            // Taken the first time, the word of it lost on the line, and spent the second time.
-            if !(twice && spent && link.status()?.serial == serial) {
-                outcome.map_err(said)?;
-            }
-            Some(serial)
-        }
-        None => {
-            let request = Frame::Local { action, manifest };
-            // Approved twice is approved; the others do something.
-            let outcome = match action {
-                Action::Approve => link.request_again(&request).0,
-                _ => link.request(&request),
-            };
-            outcome.map_err(said)?;
-            None
-        }
+    let serial = if about.owner.is_given() {
+        Some(about.owner.send(global, &mut link, Request::Release { action, manifest }).map_err(said)?)
+    } else {
+        let request = Frame::Local { action, manifest };
+        // Approved twice is approved; the others do something.
+        let outcome = match action {
+            Action::Approve => link.request_again(&request).0,
+            _ => link.request(&request),
+        };
+        outcome.map_err(said)?;
+        None
     };
     let data = json!({ "action": verb, "manifest_sha256": manifest.to_string(), "serial": serial });
     let by = serial.map_or("locally".to_owned(), |n| format!("by the owner, serial {n}"));

@@ -80,6 +80,9 @@ pub(super) fn run(cable: &Cable, options: &Options) -> Result<Report> {
             entry["device"] = data;
         }
         said.extend(also.map(|also| format!("also {also}")));
+        if said.is_empty() {
+            said.push("not asked".into());
+        }
         report = report.line(&name, said.join("; "));
         entries.push(entry);
     }

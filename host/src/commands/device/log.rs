@@ -17,10 +17,6 @@ use std::time::{Duration, Instant, SystemTime};
 /// A line that doesn't end is written down after so long.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Follows a device until Ctrl-C: each line that it prints between frames, and each change in its status, with this
-/// machine's time (UTC). It asks for the status every few seconds, stays through restarts and unplugging, and writes
-/// nothing but plain text: control characters are spelt out. With --json each line is an object: `at`, `event` (`text`,
-/// `status`, `link`), `text`. Nothing here is authenticated.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// End after so many seconds (default: Ctrl-C)
@@ -34,7 +30,7 @@ pub(crate) struct Options {
     listen: bool,
 }
 
-/// Set by Ctrl-C.
+/// Set by Ctrl-C, which is how a journal ends well.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// The journal so far.

@@ -3,10 +3,10 @@
 mod ask;
 mod list;
 mod log;
-mod push;
+mod policy;
+pub(crate) mod push;
 pub(crate) mod status;
 
-use super::read_bundle;
 use crate::cli::Global;
 use crate::error::{Code, Error, Result};
 use crate::link::Link;
@@ -84,9 +84,17 @@ enum Verb {
         #[command(flatten)]
         about: ask::About,
     },
+    /// Set what happens to security patches and to feature updates
+    Policy(policy::Options),
     /// Ask for a restart
     Reboot,
     /// Follow the device: what it prints and what changes in its status, with the time, until Ctrl-C
+    ///
+    /// A journal on stdout: a line for each line of text that the device prints between frames, and for each change in its
+    /// status, which is asked for every few seconds; with this machine's time (UTC). It stays through restarts of the
+    /// device and through unplugging. Nothing in it can steer a terminal: control characters are spelt out. Nothing in it
+    /// is authenticated. With --json each line is an object: `at`, `event` (`text`, `status`, `link`, at last `end`), and
+    /// `text`.
     Log(log::Options),
 }
 
@@ -98,6 +106,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         Verb::Push { bundle } => push::run(global, cable, bundle),
         Verb::Approve(about) => ask::run(global, cable, ask::Asked::APPROVE, about),
         Verb::Request { action, about } => ask::run(global, cable, action.action(), about),
+        Verb::Policy(policy) => policy::run(global, cable, policy),
         Verb::Reboot => reboot(cable),
         Verb::Log(log) => log::run(global, cable, log),
     }

@@ -81,21 +81,27 @@ fn restart(link: &mut Link, cable: &Cable) -> Result<()> {
 }
 
 /// The way on that the command line has, in this case.
-fn next(refusal: Refusal, file: &str, manifest: &Manifest<'_>, s: Option<&Status>, cable: &Cable) -> String {
+pub(crate) fn next(
+    refusal: Refusal,
+    file: &str,
+    manifest: &Manifest<'_>,
+    s: Option<&Status>,
+    cable: &Cable,
+) -> String {
     let then = |verb: &str| format!("{}, then push it again", cable.command(verb));
     let about = |verb: &str, more: &str| then(&format!("{verb} {file}{more}"));
     let owned = s.is_some_and(|s| s.owned);
     let owner_alone = s.is_some_and(|s| owner_alone(&s.policy, s.owned));
-    let policy =
-        if owned { "by a document that the owner signs" } else { "at the device: it has no owner key" };
+    let key = if owned { " --owner-key FILE" } else { "" };
+    let policy = |which: &str| then(&format!("policy --{which} POLICY{key}"));
     match refusal {
         Refusal::Held if owner_alone => about("approve", " --owner-key FILE"),
         Refusal::Held => about("approve", ""),
         Refusal::PolicyOff | Refusal::PolicyNotify => {
-            format!("the owner can change the security policy, {policy}")
+            format!("the owner can change the security policy: {}", policy("security"))
         }
         Refusal::PolicyNever => {
-            format!("the owner can change the feature policy, {policy}; security patches still go in")
+            format!("the owner can change the feature policy: {}; patches go in as it is", policy("feature"))
         }
         Refusal::RetryNeeded => about("request retry", ""),
         Refusal::TrialPending => trial(s, cable),

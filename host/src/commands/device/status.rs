@@ -2,6 +2,7 @@
 
 use super::Cable;
 use crate::error::Result;
+use crate::link::Link;
 use crate::output::Report;
 use patchlane_device::rules::policy::owner_alone;
 use patchlane_protocol::status::{Activity, CounterState, Named};
@@ -9,7 +10,15 @@ use patchlane_protocol::{FeaturePolicy, Refusal, SecurityPolicy, Status, limits}
 use serde_json::{Value, json};
 
 pub(super) fn run(cable: &Cable) -> Result<Report> {
-    Ok(describe(&cable.open()?.status()?, cable))
+    Ok(describe(&ask(&mut cable.open()?)?, cable))
+}
+
+/// Asks a device for its report.
+pub(crate) fn ask(link: &mut Link) -> Result<Status> {
+    link.status().map_err(|error| match error.refusal {
+        Some(_) => error.at("the question for its status"),
+        None => error,
+    })
 }
 
 /// What a device is doing, in short.

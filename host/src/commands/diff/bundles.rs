@@ -85,14 +85,17 @@ fn image(a: Option<&Linked>, b: Option<&Linked>, block: usize) -> (Vec<String>, 
         0 => format!("{place}: the same, {size}"),
         n => format!("{place}: {size}, {n} differ ({})", percent(n, whole)),
     }];
-    for (from, to, n) in list.iter().take(LISTED) {
+    // One stretch that is all of it says nothing new.
+    let listed =
+        if list.len() == 1 && list.first().is_some_and(|one| one.1 - one.0 == whole) { 0 } else { LISTED };
+    for (from, to, n) in list.iter().take(listed) {
         lines.push(format!(
             "  {from:#08x}..{to:#08x}  {n:>7} of {:>7} differ ({})",
             to - from,
             percent(*n, to - from)
         ));
     }
-    if list.len() > LISTED {
+    if listed > 0 && list.len() > LISTED {
         lines.push(format!("  and {} stretches more", list.len() - LISTED));
     }
     let regions: Vec<_> =

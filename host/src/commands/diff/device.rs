@@ -1,19 +1,19 @@
 //! A bundle against a device: what it would be there, and what the device would say.
 
 use super::bundles::named;
-use super::judge::{Foresight, Known, Verdict, foresee, measured};
-use super::{closes, gained, indices};
+use super::judge::{Foresight, Known, Verdict, foresee};
+use super::{Stretches, closes, gained, indices};
 use crate::bundle::Bundle;
 use crate::commands::describe;
-use crate::commands::device::Cable;
 use crate::commands::device::status::{activity, feature_words, security_words};
+use crate::commands::device::{Cable, push};
 use crate::error::{Code, Error, Result};
 use crate::files;
 use crate::output::Report;
 use patchlane_device::rules::policy::{Install, owner_alone};
 use patchlane_device::rules::trial::TrialEnd;
 use patchlane_protocol::status::Activity;
-use patchlane_protocol::{Refusal, Status};
+use patchlane_protocol::{Manifest, Refusal, Status};
 use serde_json::json;
 use std::path::Path;
 
@@ -103,13 +103,42 @@ fn next(foresight: &Foresight, status: &Status, file: &str, cable: &Cable) -> Op
     Some(cable.command(&verb))
 }
 
-fn refused(foresight: &Foresight, file: &str) -> Option<Error> {
-    let Verdict::Refused(refusal) = foresight.verdict else { return None };
-    let mut error = Error::refused(refusal);
-    if refusal == Refusal::BelowThreshold && foresight.otherwise.is_some() {
-        error.next = format!("sign it: patchlane sign {file}");
+fn refused(
+    foresight: &Foresight,
+    bundle: &Bundle,
+    status: &Status,
+    file: &str,
+    cable: &Cable,
+) -> Result<Option<Error>> {
+    let Verdict::Refused(refusal) = foresight.verdict else { return Ok(None) };
+    let error = Error::refused(refusal);
+    let unsigned = refusal == Refusal::BelowThreshold && foresight.otherwise.is_some();
+    let next = if unsigned {
+        format!("sign it: patchlane sign {file}")
+    } else {
+        push::next(refusal, file, &bundle.manifest()?, Some(status), cable)
+    };
+    Ok(Some(Error { what: format!("would be refused: it {}", error.what), next, ..error }.at(file)))
+}
+
+/// What it would change there.
+fn changes(
+    m: &Manifest<'_>,
+    status: &Status,
+    foresight: &Foresight,
+    (more, lost): (&Stretches, &Stretches),
+) -> Vec<(String, String)> {
+    if m.product != status.product {
+        return Vec::new();
     }
-    Some(Error { what: format!("would be refused: it {}", error.what), ..error }.at(file))
+    let (v, version) = (status.confirmed.version, m.version);
+    let step = foresight.transition.map_or("none".into(), |t| format!("{}: {v} -> {version}", named(t)));
+    let mut lines = vec![("transition".to_owned(), step)];
+    lines.extend(closes(more, m.advisories.iter()).into_iter().map(|line| ("closes".to_owned(), line)));
+    if !lost.is_empty() {
+        lines.push(("opens".into(), format!("{}: handled on the device, not in the bundle", indices(lost))));
+    }
+    lines
 }
 
 pub(super) fn compare(
@@ -120,7 +149,7 @@ pub(super) fn compare(
 ) -> Result<Report> {
     let (status, m, foresight) = (known.status, bundle.manifest()?, foresee(bundle, known)?);
     let file = path.display().to_string();
-    let (v, version) = (measured(status), m.version);
+    let (v, version) = (status.confirmed.version, m.version);
     let mut report = Report::default()
         .line("device", format!("{}: {v}, {}", status.device, activity(status)))
         .line("bundle", format!("{version} ({})", describe::lane(m.kind)));
@@ -128,17 +157,7 @@ pub(super) fn compare(
         report = report.line("text", m.text);
     }
     let (more, lost) = (gained(&version.security, &v.security), gained(&v.security, &version.security));
-    if m.product == status.product {
-        let step = foresight.transition.map_or("none".into(), |t| format!("{}: {v} -> {version}", named(t)));
-        report = report.line("transition", step);
-        for line in closes(&more, m.advisories.iter()) {
-            report = report.line("closes", line);
-        }
-        if !lost.is_empty() {
-            report =
-                report.line("opens", format!("{}: handled on the device, not in the bundle", indices(&lost)));
-        }
-    }
+    report.lines.extend(changes(&m, status, &foresight, (&more, &lost)));
     if let Some(root) = foresight.new_root {
         report = report.line(
             "root",
@@ -153,10 +172,11 @@ pub(super) fn compare(
     let policy = policy(status, &foresight);
     report.lines.extend(policy.clone().map(|text| ("policy".to_owned(), text)));
     let port = Cable { port: None, baud: crate::commands::device::BAUD, timeout: 0 };
-    let next = next(&foresight, status, &file, cable.unwrap_or(&port));
+    let cable = cable.unwrap_or(&port);
+    let next = next(&foresight, status, &file, cable);
     report.lines.extend(next.clone().map(|text| ("next".to_owned(), text)));
     report.lines.extend(foresight.unknown.iter().map(|text| ("unknown".to_owned(), text.clone())));
-    report.failed = refused(&foresight, &file);
+    report.failed = refused(&foresight, bundle, status, &file, cable)?;
     report.data = json!({
         "device_id": status.device.to_string(),
         "confirmed": v.to_string(),

@@ -19,7 +19,7 @@ use patchlane_protocol::signature::SIGNATURE_BOUNDS;
 use patchlane_protocol::status::{Activity, Named};
 use patchlane_protocol::{
     Baseline, Ceilings, Digest, Kind, List, Manifest, PublicKey, Refusal, Role, RootDocument, SignedRoot,
-    Status, Version, Writer, limits,
+    Status, Writer, limits,
 };
 
 /// What is known of the device.
@@ -270,7 +270,6 @@ fn at_rest(
     let rank = verified.rank(facts)?;
     let (manifest, payload_free) = (verified.digest(), verified.manifest().is_payload_free());
     let permitted = verified.permit(facts)?;
-    unknown.push("whether it failed three trials there before".into());
     if let Some(known) = status.candidate {
         if known.manifest == manifest {
             return Ok(Verdict::Here(status.activity));
@@ -284,6 +283,7 @@ fn at_rest(
             return Err(Refusal::Busy);
         }
     }
+    unknown.push("whether three trials of it failed there: an operator has to ask for a retry then".into());
     match payload_free {
         true if !facts.on.runs => Err(Refusal::NeedPayload),
         true => {
@@ -360,13 +360,5 @@ pub(super) fn foresee(bundle: &Bundle, known: &Known<'_>) -> Result<Foresight> {
     }
     let otherwise = signed.map(|_| verdict);
     let verdict = signed.map_or(verdict, Verdict::Refused);
-    if matches!(verdict, Verdict::Refused(_)) {
-        unknown.retain(|text| !text.starts_with("whether it failed"));
-    }
     Ok(Foresight { transition: classify(&v, &offer).ok(), verdict, otherwise, new_root, unknown })
-}
-
-/// The version that the bundle is measured against.
-pub(super) const fn measured(status: &Status) -> &Version {
-    &status.confirmed.version
 }

@@ -5,7 +5,7 @@ mod device;
 mod judge;
 
 use super::device::Cable;
-use super::{anchor, read_bundle};
+use super::{anchor, describe, read_bundle};
 use crate::bundle::Bundle;
 use crate::cli::Global;
 use crate::config::Config;
@@ -16,11 +16,16 @@ use clap::Args;
 use patchlane_protocol::{Advisory, Security};
 use std::path::{Path, PathBuf};
 
-/// Shows what B changes against A; or what A would do on a device, and whether the device would take it now.
-///
-/// Against a device the verdict is found with the device's own rules; what its status doesn't tell is listed as
-/// `unknown`. Exit code 0: the bundles were compared, or the device would take or hold the bundle; 1: it would refuse it.
+const AFTER: &str = "\
+A B              what B changes against A, and what B is to a device that runs A
+A --port PORT    what A would be on this device, and whether the device would take it now
+A --status FILE  the same, from a saved report
+
+The verdict is found with the device's own rules; what its status doesn't tell is listed as `unknown`. Asking changes nothing.
+Exit code 0: the bundles were compared, or the device would take or hold it; 1: it would refuse it.";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER)]
 pub(crate) struct Options {
     /// A: what there was; or the bundle for the device
     a: PathBuf,
@@ -71,8 +76,11 @@ fn unverified(bundle: &Bundle, path: &Path, root: Option<&Root>) -> Result<Optio
     Ok(verdict.err().map(|error| format!("{} isn't verified: it {}", path.display(), error.what)))
 }
 
-/// The advisories that `with` handles and `without` doesn't, as stretches of indices: first, last.
-fn gained(with: &Security, without: &Security) -> Vec<(u32, u32)> {
+/// Stretches of advisory indices: first, last.
+type Stretches = Vec<(u32, u32)>;
+
+/// The advisories that `with` handles and `without` doesn't.
+fn gained(with: &Security, without: &Security) -> Stretches {
     let mut stretches = Vec::new();
     let mut add = |first: u32, last: u32| {
         // What `with` has open interrupts a stretch.
@@ -104,21 +112,16 @@ fn indices(stretches: &[(u32, u32)]) -> String {
     stretches.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn advisory(a: &Advisory<'_>) -> String {
-    let exploited = if a.exploited { ", exploited" } else { "" };
-    format!("{}: {}, {:?}{exploited}", a.index, a.id, a.severity)
-}
-
 /// What a release handles more than another: by name where its manifest has names.
 fn closes<'a>(stretches: &[(u32, u32)], named: impl Iterator<Item = Advisory<'a>>) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut rest: Vec<(u32, u32)> = stretches.to_vec();
+    let mut rest: Stretches = stretches.to_vec();
     for a in named {
         let Some(at) = rest.iter().position(|(first, last)| (*first..=*last).contains(&a.index)) else {
             continue;
         };
         let (first, last) = rest.remove(at);
-        lines.push(advisory(&a));
+        lines.push(describe::advisory(&a));
         if a.index < last {
             rest.insert(at, (a.index + 1, last));
         }
@@ -147,7 +150,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let cable = Cable { port: options.port.clone(), baud: options.baud, timeout: options.timeout };
     let status = match &options.status {
         Some(path) => device::saved(path)?,
-        None => cable.open()?.status()?,
+        None => super::device::status::ask(&mut cable.open()?)?,
     };
     let config = Config::find(global.config.as_deref()).ok();
     let known = judge::Known {
