@@ -76,9 +76,10 @@ impl Link {
                     "can't be opened: permission denied".to_owned(),
                     "join the group that owns it (`ls -l` shows it; often dialout), and log in again",
                 ),
-                ErrorKind::ResourceBusy => {
-                    ("is in use".to_owned(), "end the other program that holds it, such as a terminal")
-                }
+                ErrorKind::ResourceBusy => (
+                    "is in use".to_owned(),
+                    "end the other program that holds it: a terminal, or `patchlane device log`",
+                ),
                 // ENOTTY: a file or folder of another kind.
                 _ if path.is_file() || path.is_dir() || e.raw_os_error() == Some(25) => {
                     ("isn't a serial port".to_owned(), "`patchlane device list` shows the ports there are")
@@ -96,6 +97,9 @@ impl Link {
             Ok(settings)
         })
         .map_err(failed)?;
+        if is_taken(&port) {
+            return Err(failed(ErrorKind::ResourceBusy.into()));
+        }
         port.set_read_timeout(Duration::from_millis(100)).map_err(failed)?;
         port.set_write_timeout(Duration::from_secs(5)).map_err(failed)?;
         // What came before anyone asked answers nobody.
@@ -150,23 +154,23 @@ impl Link {
     /// `device-link`.
     pub fn call(&mut self, command: &Command<'_>) -> Result<Answer> {
         self.send(command)?;
-        self.answer(Instant::now() + self.patience)?.ok_or_else(|| self.silent())
+        self.answer(command, Instant::now() + self.patience)?.ok_or_else(|| self.silent())
     }
 
     /// Sends a command that may arrive twice, again and again until it is answered. True if it was sent more than once.
     fn insist(&mut self, command: &Command<'_>) -> Result<(Answer, bool)> {
         for attempt in 0..TRIES {
             self.send(command)?;
-            let Some(first) = self.answer(Instant::now() + self.patience / TRIES)? else { continue };
-            return Ok(if attempt == 0 { (first, false) } else { (self.settle(first)?, true) });
+            let Some(first) = self.answer(command, Instant::now() + self.patience / TRIES)? else { continue };
+            return Ok(if attempt == 0 { (first, false) } else { (self.settle(command, first)?, true) });
         }
         Err(self.silent())
     }
 
     /// After a frame was sent twice two answers may come; the transfer goes on by the last of them, unless one ended it.
-    fn settle(&mut self, first: Answer) -> Result<Answer> {
+    fn settle(&mut self, command: &Command<'_>, first: Answer) -> Result<Answer> {
         let mut kept = first;
-        while let Some(next) = self.answer(Instant::now() + SILENCE)? {
+        while let Some(next) = self.answer(command, Instant::now() + SILENCE)? {
             if matches!(kept, Answer::Want(_)) {
                 kept = next;
             }
@@ -207,12 +211,12 @@ impl Link {
     }
 
     /// Noise and other traffic on the line isn't an answer.
-    fn answer(&mut self, until: Instant) -> Result<Option<Answer>> {
+    fn answer(&mut self, to: &Command<'_>, until: Instant) -> Result<Option<Answer>> {
         while Instant::now() < until {
             // Of several the last is about the command just sent.
             let answer = self.listen()?.into_iter().rev().find_map(|event| match event {
-                Event::Answer(answer) => Some(answer),
-                Event::Text(_) => None,
+                Event::Answer(answer) if is_about(&answer, to) => Some(answer),
+                _ => None,
             });
             if answer.is_some() {
                 return Ok(answer);
@@ -312,11 +316,33 @@ impl Link {
                     Error::new(Code::Refused, what, "update patchlane")
                 }
             },
-            other => {
-                let what = format!("brings another answer than the one asked for: {other:?}");
-                self.broken(what, "end whatever else talks to the device on this port")
-            }
+            _ => self.broken("brings an answer to another question", "restart the device, and run it again"),
         }
+    }
+}
+
+/// True if another program has locked the port. Where ports can't be locked nobody can tell.
+#[cfg(unix)]
+fn is_taken(port: &serial2::SerialPort) -> bool {
+    use rustix::fs::{FlockOperation, flock};
+    flock(port, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK)
+}
+
+/// Windows opens a port once.
+#[cfg(not(unix))]
+fn is_taken(_: &serial2::SerialPort) -> bool {
+    false
+}
+
+/// True if this can be the answer to that; another is somebody else's, or belated.
+const fn is_about(answer: &Answer, command: &Command<'_>) -> bool {
+    match (command, answer) {
+        (_, Answer::Refused(_)) => true,
+        (Command::Status, answer) => matches!(answer, Answer::Status(_)),
+        (Command::Begin | Command::Data { .. }, answer) => {
+            matches!(answer, Answer::Want(_) | Answer::Outcome(_))
+        }
+        (_, answer) => matches!(answer, Answer::Outcome(_)),
     }
 }
 

@@ -316,6 +316,9 @@ fn the_journal_stays_through_changes_and_the_end_of_the_cable() {
     let follower =
         follower.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(1_500));
+    // Two on one line would take each other's answers.
+    let busy = bench.fails(&desk, "status", 3, "device-link");
+    assert!(busy["what"] == "is in use" && busy["next"].as_str().unwrap().contains("device log"), "{busy}");
     // Another device takes its place at the same line only in real life; here the cable is pulled.
     drop(bench.unplug());
     let out = follower.wait_with_output().unwrap();
