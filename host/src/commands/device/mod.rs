@@ -114,5 +114,5 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
 
 fn reboot(cable: &Cable) -> Result<Report> {
     cable.open()?.request(&Frame::Reboot).map_err(|error| ask::refused(error, cable, "the restart"))?;
-    Ok(Report::new("The device restarts.", json!({ "restarts": true })).line("then", cable.command("status")))
+    Ok(Report::new("The device restarts.", json!({ "restarts": true })).line("next", cable.command("status")))
 }

@@ -57,7 +57,10 @@ fn changes(a: &[u8], b: &[u8], block: usize) -> Vec<Change> {
 }
 
 fn percent(part: usize, whole: usize) -> String {
-    format!("{:.1} %", part as f64 * 100.0 / whole.max(1) as f64)
+    match part as f64 * 100.0 / whole.max(1) as f64 {
+        share if part > 0 && share < 0.1 => "below 0.1 %".into(),
+        share => format!("{share:.1} %"),
+    }
 }
 
 /// One image, or two for the same slot.
@@ -218,6 +221,14 @@ const fn kind(kind: Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_that_is_small_is_not_nothing() {
+        assert_eq!(
+            ["0.0 %", "below 0.1 %", "0.1 %", "100.0 %"],
+            [(0, 5), (1, 5000), (1, 1000), (5, 5)].map(|(a, b)| percent(a, b))
+        );
+    }
 
     #[test]
     fn changed_blocks_that_touch_are_one_stretch() {
