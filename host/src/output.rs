@@ -53,6 +53,8 @@ pub struct Report {
     pub summary: String,
     /// Not wrong, but worth a look; on stderr.
     pub notes: Vec<String>,
+    /// The answer is no: it is said in full, and then the command ends with this error.
+    pub failed: Option<Error>,
 }
 
 impl Report {
@@ -127,11 +129,34 @@ fn paint(wanted: bool, code: &str, text: &str) -> String {
     if wanted { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
+/// An error for programs.
+fn no(error: &Error) -> Value {
+    let also = error.also.iter().map(|e| json!({ "what": e.what, "place": e.place, "next": e.next }));
+    json!({
+        "ok": false,
+        "code": error.code.name(),
+        "exit": error.code.exit(),
+        "what": error.what,
+        "place": error.place,
+        "next": error.next,
+        "refusal": error.refusal.map(|refusal| refusal.code()),
+        "also": also.collect::<Vec<_>>(),
+    })
+}
+
 impl Output {
     /// Prints how a command ended and returns its exit code.
     pub fn finish(self, result: Result<Report>) -> u8 {
         match result {
-            Ok(report) => self.report(&report).map_or_else(|error| self.finish(Err(error)), |()| 0),
+            Ok(report) => {
+                if let Err(error) = self.report(&report) {
+                    return self.finish(Err(error));
+                }
+                if let (Some(error), false) = (&report.failed, self.json) {
+                    self.error(error);
+                }
+                report.failed.map_or(0, |error| error.code.exit())
+            }
             Err(error) => {
                 self.error(&error);
                 error.code.exit()
@@ -143,8 +168,11 @@ impl Output {
         if self.json {
             let mut data = report.data.clone();
             if let Value::Object(map) = &mut data {
-                map.insert("ok".into(), json!(true));
+                map.insert("ok".into(), json!(report.failed.is_none()));
                 map.insert("notes".into(), json!(report.notes));
+                if let Some(Value::Object(error)) = report.failed.as_ref().map(no) {
+                    map.extend(error);
+                }
             }
             return emit(&json_line(&data));
         }
@@ -176,23 +204,8 @@ impl Output {
     /// Prints an error.
     pub fn error(self, error: &Error) {
         if self.json {
-            let also: Vec<Value> = error
-                .also
-                .iter()
-                .map(|e| json!({ "what": e.what, "place": e.place, "next": e.next }))
-                .collect();
-            let value = json!({
-                "ok": false,
-                "code": error.code.name(),
-                "exit": error.code.exit(),
-                "what": error.what,
-                "place": error.place,
-                "next": error.next,
-                "refusal": error.refusal.map(|refusal| refusal.code()),
-                "also": also,
-            });
             // Whoever can't be told on stdout is told on stderr.
-            let _ = emit(&json_line(&value));
+            let _ = emit(&json_line(&no(error)));
         }
         let coloured = self.colour.on(&std::io::stderr());
         for error in std::iter::once(error).chain(&error.also) {

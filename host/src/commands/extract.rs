@@ -1,13 +1,173 @@
-//! `extract`: a bundle's images as files.
+//! `extract`: a bundle's images as files, each checked against its digest; and its documents.
 
+use super::{anchor, describe, read_bundle};
+use crate::bundle::{Bundle, sha256};
 use crate::cli::Global;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
+use crate::files::{self, Over, Secrecy};
 use crate::output::Report;
 use clap::Args;
+use patchlane_protocol::SignedRoot;
+use serde_json::json;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
-pub(crate) struct Options {}
+pub(crate) struct Options {
+    /// The bundle
+    bundle: PathBuf,
+    /// The image's file; or an existing folder, which a bundle with several images needs: one file for each slot
+    #[arg(long, short, value_name = "FILE|FOLDER", required_unless_present_any = ["manifest", "signatures", "links"])]
+    output: Option<PathBuf>,
+    /// Write the manifest's bytes: what was signed is their SHA-256
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Write the signature set's bytes
+    #[arg(long, value_name = "FILE")]
+    signatures: Option<PathBuf>,
+    /// Write the root links that the bundle carries, as root files into an existing folder
+    #[arg(long, value_name = "FOLDER")]
+    links: Option<PathBuf>,
+    /// The root to verify under first (default: the configuration's)
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
+    /// Don't ask who signed it: digests are checked, authenticity isn't
+    #[arg(long, conflicts_with = "root")]
+    unverified: bool,
+    /// Replace existing files
+    #[arg(long)]
+    force: bool,
+}
 
-pub(crate) fn run(_global: &Global, _options: &Options) -> Result<Report> {
-    Err(Error::internal("not written yet"))
+/// A file to write, and what it holds.
+struct Part {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    what: String,
+}
+
+fn folder(path: &Path) -> Result<&Path> {
+    if path.is_dir() {
+        return Ok(path);
+    }
+    Err(Error::new(Code::Missing, "isn't a folder", "make the folder first").at(path.display()))
+}
+
+/// The images, named after their slots where there are several.
+fn images(bundle: &Bundle, options: &Options, output: &Path) -> Result<Vec<Part>> {
+    let images = bundle.images()?;
+    let version = bundle.manifest()?.version.to_string().replace([' ', ','], "-");
+    let stem = options.bundle.file_stem().map_or(version, |stem| stem.to_string_lossy().into_owned());
+    if images.is_empty() {
+        let next =
+            "the image it names is installed on devices already: extract it from the bundle that brought it";
+        return Err(Error::new(Code::Malformed, "carries no image", next).at(options.bundle.display()));
+    }
+    if images.len() > 1 && !output.is_dir() {
+        let what = format!("isn't a folder, and {} holds {} images", options.bundle.display(), images.len());
+        return Err(
+            Error::new(Code::Missing, what, "make a folder, and name it with -o").at(output.display())
+        );
+    }
+    let name = |address: Option<u32>| {
+        if !output.is_dir() {
+            return output.to_path_buf();
+        }
+        output.join(address.map_or(format!("{stem}.bin"), |address| format!("{stem}_{address:#010x}.bin")))
+    };
+    let part = |image: crate::bundle::Linked| Part {
+        path: name(image.address),
+        what: format!("image for {}", describe::place(image.address)),
+        bytes: image.bytes,
+    };
+    Ok(images.into_iter().map(part).collect())
+}
+
+fn parts(bundle: &Bundle, options: &Options) -> Result<Vec<Part>> {
+    let mut parts = Vec::new();
+    if let Some(output) = &options.output {
+        parts.extend(images(bundle, options, output)?);
+    }
+    if let Some(path) = &options.manifest {
+        parts.push(Part {
+            path: path.clone(),
+            bytes: bundle.manifest_bytes().to_vec(),
+            what: "manifest".into(),
+        });
+    }
+    if let Some(path) = &options.signatures {
+        if bundle.signatures().is_empty() {
+            let next = format!("sign it: patchlane sign {}", options.bundle.display());
+            return Err(Error::new(Code::Unsigned, "isn't signed", next).at(options.bundle.display()));
+        }
+        parts.push(Part { path: path.clone(), bytes: bundle.signature_bytes()?, what: "signatures".into() });
+    }
+    if let Some(path) = &options.links {
+        let path = folder(path)?;
+        for link in bundle.links() {
+            let version = SignedRoot::parse(link)?.document.version;
+            let what = format!("root {version}");
+            parts.push(Part { path: path.join(format!("root-{version}.plr")), bytes: link.clone(), what });
+        }
+    }
+    Ok(parts)
+}
+
+/// All of them or none.
+fn write(parts: &[Part], force: bool) -> Result<()> {
+    let taken = |path: &Path| std::fs::symlink_metadata(path).is_ok();
+    if let Some(part) = parts.iter().find(|part| !force && taken(&part.path)) {
+        let next = "choose another name, or say --force";
+        return Err(Error::new(Code::Exists, "exists already", next).at(part.path.display()));
+    }
+    let twice = |part: &&Part| parts.iter().filter(|other| other.path == part.path).count() > 1;
+    if let Some(part) = parts.iter().find(twice) {
+        return Err(
+            Error::new(Code::Usage, "is named twice", "give each its own name").at(part.path.display())
+        );
+    }
+    let over = if force { Over::Existing } else { Over::Nothing };
+    let mut new: Vec<&Path> = Vec::new();
+    for part in parts {
+        let was_there = taken(&part.path);
+        if let Err(error) = files::write(&part.path, &part.bytes, over, Secrecy::Public) {
+            for path in new {
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(error);
+        }
+        if !was_there {
+            new.push(&part.path);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
+    // Reading it checks every chunk and every image against its digest.
+    let bundle = read_bundle(&options.bundle)?;
+    let mut summary = "NOT VERIFIED: nobody asked who signed it.".to_owned();
+    if !options.unverified {
+        let root = anchor(global, options.root.as_ref())?;
+        let document = root.document()?;
+        bundle.verify(&document, |_| Ok(())).map_err(|error| {
+            let next = format!("{}; to look at it all the same, say --unverified", error.next);
+            Error { next, ..error.at(options.bundle.display()) }
+        })?;
+        let trust = if document.development { " (development)" } else { "" };
+        summary = format!("Verified under root {}{trust}.", document.version);
+    }
+    let parts = parts(&bundle, options)?;
+    write(&parts, options.force)?;
+    let mut report = Report::new(summary, json!(null));
+    let mut entries = Vec::new();
+    for part in &parts {
+        let (file, digest) = (part.path.display().to_string(), sha256(&part.bytes).to_string());
+        report = report.line(&part.what, format!("{file}, {} bytes, SHA-256 {digest}", part.bytes.len()));
+        entries.push(json!({ "what": part.what, "file": file, "bytes": part.bytes.len(), "sha256": digest }));
+    }
+    if options.links.is_some() && bundle.links().is_empty() {
+        report = report.note("it carries no root links");
+    }
+    report.data = json!({ "verified": !options.unverified, "files": entries });
+    Ok(report)
 }

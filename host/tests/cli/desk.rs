@@ -65,6 +65,13 @@ impl Desk {
     pub(crate) fn fails(&self, line: &str, exit: i32, code: &str) -> String {
         let before = listing(&self.0);
         let out = self.run(&format!("{line} --json --no-input"));
+        let value = self.fails_as(line, &out, exit, code);
+        assert_eq!(listing(&self.0), before, "{line} left something behind");
+        value["what"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The same for a command that has run.
+    pub(crate) fn fails_as(&self, line: &str, out: &Output, exit: i32, code: &str) -> Value {
         let told = String::from_utf8_lossy(&out.stderr).into_owned();
         assert_eq!(out.status.code(), Some(exit), "{line}: {told}");
         let value: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{line}: {e}"));
@@ -72,8 +79,7 @@ impl Desk {
         assert_eq!(schema::violations("error", &value), [""; 0], "{line}: {value}");
         assert!(!value["next"].as_str().unwrap_or_default().is_empty(), "{line}: no way on");
         assert!(!told.contains("panicked"), "{line}: {told}");
-        assert_eq!(listing(&self.0), before, "{line} left something behind");
-        value["what"].as_str().unwrap_or_default().to_owned()
+        value
     }
 }
 

@@ -1,9 +1,15 @@
 //! Transcripts: the command line as people and scripts use it, and as they misuse it.
 
 mod badinput;
+#[cfg(unix)]
+mod bench;
 mod codes;
 mod dangerous;
 mod desk;
+#[cfg(unix)]
+mod device;
+#[cfg(unix)]
+mod diff;
 mod first;
 mod fuzz;
 mod keys;

@@ -1,0 +1,222 @@
+//! `device push`: sends a bundle, and says what is next, whatever the device decides.
+
+use super::Cable;
+use crate::bundle::Bundle;
+use crate::cli::Global;
+use crate::error::{Code, Error, Result};
+use crate::files;
+use crate::link::Link;
+use crate::output::Report;
+use crate::progress::Progress;
+use patchlane_device::rules::policy::owner_alone;
+use patchlane_protocol::bundle::payload_offset;
+use patchlane_protocol::link::{Command as Frame, Outcome};
+use patchlane_protocol::status::Activity;
+use patchlane_protocol::{Manifest, Refusal, Status};
+use serde_json::json;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How often a device may end a trial for one bundle.
+const AGAIN: u32 = 3;
+/// Parts of the progress bar.
+const PARTS: u64 = 1_000;
+
+/// Where the payloads lie in the file: a device takes one of them, whichever.
+struct Spans(Vec<(u64, u64)>);
+
+impl Spans {
+    fn of(bundle: &Bundle) -> Result<Self> {
+        let manifest = bundle.manifest()?;
+        let head = bundle.to_bytes()?.len().saturating_sub(bundle.payload().len()) as u64;
+        let mut spans = Vec::new();
+        for (c, component) in manifest.components.iter().enumerate() {
+            for (a, alternative) in component.alternatives.iter().enumerate() {
+                let from = head.saturating_add(payload_offset(&manifest, c, a).unwrap_or(0));
+                spans.push((from, from.saturating_add(alternative.stored())));
+            }
+        }
+        Ok(Self(spans))
+    }
+
+    /// How much of the payload under way lies before this offset, in parts.
+    fn done(&self, offset: u64) -> u64 {
+        let under_way = self.0.iter().find(|(from, to)| (*from..*to).contains(&offset));
+        under_way.map_or(0, |(from, to)| (offset - from) * PARTS / (to - from))
+    }
+}
+
+/// Sends it once.
+fn send(global: &Global, link: &mut Link, bytes: &[u8], spans: &Spans) -> Result<Outcome> {
+    let mut progress = Progress::new("sending", PARTS, global.quiet || global.json);
+    link.push(bytes, |offset| progress.at(spans.done(u64::from(offset))))
+}
+
+/// The device ended a trial for this bundle: it has to restart before it takes it.
+fn restart(link: &mut Link, cable: &Cable) -> Result<()> {
+    let by_hand = |error: Error| Error {
+        place: Some("the restart that ends the trial".into()),
+        next: "restart the device by hand, and push it again".into(),
+        ..error
+    };
+    match link.request(&Frame::Reboot) {
+        // The answer may be lost in the restart itself.
+        Err(error) if error.code != Code::Link => return Err(by_hand(error)),
+        _ => std::thread::sleep(Duration::from_secs(1)),
+    }
+    let until = Instant::now() + Duration::from_secs(cable.timeout);
+    loop {
+        match link.status() {
+            Ok(_) => return Ok(()),
+            Err(error) if error.code == Code::Link && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(200));
+                // A port that comes out of the device itself goes away with it.
+                if let Ok(anew) = cable.open() {
+                    *link = anew;
+                }
+            }
+            Err(error) => return Err(by_hand(error)),
+        }
+    }
+}
+
+/// The way on that the command line has, in this case.
+pub(crate) fn next(
+    refusal: Refusal,
+    file: &str,
+    manifest: &Manifest<'_>,
+    s: Option<&Status>,
+    cable: &Cable,
+) -> String {
+    let then = |verb: &str| format!("{}, then push it again", cable.command(verb));
+    let about = |verb: &str, more: &str| then(&format!("{verb} {file}{more}"));
+    let owned = s.is_some_and(|s| s.owned);
+    let owner_alone = s.is_some_and(|s| owner_alone(&s.policy, s.owned));
+    let key = if owned { " --owner-key FILE" } else { "" };
+    let policy = |which: &str| then(&format!("policy --{which} POLICY{key}"));
+    match refusal {
+        Refusal::Held if owner_alone => about("approve", " --owner-key FILE"),
+        Refusal::Held => about("approve", ""),
+        Refusal::PolicyOff | Refusal::PolicyNotify => {
+            format!("the owner can change the security policy: {}", policy("security"))
+        }
+        Refusal::PolicyNever => {
+            format!("the owner can change the feature policy: {}; patches go in as it is", policy("feature"))
+        }
+        Refusal::RetryNeeded => about("request retry", ""),
+        Refusal::TrialPending => trial(s, cable),
+        Refusal::SendAgain => then("reboot"),
+        Refusal::Busy => busy(s, cable),
+        Refusal::NeedRoot => {
+            let has = s.map_or("an older one".into(), |s| format!("root {}", s.root_version));
+            let needs = manifest.root_version;
+            format!(
+                "it needs root {needs}, and the device has {has}: build it with a --link for each root in between"
+            )
+        }
+        Refusal::WrongHardware => {
+            let list: Vec<_> = manifest.hardware.iter().map(|n| n.to_string()).collect();
+            let has = s.map_or(String::new(), |s| format!(", and the device is {}", s.hardware));
+            format!("it is for revision {}{has}: choose the bundle for this board", list.join(", "))
+        }
+        Refusal::NoAlternative => match addresses(manifest) {
+            list if list.is_empty() => refusal.remedy().into(),
+            list => format!(
+                "it holds images for {list}: build one for this device's slot too (--image, once for each slot)"
+            ),
+        },
+        Refusal::NotProvisioned => "provision it (`patchlane provision`), with a programmer".into(),
+        _ => refusal.remedy().into(),
+    }
+}
+
+fn addresses(manifest: &Manifest<'_>) -> String {
+    let images = manifest.components.iter().flat_map(|component| component.images.iter());
+    let list: Vec<_> = images.filter_map(|image| image.address).map(|a| format!("{a:#010x}")).collect();
+    list.join(" and ")
+}
+
+fn trial(s: Option<&Status>, cable: &Cable) -> String {
+    let candidate = s.and_then(|s| s.candidate.map(|c| (s.activity, c)));
+    match candidate {
+        Some((Activity::Soak, c)) => {
+            let verb = format!("request keep --manifest {}", c.manifest);
+            format!("{} soaks: {}, then push it again", c.version, cable.command(&verb))
+        }
+        Some((_, c)) => {
+            format!("{} is on trial: push it again when `device status` says that it is confirmed", c.version)
+        }
+        None => "push it again when the trial has ended".into(),
+    }
+}
+
+fn busy(s: Option<&Status>, cable: &Cable) -> String {
+    let Some((s, candidate)) = s.and_then(|s| s.candidate.map(|c| (s, c))) else {
+        return Refusal::Busy.remedy().into();
+    };
+    let about = |verb: &str| cable.command(&format!("request {verb} --manifest {}", candidate.manifest));
+    let finish = match s.activity {
+        Activity::Ready => cable.command("reboot"),
+        Activity::Staged => about("apply"),
+        _ => "send the rest of it".into(),
+    };
+    let v = candidate.version;
+    format!("{v} goes first. Finish it: {finish}. Or discard it: {}", about("withdraw"))
+}
+
+/// What became of it, and the next command.
+fn taken(outcome: Outcome, file: &str, cable: &Cable) -> (&'static str, &'static str, Option<String>) {
+    match outcome {
+        Outcome::Ready => (
+            "ready",
+            "Whole in the secondary slot; it goes in at the next restart.",
+            Some(cable.command("reboot")),
+        ),
+        Outcome::Staged => (
+            "staged",
+            "Whole in the secondary slot; it waits for its window or for a request.",
+            Some(cable.command(&format!("request apply {file}"))),
+        ),
+        Outcome::Applied => ("applied", "Confirmed at once: it needed no payload.", None),
+        Outcome::RootCommitted => {
+            ("root-committed", "The device trusts the new root; the release it has already.", None)
+        }
+        Outcome::Done => ("done", "Taken.", None),
+    }
+}
+
+pub(super) fn run(global: &Global, cable: &Cable, path: &Path) -> Result<Report> {
+    // What can be wrong with a file is said before the port is opened.
+    let bytes = files::read(path)?;
+    let bundle = Bundle::parse(&bytes).map_err(|e| e.at(path.display()))?;
+    if bundle.signatures().is_empty() {
+        let next = format!("sign it: patchlane sign {}", path.display());
+        return Err(Error::new(Code::Unsigned, "isn't signed: no device takes it", next).at(path.display()));
+    }
+    let (manifest, spans) = (bundle.manifest()?, Spans::of(&bundle)?);
+    let file = path.display().to_string();
+    let mut link = cable.open()?;
+    let mut again = 0;
+    let outcome = loop {
+        match send(global, &mut link, &bytes, &spans) {
+            Ok(outcome) => break outcome,
+            Err(error) if error.refusal == Some(Refusal::SendAgain) && again < AGAIN => {
+                again += 1;
+                restart(&mut link, cable)?;
+            }
+            Err(error) => {
+                let Some(refusal) = error.refusal else { return Err(error) };
+                // Why depends on the device, too.
+                let status = link.status().ok();
+                let next = next(refusal, &file, &manifest, status.as_ref(), cable);
+                return Err(Error { next, place: Some(file), ..error });
+            }
+        }
+    };
+    let (what, text, next) = taken(outcome, &file, cable);
+    let version = manifest.version.to_string();
+    let data = json!({ "outcome": what, "version": version, "manifest_sha256": bundle.digest().to_string(), "next": next });
+    let mut report = Report::new(text, data).line("release", version).line("outcome", what);
+    report.lines.extend(next.map(|next| ("next".to_owned(), next)));
+    Ok(report)
+}
