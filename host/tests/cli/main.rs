@@ -12,8 +12,11 @@ mod device;
 mod diff;
 mod first;
 mod fuzz;
+mod help;
 mod keys;
 mod layout;
+#[cfg(unix)]
+mod manual;
 mod moments;
 mod outputs;
 mod provision;

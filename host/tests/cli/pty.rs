@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Nothing here takes longer, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -75,6 +75,26 @@ impl Terminal {
     /// True if the terminal shows what is typed.
     pub(crate) fn echoes(&self) -> bool {
         tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ECHO)
+    }
+
+    /// Types `answer` at each of these questions until it ends; what is shown includes the questions.
+    pub(crate) fn answering(mut self, questions: &[&str], answer: &str) -> (ExitStatus, String) {
+        let (begun, mut answered) = (Instant::now(), 0);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < PATIENCE, "it doesn't end: {}", self.shown);
+            if let Ok(piece) = self.screen.recv_timeout(Duration::from_millis(5)) {
+                self.shown.push_str(&String::from_utf8_lossy(&piece));
+            }
+            let asked = self.shown.rsplit('\n').next().unwrap_or_default();
+            if self.shown.len() > answered
+                && asked.ends_with(": ")
+                && questions.iter().any(|q| asked.starts_with(q))
+            {
+                answered = self.shown.len();
+                self.types(&format!("{answer}\n"));
+            }
+        }
+        self.end()
     }
 
     /// Waits for the end; tells how it ended, and what was shown since the last wait.
