@@ -34,25 +34,25 @@ The manual, with every error code: host/MANUAL.md, or `patchlane man -o FOLDER`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Use this patchlane.toml (default: the nearest in this folder or above)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GENERAL)]
     pub(crate) config: Option<PathBuf>,
-    /// Print one JSON object on stdout
-    #[arg(long, global = true)]
+    /// Print one JSON object on stdout (host/schema/output.schema.json)
+    #[arg(long, global = true, help_heading = GENERAL)]
     pub(crate) json: bool,
     /// Print data and errors only
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = GENERAL)]
     pub(crate) quiet: bool,
-    /// Never ask at the terminal
-    #[arg(long, global = true)]
+    /// Never ask at the terminal: what needs an answer is an error
+    #[arg(long, global = true, help_heading = GENERAL)]
     no_input: bool,
-    /// Colour the output
+    /// Colour the output; auto: on a terminal, unless NO_COLOR is set
     #[arg(
         long,
         global = true,
         value_enum,
         value_name = "WHEN",
         default_value = "auto",
-        hide_possible_values = true
+        help_heading = GENERAL
     )]
     color: Colour,
     /// Read the passphrase from the first line of this file
@@ -66,6 +66,7 @@ pub(crate) struct Global {
     passphrase_env: Option<String>,
 }
 
+const GENERAL: &str = "Of every command";
 const PASSPHRASE: &str = "Passphrase (asked at the terminal unless one of these is given; never an argument)";
 
 impl Global {

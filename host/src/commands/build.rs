@@ -17,50 +17,58 @@ use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Security, Severity, Ve
 use serde_json::json;
 use std::path::PathBuf;
 
+const EXAMPLES: &str = "\
+Examples:
+  patchlane build security --baseline 4.1 --level 9 --image app.elf \\
+      --closes 9:CVE-2027-4108:high:exploited -m \"Bounds check of register requests\"
+  patchlane build feature --baseline 5.0 --level 9 --image app5.elf -m \"Dosing profiles\"
+  patchlane build security --baseline 5.0 --level 9 --image app5.elf --no-payload    not affected";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// Which lane
+    /// The lane: what it may change, and who signs
     lane: Lane,
-    /// The feature set: LINE.STEP, such as 4.12
-    #[arg(long, value_parser = baseline)]
+    /// The feature set, such as 4.12
+    #[arg(long, value_parser = baseline, value_name = "LINE.STEP")]
     baseline: Baseline,
-    /// The security level: the highest advisory index that this release handles
-    #[arg(long)]
+    /// The security level: this release handles the advisories 1 to NUMBER, except those of --open
+    #[arg(long, value_name = "NUMBER")]
     level: u32,
-    /// Advisory indices below the level that this image still has open
+    /// Advisories below the level that this release still has open: 5 or 5,7; at most 16
     #[arg(long, value_delimiter = ',', value_name = "INDEX")]
     open: Vec<u32>,
     /// What the linker made: ELF, Intel HEX, or raw binary (FILE@0xADDRESS); repeat it for code that runs in either slot
     #[arg(long, required = true, value_name = "FILE[@ADDRESS]", value_parser = PathBufValueParser::new().try_map(source))]
     image: Vec<Source>,
-    /// Advisories this release closes: INDEX:ID:SEVERITY[:exploited], severity none to critical
+    /// An advisory that this release closes: INDEX:ID:SEVERITY[:exploited], with severity none, low, medium, high or critical; repeat it for each, at most 16 times
     #[arg(long, value_parser = closes, value_name = "ADVISORY")]
     closes: Vec<Closes>,
-    /// What an operator reads
-    #[arg(long, short, default_value = "")]
+    /// What an operator reads; at most 256 bytes
+    #[arg(long, short, default_value = "", hide_default_value = true, value_name = "TEXT")]
     message: String,
-    /// A patch without payload: the installed image isn't affected (its level rises, nothing restarts)
+    /// A patch without payload: the installed image, given by --image, isn't affected (its level rises, nothing restarts)
     #[arg(long)]
     no_payload: bool,
     /// The fixes come only together with features; why
     #[arg(long, value_enum, value_name = "REASON", requires = "because")]
     combined: Option<Why>,
-    /// The reason in words
+    /// The reason in words; owners and assessors read it; at most 160 bytes
     #[arg(long, requires = "combined", value_name = "TEXT")]
     because: Option<String>,
     /// When it was issued, in seconds since 1970 (default: SOURCE_DATE_EPOCH, else now)
     #[arg(long, value_name = "SECONDS")]
     issued_at: Option<u64>,
-    /// When this baseline's support ends, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    /// When this baseline's support ends, in seconds since 1970 (default: not stated)
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
     support_end: u64,
     /// SHA-256 of this file goes into the manifest as the evidence made before signing
     #[arg(long, value_name = "FILE")]
     evidence: Option<PathBuf>,
-    /// Root files to carry along, oldest first, for devices that trust an older root
+    /// A root file to carry along, for devices that trust an older root; repeat it, oldest first
     #[arg(long, value_name = "FILE")]
     link: Vec<PathBuf>,
-    /// The bundle (default: CLASS_VERSION_LANE.plb)
+    /// The bundle (default: CLASS_VERSION_LANE.plb in this folder)
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace an existing bundle

@@ -11,7 +11,13 @@ use patchlane_protocol::SignedRoot;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
+const EXAMPLES: &str = "\
+Examples:
+  patchlane extract patch.plb -o app.bin
+  patchlane extract patch.plb --manifest manifest.bin --signatures signatures.bin";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// The bundle
     bundle: PathBuf,

@@ -12,18 +12,24 @@ use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
+const EXAMPLES: &str = "\
+Examples:
+  patchlane init --vendor example.com --class pump --board nrf52840
+  patchlane init pump --vendor example.com --class pump    in a folder of its own";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// Where (default: this folder)
+    /// The product's folder; made if it isn't there
     #[arg(default_value = ".")]
     folder: PathBuf,
-    /// A domain you own; product ids are made from it
-    #[arg(long, default_value = "example.com")]
+    /// A domain you own; the vendor's id is made from it, and never changes again
+    #[arg(long, default_value = "example.com", value_name = "DOMAIN")]
     vendor: String,
-    /// The product's name
-    #[arg(long, default_value = "demo")]
+    /// The product's name; the class id is made from it and the domain
+    #[arg(long, default_value = "demo", value_name = "NAME")]
     class: String,
-    /// A board that patchlane knows: its flash map goes into patchlane.toml (`patchlane layout --list`)
+    /// A board that patchlane knows: its flash map goes into patchlane.toml (`patchlane layout --list`; default: a generic map)
     #[arg(long, value_parser = board, value_name = "NAME")]
     board: Option<&'static Board>,
 }

@@ -7,7 +7,13 @@ use crate::output::Report;
 use clap::Args;
 use std::path::PathBuf;
 
+const EXAMPLES: &str = "\
+Examples:
+  patchlane inspect patch.plb
+  patchlane inspect patch.plb --baud 9600    how long it takes on this line";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// The bundle
     file: PathBuf,

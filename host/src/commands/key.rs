@@ -11,9 +11,28 @@ use patchlane_protocol::PublicKey;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
+const NEW_EXAMPLES: &str = "\
+Examples:
+  patchlane key new security.pem
+  patchlane key new security.pem --passphrase-file secret";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  patchlane key show security.pub";
+
+const PASSWD_EXAMPLES: &str = "\
+Examples:
+  patchlane key passwd security.pem
+  patchlane key passwd security.pem --passphrase-file old --new-passphrase-file new";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  patchlane key import vendor.der -o security.pem";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a key, encrypted under a passphrase; its public half goes to FILE.pub
+    /// Make a key, encrypted under a passphrase; its public half goes beside it, as .pub
+    #[command(after_help = NEW_EXAMPLES)]
     New {
         /// The private key's file, such as security.pem
         file: PathBuf,
@@ -22,11 +41,13 @@ pub(crate) enum Command {
         development: bool,
     },
     /// Show a key's id and fingerprint; an encrypted private key has to be opened for that
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// A .pub or .pem file
         file: PathBuf,
     },
     /// Change a private key's passphrase, in place
+    #[command(after_help = PASSWD_EXAMPLES)]
     Passwd {
         /// The private key's file
         file: PathBuf,
@@ -38,6 +59,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
 pub(crate) struct Import {
     /// The key as it is; it stays there
     file: PathBuf,

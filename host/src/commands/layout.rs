@@ -14,7 +14,13 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
+const EXAMPLES: &str = "\
+Examples:
+  patchlane layout --image app.elf --bootloader boot.elf
+  patchlane layout --board rp2040 --emit memory-x -o memory.x";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// Take the map that `init --board` writes for this board, instead of patchlane.toml's
     #[arg(long, value_parser = board, value_name = "NAME")]
@@ -22,7 +28,7 @@ pub(crate) struct Options {
     /// List the boards that patchlane knows, with their sectors
     #[arg(long, conflicts_with_all = ["board", "image", "bootloader", "emit"])]
     list: bool,
-    /// Check an image against the map: ELF, Intel HEX, or raw binary (FILE@0xADDRESS); can be repeated
+    /// Check an image against the map: ELF, Intel HEX, or raw binary (FILE@0xADDRESS); repeat it for each
     #[arg(long, value_name = "FILE[@ADDRESS]", value_parser = PathBufValueParser::new().try_map(source))]
     image: Vec<Source>,
     /// Check a bootloader against its place

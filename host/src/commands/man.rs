@@ -8,16 +8,28 @@ use clap_complete::Shell;
 use serde_json::json;
 use std::path::PathBuf;
 
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  patchlane completions bash >~/.local/share/bash-completion/completions/patchlane
+  patchlane completions zsh >~/.zfunc/_patchlane";
+
 #[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
 pub(crate) struct Completions {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
+const MAN_EXAMPLES: &str = "\
+Examples:
+  patchlane man | man -l -
+  patchlane man -o ~/.local/share/man/man1";
+
 #[derive(Debug, Args)]
+#[command(after_help = MAN_EXAMPLES)]
 pub(crate) struct Man {
-    /// Write one page for each command into this folder (default: the main page on stdout)
+    /// Write one page for each command into this existing folder (default: the main page on stdout)
     #[arg(long, short, value_name = "FOLDER")]
     output: Option<PathBuf>,
 }

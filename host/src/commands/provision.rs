@@ -69,7 +69,13 @@ enum FeatureChoice {
     Auto,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  patchlane provision first.plb --bootloader boot.elf -o factory.hex
+  patchlane provision first.plb --development -o bench.bin    on the bench";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// The first release: a signed bundle with a full image
     bundle: PathBuf,

@@ -16,11 +16,24 @@ use patchlane_protocol::{Baseline, Ceilings, PublicKey, Role, RootDocument, Sign
 use serde_json::json;
 use std::path::PathBuf;
 
+const NEW_EXAMPLES: &str = "\
+Examples:
+  patchlane root new -o root-1.plr --root a.pub --root b.pub --root c.pub --root-threshold 2 \\
+      --security security.pub --feature feature.pub --sign a.pem --sign b.pem
+  patchlane root new -o root-2.plr --follows root-1.plr --root a.pub --root b.pub --root c.pub \\
+      --root-threshold 2 --security security-2.pub --feature feature.pub --sign a.pem --sign b.pem";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  patchlane root show
+  patchlane root show root-2.plr";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a root from public keys: the first one, or the next one after another
     New(New),
     /// Show a root file: keys, thresholds, ceilings
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// The file (default: the configuration's)
         file: Option<PathBuf>,
@@ -28,39 +41,40 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = NEW_EXAMPLES)]
 pub(crate) struct New {
-    /// The root file
+    /// The root file to make
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// Public keys of the root role
+    /// A public key of the root role; repeat it for each
     #[arg(long, required = true, value_name = "PUB")]
     root: Vec<PathBuf>,
     /// How many root keys have to sign
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     root_threshold: u8,
-    /// Public keys of the security role
+    /// A public key of the security role; repeat it for each
     #[arg(long, required = true, value_name = "PUB")]
     security: Vec<PathBuf>,
     /// How many security keys have to sign
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     security_threshold: u8,
-    /// Public keys of the feature role
+    /// A public key of the feature role; repeat it for each
     #[arg(long, required = true, value_name = "PUB")]
     feature: Vec<PathBuf>,
     /// How many feature keys have to sign
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     feature_threshold: u8,
-    /// Private root keys to sign with: the new quorum's, and with --follows also the old one's
+    /// A private root key to sign with; repeat it until the new quorum is complete, and with --follows also the old one's
     #[arg(long, required = true, value_name = "KEY")]
     sign: Vec<PathBuf>,
     /// The root that this one follows; its version is one more, and devices take it from bundles
     #[arg(long, value_name = "FILE")]
     follows: Option<PathBuf>,
-    /// No bundle may state a higher baseline
+    /// No bundle may state a higher baseline (default: that of --follows, else 99.999)
     #[arg(long, value_parser = baseline, value_name = "LINE.STEP")]
     ceiling_baseline: Option<Baseline>,
-    /// No bundle may state a higher level
-    #[arg(long, value_name = "LEVEL")]
+    /// No bundle may state a higher level (default: that of --follows, else 999)
+    #[arg(long, value_name = "NUMBER")]
     ceiling_level: Option<u32>,
 }
 

@@ -14,11 +14,17 @@ use patchlane_protocol::{Kind, RootDocument};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
+const EXAMPLES: &str = "\
+Examples:
+  patchlane sign patch.plb
+  patchlane sign feature.plb --key keys/security.pem --partial    the feature key signs later";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// The bundle; it is replaced once it is verified
     file: PathBuf,
-    /// Private keys (default: those of the bundle's lane in patchlane.toml)
+    /// A private key; repeat it for each (default: those of the bundle's lane in patchlane.toml)
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
     /// The root to verify under (default: the configuration's)

@@ -8,7 +8,13 @@ use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
 
+const EXAMPLES: &str = "\
+Examples:
+  patchlane verify patch.plb
+  patchlane verify patch.plb --root trust/root-1.plr --json | jq -e .verified";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// The bundle
     file: PathBuf,

@@ -22,7 +22,11 @@ A --port PORT    what A would be on this device, and whether the device would ta
 A --status FILE  the same, from a saved report
 
 The verdict is found with the device's own rules; what its status doesn't tell is listed as `unknown`. Asking changes nothing.
-Exit code 0: the bundles were compared, or the device would take or hold it; 1: it would refuse it.";
+Exit code 0: the bundles were compared, or the device would take or hold it; 1: it would refuse it.
+
+Examples:
+  patchlane diff first.plb patch.plb
+  patchlane diff patch.plb --port /dev/ttyUSB0";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
