@@ -271,7 +271,7 @@ fn misuse_of_device_is_told_before_the_port_is_touched() {
     }
     let bench = Bench::provisioned(&desk, "a.plb", GRANTS);
     bench.fails(&desk, "approve f.plb --owner-key none.pem", 3, "missing-file");
-    bench.fails(&desk, "approve f.plb --owner-key f.plb", 3, "malformed");
+    bench.fails(&desk, "approve f.plb --owner-key f.plb", 4, "key");
     bench.fails(&desk, "approve f.plb --owner-key trust/development-root.pem", 1, "refused");
     bench.fails(&desk, "push b.plb extra", 2, "usage");
 }
