@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+pub(crate) use interrupt::ends_well;
 #[cfg(unix)]
 pub(crate) use interrupt::on_interrupt;
 
@@ -408,6 +409,7 @@ mod interrupt {
     use super::{Path, PathBuf, fs};
     use crate::error::Code;
     use std::io;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
     /// What else is put right before the program ends.
@@ -415,6 +417,7 @@ mod interrupt {
 
     static PARTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
     static ACTION: Mutex<Option<Action>> = Mutex::new(None);
+    static FLAG: Mutex<Option<&'static AtomicBool>> = Mutex::new(None);
     static WATCH: Once = Once::new();
 
     /// From now on a signal takes half-written files away before it ends the program.
@@ -422,6 +425,9 @@ mod interrupt {
         WATCH.call_once(|| {
             // Where no handler can be set, a part file may stay behind; the file itself is still whole or absent.
             let _ = ctrlc::set_handler(|| {
+                if let Some(flag) = FLAG.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    return flag.store(true, Ordering::Relaxed);
+                }
                 // Held to the end: no other part can be begun any more.
                 let parts = hold();
                 for part in parts.iter().rev() {
@@ -453,6 +459,12 @@ mod interrupt {
     #[cfg(unix)]
     pub(crate) fn on_interrupt(action: Option<Action>) {
         *ACTION.lock().unwrap_or_else(PoisonError::into_inner) = action;
+        watch();
+    }
+
+    /// The first signal from now on sets this, and the program ends by itself; the second ends it all the same.
+    pub(crate) fn ends_well(flag: &'static AtomicBool) {
+        *FLAG.lock().unwrap_or_else(PoisonError::into_inner) = Some(flag);
         watch();
     }
 

@@ -338,15 +338,20 @@ fn sound_public(path: &Path, bytes: [u8; 32]) -> Result<PublicKey> {
     Ok(PublicKey::ed25519(bytes))
 }
 
+/// What a key file holds.
+fn content(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    files::read_secret(path, LARGEST).map_err(|e| match e.code {
+        Code::Malformed => Error { code: Code::Key, ..e },
+        _ => e,
+    })
+}
+
 /// Reads a private key, asking for a passphrase if it is encrypted.
 ///
 /// # Errors
 /// `key`, `passphrase`, and those of the file.
 pub fn read(path: &Path, passphrase: &Passphrase) -> Result<Private> {
-    let bytes = files::read_secret(path, LARGEST).map_err(|e| match e.code {
-        Code::Malformed => broken(path, e.what),
-        _ => e,
-    })?;
+    let bytes = content(path)?;
     let (development, wrapped) = unwrap(path, &bytes)?;
     let (document, secret) = match wrapped {
         Wrapped::Plain(document) => (document, None),
@@ -390,7 +395,7 @@ pub(crate) fn notes(_: &Path) -> Vec<String> {
 /// # Errors
 /// Those of the file.
 pub fn is_pem(path: &Path) -> Result<bool> {
-    Ok(kind::pem_begin(&files::read_secret(path, LARGEST)?).is_some())
+    Ok(kind::pem_begin(&content(path)?).is_some())
 }
 
 /// True if the file holds a private key, whether sound or not.
@@ -398,7 +403,7 @@ pub fn is_pem(path: &Path) -> Result<bool> {
 /// # Errors
 /// Those of the file.
 pub fn is_private(path: &Path) -> Result<bool> {
-    Ok(Kind::of(&files::read_secret(path, LARGEST)?) == Some(Kind::PrivateKey))
+    Ok(Kind::of(&content(path)?) == Some(Kind::PrivateKey))
 }
 
 /// Reads a public key: PEM or DER. A private key is an error: which key stands in a root is said by its public half.
@@ -406,10 +411,7 @@ pub fn is_private(path: &Path) -> Result<bool> {
 /// # Errors
 /// `key`, and those of the file.
 pub fn read_public(path: &Path) -> Result<PublicKey> {
-    let bytes = files::read_secret(path, LARGEST).map_err(|e| match e.code {
-        Code::Malformed => broken(path, e.what),
-        _ => e,
-    })?;
+    let bytes = content(path)?;
     match Kind::of(&bytes) {
         Some(Kind::PublicKey) => {}
         Some(Kind::PrivateKey) => {

@@ -14,6 +14,8 @@ const TRIES: u32 = 4;
 const SILENCE: Duration = Duration::from_millis(200);
 /// How often a device may ask for the same bytes without getting on.
 const REPEATS: u32 = 8;
+/// A device that gets on takes at least so many bytes of a piece.
+const STEP: usize = 64;
 /// Bits on the line for each byte: start, eight of data, stop.
 const BITS: u64 = 10;
 
@@ -169,8 +171,9 @@ impl Link {
 
     /// After a frame was sent twice two answers may come; the transfer goes on by the last of them, unless one ended it.
     fn settle(&mut self, command: &Command<'_>, first: Answer) -> Result<Answer> {
-        let mut kept = first;
-        while let Some(next) = self.answer(command, Instant::now() + SILENCE)? {
+        let (mut kept, until) = (first, Instant::now() + self.patience);
+        // Who never falls silent is heard out no longer than any answer.
+        while let Some(next) = self.answer(command, until.min(Instant::now() + SILENCE))? {
             if matches!(kept, Answer::Want(_)) {
                 kept = next;
             }
@@ -275,6 +278,8 @@ impl Link {
     pub fn push(&mut self, bundle: &[u8], mut progress: impl FnMut(u32)) -> Result<Outcome> {
         let (mut answer, mut twice) = self.insist(&Command::Begin)?;
         let (mut repeats, mut last) = (0u32, None);
+        // Nobody needs more than the whole of it, twice.
+        let mut left = 2 * bundle.len().div_ceil(STEP) + STEP;
         loop {
             let offset = match answer {
                 Answer::Want(offset) => offset,
@@ -293,7 +298,8 @@ impl Link {
             last = Some(offset);
             let piece = bundle.get(offset as usize..).unwrap_or(&[]);
             let piece = &piece[..piece.len().min(limits::FRAME_DATA)];
-            if piece.is_empty() || repeats > REPEATS {
+            left = left.saturating_sub(1);
+            if piece.is_empty() || repeats > REPEATS || left == 0 {
                 let what = format!("leads nowhere: the device asks for byte {offset} again and again");
                 return Err(self.broken(what, "restart the device, and send it again"));
             }

@@ -94,6 +94,18 @@ pub fn plain(text: &str) -> String {
     text.chars().flat_map(|c| if steers(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
+/// A name of the source as `--json` has it, and as it is typed: `StageOnly` is `stage-only`.
+pub(crate) fn slug(name: &impl std::fmt::Debug) -> String {
+    let mut slug = String::new();
+    for c in format!("{name:?}").chars() {
+        if c.is_uppercase() && !slug.is_empty() {
+            slug.push('-');
+        }
+        slug.extend(c.to_lowercase());
+    }
+    slug
+}
+
 /// A value on one line. JSON lets control characters above 0x7f through; terminals obey some of them.
 fn json_line(value: &Value) -> String {
     let text = value.to_string();

@@ -5,7 +5,7 @@ use super::device::BAUD;
 use crate::bundle::Bundle;
 use crate::error::Result;
 use crate::link::seconds;
-use crate::output::Report;
+use crate::output::{Report, slug};
 use patchlane_protocol::{Advisory, Component, Encoding, Kind, Manifest};
 use serde_json::{Value, json};
 
@@ -146,12 +146,12 @@ fn data(bundle: &Bundle, m: &Manifest<'_>, total: usize, overhead: usize, baud: 
         "issued_at": m.issued_at,
         "support_end": m.support_end,
         "advisories": m.advisories.iter().map(|a| json!({
-            "index": a.index, "id": a.id, "severity": format!("{:?}", a.severity), "exploited": a.exploited,
+            "index": a.index, "id": a.id, "severity": slug(&a.severity), "exploited": a.exploited,
         })).collect::<Vec<_>>(),
         "components": m.components.iter().map(|c| json!({
             "id": c.id.0,
             "images": c.images.iter().map(|i| json!({
-                "address": i.address, "size": i.size, "sha256": i.digest.to_string(),
+                "address": i.address, "bytes": i.size, "sha256": i.digest.to_string(),
             })).collect::<Vec<_>>(),
             "alternatives": c.alternatives.iter().map(|a| json!({
                 "address": c.images.at(usize::from(a.image)).and_then(|image| image.address),

@@ -48,6 +48,11 @@ pub(crate) struct Options {
 struct Part {
     path: PathBuf,
     bytes: Vec<u8>,
+    /// Which part of the bundle, for programs.
+    content: &'static str,
+    /// Where an image is linked for.
+    address: Option<u32>,
+    /// For people.
     what: String,
 }
 
@@ -82,10 +87,16 @@ fn images(bundle: &Bundle, options: &Options, output: &Path) -> Result<Vec<Part>
     };
     let part = |image: crate::bundle::Linked| Part {
         path: name(image.address),
+        content: "image",
+        address: image.address,
         what: format!("image for {}", describe::place(image.address)),
         bytes: image.bytes,
     };
     Ok(images.into_iter().map(part).collect())
+}
+
+fn document(path: PathBuf, bytes: Vec<u8>, content: &'static str) -> Part {
+    Part { path, bytes, content, address: None, what: content.to_owned() }
 }
 
 fn parts(bundle: &Bundle, options: &Options) -> Result<Vec<Part>> {
@@ -94,25 +105,21 @@ fn parts(bundle: &Bundle, options: &Options) -> Result<Vec<Part>> {
         parts.extend(images(bundle, options, output)?);
     }
     if let Some(path) = &options.manifest {
-        parts.push(Part {
-            path: path.clone(),
-            bytes: bundle.manifest_bytes().to_vec(),
-            what: "manifest".into(),
-        });
+        parts.push(document(path.clone(), bundle.manifest_bytes().to_vec(), "manifest"));
     }
     if let Some(path) = &options.signatures {
         if bundle.signatures().is_empty() {
             let next = format!("sign it: patchlane sign {}", options.bundle.display());
             return Err(Error::new(Code::Unsigned, "isn't signed", next).at(options.bundle.display()));
         }
-        parts.push(Part { path: path.clone(), bytes: bundle.signature_bytes()?, what: "signatures".into() });
+        parts.push(document(path.clone(), bundle.signature_bytes()?, "signatures"));
     }
     if let Some(path) = &options.links {
         let path = folder(path)?;
         for link in bundle.links() {
             let version = SignedRoot::parse(link)?.document.version;
-            let what = format!("root {version}");
-            parts.push(Part { path: path.join(format!("root-{version}.plr")), bytes: link.clone(), what });
+            let part = document(path.join(format!("root-{version}.plr")), link.clone(), "root");
+            parts.push(Part { what: format!("root {version}"), ..part });
         }
     }
     Ok(parts)
@@ -151,6 +158,7 @@ fn write(parts: &[Part], force: bool) -> Result<()> {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     // Reading it checks every chunk and every image against its digest.
     let bundle = read_bundle(&options.bundle)?;
+    let mut development = None;
     let mut summary = "NOT VERIFIED: nobody asked who signed it.".to_owned();
     if !options.unverified {
         let root = anchor(global, options.root.as_ref())?;
@@ -159,6 +167,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
             let next = format!("{}; to look at it all the same, say --unverified", error.next);
             Error { next, ..error.at(options.bundle.display()) }
         })?;
+        development = Some(document.development);
         let trust = if document.development { " (development)" } else { "" };
         summary = format!("Verified under root {}{trust}.", document.version);
     }
@@ -169,11 +178,14 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     for part in &parts {
         let (file, digest) = (part.path.display().to_string(), sha256(&part.bytes).to_string());
         report = report.line(&part.what, format!("{file}, {} bytes, SHA-256 {digest}", part.bytes.len()));
-        entries.push(json!({ "what": part.what, "file": file, "bytes": part.bytes.len(), "sha256": digest }));
+        entries.push(json!({
+            "content": part.content, "address": part.address,
+            "file": file, "bytes": part.bytes.len(), "sha256": digest,
+        }));
     }
     if options.links.is_some() && bundle.links().is_empty() {
         report = report.note("it carries no root links");
     }
-    report.data = json!({ "verified": !options.unverified, "files": entries });
+    report.data = json!({ "verified": !options.unverified, "development": development, "files": entries });
     Ok(report)
 }

@@ -159,7 +159,7 @@ fn describe(config: &Config, flash: &Flash, images: &[Placed<'_>]) -> Value {
             json!({
                 "file": source.path.display().to_string(),
                 "place": place,
-                "format": image.format,
+                "format": format(image.format),
                 "address": image.address,
                 "entry": image.entry,
                 "bytes": image.bytes.len(),
@@ -176,6 +176,15 @@ fn describe(config: &Config, flash: &Flash, images: &[Placed<'_>]) -> Value {
     })
 }
 
+/// A format's name for programs: what its files are called.
+fn format(name: &str) -> &'static str {
+    match name {
+        "ELF" => "elf",
+        "Intel HEX" => "hex",
+        _ => "bin",
+    }
+}
+
 fn written(
     options: &Options,
     kind: Emit,
@@ -184,7 +193,7 @@ fn written(
 ) -> Result<Report> {
     let text = text.map_err(|finding| Error::new(Code::Config, finding.what, finding.next))?;
     let name = kind.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
-    data["kind"] = json!(name);
+    data["emit"] = json!(name);
     let Some(path) = &options.output else {
         data["text"] = json!(text);
         return Ok(Report::of_text(text, data));
@@ -208,11 +217,11 @@ fn list() -> Report {
                 "source": board.source,
                 "note": board.note,
                 "address": board.address,
-                "bytes": board.size(),
+                "size": board.size(),
                 "sectors": board.sectors.iter().map(run).collect::<Vec<_>>(),
                 "write_size": board.write_size,
                 "erased_word": u32::from_le_bytes(board.erased),
-                "ram": board.ram.iter().map(|(a, n)| json!({ "address": a, "bytes": n })).collect::<Vec<_>>(),
+                "ram": board.ram.iter().map(|(a, n)| json!({ "address": a, "size": n })).collect::<Vec<_>>(),
             })
         })
         .collect();

@@ -24,11 +24,17 @@ use crate::files;
 use crate::kind::{self, Kind};
 use crate::root::Root;
 use patchlane_protocol::Baseline;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Reads a bundle file.
 pub(crate) fn read_bundle(path: &Path) -> Result<Bundle> {
-    let bytes = files::read(path)?;
+    parse_bundle(files::read(path)?, path)
+}
+
+/// A bundle file's bytes.
+pub(crate) fn parse_bundle<'a>(bytes: impl Into<Cow<'a, [u8]>>, path: &Path) -> Result<Bundle> {
+    let bytes = bytes.into();
     // Enough to tell what else it might be; the file itself isn't copied.
     let head = bytes.get(..bytes.len().min(kind::HEAD)).unwrap_or_default().to_vec();
     Bundle::parse(bytes).map_err(|e| kind::explain(e, &head, Kind::Bundle).at(path.display()))

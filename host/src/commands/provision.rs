@@ -377,13 +377,10 @@ fn data(options: &Options, format: Format, files: &[(Factored, Vec<u8>)], status
             })
         })
         .collect();
-    let main = files.first().map_or(0, |(f, _)| f.range.0);
     json!({
         "file": files.first().map(|(f, _)| f.file.display().to_string()),
         "format": if format == Format::Hex { "hex" } else { "bin" },
         "files": rows,
-        "base": main,
-        "bytes": files.first().map_or(0, |(_, bytes)| bytes.len()),
         "bootloader": options.bootloader.as_ref().map(|b| b.path.display().to_string()),
         "device_id": status.device.to_string(),
         "version": status.confirmed.version.to_string(),

@@ -1,6 +1,6 @@
 //! `sign`: adds signatures, and hands the bundle to the device's own verifier before it calls it signed.
 
-use super::{anchor, describe};
+use super::{anchor, describe, parse_bundle};
 use crate::bundle::Bundle;
 use crate::cli::Global;
 use crate::config::Config;
@@ -83,7 +83,7 @@ fn sign_with(bundle: &mut Bundle, global: &Global, path: &Path, root: &RootDocum
 
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let (bytes, seen) = files::read_seen(&options.file)?;
-    let mut bundle = Bundle::parse(bytes).map_err(|e| e.at(options.file.display()))?;
+    let mut bundle = parse_bundle(bytes, &options.file)?;
     let root = anchor(global, options.root.as_ref())?;
     let document = root.document()?;
     let paths = if options.key.is_empty() {

@@ -41,6 +41,8 @@ struct Player {
     config: DeviceConfig,
     events: Vec<(String, String)>,
     cut: Option<u64>,
+    /// The last refusal, of the bundle named so.
+    refused: Option<(String, Refusal)>,
 }
 
 /// Somewhere in RAM, power fails at most once; more restarts than this are a defect.
@@ -127,6 +129,7 @@ impl Player {
                 }
                 Err(refusal) => {
                     self.say(name, format!("refused: it {refusal}"));
+                    self.refused = Some((name.to_owned(), refusal));
                     return Ok(false);
                 }
             }
@@ -178,7 +181,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let factory = options.factory.factory(&config)?;
     let device = provisioned(global, &config, &options.first, options.root.as_ref(), &factory)?;
     let device_config = DeviceConfig { address: config.address(), soak: 0, fenced: false };
-    let mut player = Player { device, config: device_config, events: Vec::new(), cut: None };
+    let mut player = Player { device, config: device_config, events: Vec::new(), cut: None, refused: None };
     player.restart(Cause::PowerOn)?;
     let mut results: Vec<Value> = Vec::new();
     for (number, path) in options.bundles.iter().enumerate() {
@@ -205,5 +208,14 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     });
     let mut report = Report::new(format!("The device runs {}.", status.confirmed.version), data);
     report.lines = player.events;
+    report.failed = player.refused.map(|(name, refusal)| {
+        let error = Error::refused(refusal).at(name);
+        match refusal {
+            Refusal::Held => {
+                Error { next: "say --approve: held bundles are approved, and sent again".into(), ..error }
+            }
+            _ => error,
+        }
+    });
     Ok(report)
 }

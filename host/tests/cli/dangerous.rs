@@ -455,6 +455,7 @@ fn provision_makes_nothing_that_isnt_what_it_seems() {
     refused(&desk, private, 4, "key", words);
     desk.fails("provision a.plb -o f.bin --development --hardware 9", 1, "refused");
     let before = listing(&desk.0);
-    desk.fails("provision a.plb -o a.plb --development", 3, "file-exists");
+    desk.fails("provision a.plb -o a.plb --development", 2, "usage");
+    desk.fails("provision a.plb -o a.plb --format bin --development", 3, "file-exists");
     assert_eq!(listing(&desk.0), before);
 }

@@ -148,7 +148,7 @@ fn what_is_foretold_of_a_damaged_device_is_what_it_does() {
         if bundle == "again.plb" {
             assert_eq!(told["transition"], "repair");
             bench.ok(&desk, "reboot");
-            assert_eq!(bench.ok(&desk, "status")["activity"], "Idle");
+            assert_eq!(bench.ok(&desk, "status")["activity"], "idle");
         }
     }
 }
@@ -169,7 +169,7 @@ fn two_bundles_are_compared() {
         (&Value::Null, &45.into(), &8.into())
     );
     let up = desk.ok("diff b.plb f9.plb");
-    assert_eq!(up["transition"], "feature update");
+    assert_eq!(up["transition"], "feature-update");
     assert_eq!(up["kinds"], serde_json::json!(["security", "feature"]));
     assert_eq!(desk.ok("diff f9.plb x9.plb")["transition"], "rollback");
     let same = desk.ok("diff b.plb b.plb");
@@ -201,7 +201,7 @@ fn a_device_is_asked_over_its_cable() {
     let bench = Bench::provisioned(&desk, "a.plb", GRANTS);
     let ask = |line: &str| desk.ok(&format!("diff {line} --port {}", bench.port));
     let held = ask("f9.plb");
-    assert_eq!((&held["verdict"], &held["transition"]), (&"held".into(), &"feature update".into()));
+    assert_eq!((&held["verdict"], &held["transition"]), (&"held".into(), &"feature-update".into()));
     assert_eq!(held["next"], format!("patchlane device approve f9.plb --port {}", bench.port));
     // Asking changes nothing: it isn't even listed.
     assert_eq!(bench.status().held, None);

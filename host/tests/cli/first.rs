@@ -275,11 +275,16 @@ fn simulate_survives_every_cut_and_refuses_what_it_must() {
     }
     desk.ok("build feature --baseline 5.0 --level 7 --image a.bin -o f.plb");
     desk.ok("sign f.plb");
-    let held = desk.ok("simulate a.plb f.plb --development");
+    let refused = |line: &str| {
+        let out = desk.run(&format!("{line} --json"));
+        desk.fails_as(line, &out, 1, "refused")
+    };
+    let held = refused("simulate a.plb f.plb --development");
     assert_eq!((&held["installed"], &held["bundles"][0]["installed"]), (&"4.1 s7".into(), &false.into()));
+    assert_eq!((&held["place"], &held["refusal"]), (&"5.0 s7".into(), &50.into()));
     let approved = desk.ok("simulate a.plb f.plb --development --approve");
     assert_eq!(approved["installed"], "5.0 s7");
-    let old = desk.ok("simulate b.plb a.plb --development");
+    let old = refused("simulate b.plb a.plb --development");
     assert_eq!(old["bundles"][0]["installed"], false);
 }
 

@@ -191,7 +191,7 @@ fn a_bootloader_is_put_where_it_belongs_or_not_at_all() {
         assert!(made["notes"].as_array().unwrap().is_empty());
     }
     let without = desk.ok(&format!("provision a.plb {ID} -o f.bin --force"));
-    assert_eq!((&without["bootloader"], &without["base"]), (&Value::Null, &0x20000.into()));
+    assert_eq!((&without["bootloader"], &without["files"][0]["offset"]), (&Value::Null, &0x20000.into()));
     assert_eq!(
         without["notes"][0],
         "it holds no bootloader: program one at 0x08000000, or say --bootloader FILE"

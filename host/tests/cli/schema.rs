@@ -1,5 +1,6 @@
 //! A small JSON Schema validator: the part of 2020-12 that `output.schema.json` uses. What it doesn't know, it refuses.
 
+use clap::CommandFactory;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -12,13 +13,22 @@ pub(crate) fn definitions() -> &'static Map<String, Value> {
     SCHEMA["$defs"].as_object().unwrap()
 }
 
-/// The definition of the verb that a line begins with, whether there is one or not.
+/// The name of the verb's definition, wherever in the line the verb stands.
 pub(crate) fn name_of(line: &str) -> String {
-    let mut words = line.split_whitespace();
-    let first = words.next().unwrap_or_default();
-    match (first, words.next()) {
-        ("key" | "root" | "device", Some(second)) => format!("{first}-{second}"),
-        _ => first.to_owned(),
+    let words = std::iter::once("patchlane").chain(line.split_whitespace());
+    let understood = patchlane::cli::Cli::command().try_get_matches_from(words);
+    let understood = understood.unwrap_or_else(|e| panic!("{line}: {e}"));
+    let (first, below) = understood.subcommand().unwrap();
+    below.subcommand().map_or_else(|| first.to_owned(), |(second, _)| format!("{first}-{second}"))
+}
+
+/// An error may be all that there is to say, or the end of an answer.
+pub(crate) fn failure_of(value: &Value) -> &'static str {
+    let has = |name: &str| value.get(name).is_some();
+    match () {
+        () if has("verdict") => "diff-refused",
+        () if has("events") => "simulate-refused",
+        () => "error",
     }
 }
 
@@ -48,7 +58,7 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BT
                 wrong(format!("{value} isn't one of {rule}"))
             }
             "enum" => {}
-            "minimum" | "maximum" | "minLength" | "maxLength" => {
+            "minimum" | "maximum" | "minLength" | "maxLength" | "minItems" | "maxItems" => {
                 if !within(keyword, rule, value) {
                     wrong(format!("{value} is beyond {keyword} {rule}"));
                 }
@@ -73,6 +83,7 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BT
                     check(rule, value, &format!("{at}[{i}]"), found);
                 }
             }
+            "anyOf" => seen.extend(any(rule, value, at, found)),
             "allOf" => {
                 for rule in rule.as_array().unwrap() {
                     seen.extend(check(rule, value, at, found));
@@ -90,7 +101,19 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BT
     seen
 }
 
-/// Where no other fields are allowed, there are none.
+/// One of several forms fits; what is wrong with the one that comes closest otherwise.
+fn any(rules: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BTreeSet<String> {
+    let tried = rules.as_array().unwrap().iter().map(|rule| {
+        let mut wrong = Vec::new();
+        let seen = check(rule, value, at, &mut wrong);
+        (wrong, seen)
+    });
+    let (wrong, seen) = tried.min_by_key(|(wrong, _)| wrong.len()).unwrap();
+    found.extend(wrong);
+    seen
+}
+
+/// Where no other fields are allowed, there are none; or they are as it is said.
 fn closed(
     schema: &Map<String, Value>,
     object: &Map<String, Value>,
@@ -100,16 +123,24 @@ fn closed(
 ) {
     let rules = ["additionalProperties", "unevaluatedProperties"].map(|keyword| schema.get(keyword));
     for rule in rules.into_iter().flatten() {
-        assert_eq!(rule, false, "{at}: only `false` is known here");
-        let unknown = object.keys().filter(|name| !seen.contains(*name));
-        found.extend(unknown.map(|name| format!("{at}: {name} isn't described")));
+        for (name, value) in object.iter().filter(|(name, _)| !seen.contains(*name)) {
+            if rule == false {
+                found.push(format!("{at}: {name} isn't described"));
+            } else {
+                check(rule, value, &format!("{at}.{name}"), found);
+            }
+        }
     }
 }
 
 /// A bound holds only for what has a size.
 fn within(keyword: &str, rule: &Value, value: &Value) -> bool {
     let length = || value.as_str().map(|text| text.chars().count() as f64);
-    let size = if keyword.ends_with("Length") { length() } else { value.as_f64() };
+    let size = match keyword {
+        "minLength" | "maxLength" => length(),
+        "minItems" | "maxItems" => value.as_array().map(|items| items.len() as f64),
+        _ => value.as_f64(),
+    };
     let bound = rule.as_f64().unwrap();
     size.is_none_or(|size| if keyword.starts_with("min") { size >= bound } else { size <= bound })
 }

@@ -142,7 +142,7 @@ impl OnBoard {
         self.0.wait_for("is confirmed", PATIENCE)?;
         // A cut that came too early or too late would show nothing.
         let status = self.status(cli)?;
-        expect("after the cut the device", status["activity"].as_str().unwrap_or_default(), "Receiving")
+        expect("after the cut the device", status["activity"].as_str().unwrap_or_default(), "receiving")
     }
 }
 

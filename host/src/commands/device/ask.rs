@@ -6,7 +6,7 @@ use crate::commands::read_bundle;
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::link::Link;
-use crate::output::Report;
+use crate::output::{Report, slug};
 use clap::{Args, ValueEnum};
 use patchlane_protocol::link::Command as Frame;
 use patchlane_protocol::owner::Action;
@@ -128,7 +128,7 @@ pub(super) fn run(global: &Global, cable: &Cable, action: Action, about: &About)
         (None, Some(digest)) => (digest, format!("manifest {digest}")),
         (None, None) => return Err(Error::internal("neither bundle nor manifest")),
     };
-    let verb = format!("{action:?}").to_lowercase();
+    let verb = slug(&action);
     let mut link = cable.open()?;
     let said = |error| refused(error, cable, &format!("the request to {verb} {name}"));
     let serial = if about.owner.is_given() {
@@ -143,7 +143,7 @@ pub(super) fn run(global: &Global, cable: &Cable, action: Action, about: &About)
         outcome.map_err(said)?;
         None
     };
-    let data = json!({ "action": verb, "manifest_sha256": manifest.to_string(), "serial": serial });
+    let data = json!({ "action": verb, "manifest_sha256": manifest.to_string(), "owner_serial": serial });
     let by = serial.map_or("locally".to_owned(), |n| format!("by the owner, serial {n}"));
     let report = Report::new("Taken.", data).line("action", format!("{verb}, {by}")).line("release", name);
     let bundle = about.bundle.as_ref().map_or("BUNDLE".into(), |path| path.display().to_string());

@@ -3,7 +3,7 @@
 use super::Cable;
 use crate::error::{Code, Error, Result};
 use crate::link::Link;
-use crate::output::Report;
+use crate::output::{Report, slug};
 use clap::Args;
 use patchlane_protocol::Status;
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ fn outcome(answer: &Result<Status>) -> (String, Value) {
             let data = json!({
                 "device_id": s.device.to_string(),
                 "confirmed": s.confirmed.version.to_string(),
-                "activity": format!("{:?}", s.activity),
+                "activity": slug(&s.activity),
             });
             (text, data)
         }
@@ -69,7 +69,7 @@ pub(super) fn run(cable: &Cable, options: &Options) -> Result<Report> {
     for port in ports(cable)? {
         let name = port.display().to_string();
         let also = lasting(&port).map(|link| link.display().to_string());
-        let mut entry = json!({ "port": name, "also": also });
+        let mut entry = json!({ "port": name, "lasting_name": also, "answers": null, "device": null });
         let mut said = Vec::new();
         if options.probe {
             let answer = probe(&port, cable);

@@ -3,7 +3,8 @@
 use super::{Cable, status};
 use crate::cli::Global;
 use crate::commands::date;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Result};
+use crate::files;
 use crate::link::{Answer, Event, Link};
 use crate::output::{Report, plain};
 use clap::Args;
@@ -30,7 +31,7 @@ pub(crate) struct Options {
     listen: bool,
 }
 
-/// Set by Ctrl-C, which is how a journal ends well.
+/// Set by the first Ctrl-C, which is how a journal ends well.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// The journal so far.
@@ -171,8 +172,7 @@ impl Follower {
 
 pub(super) fn run(global: &Global, cable: &Cable, options: &Options) -> Result<Report> {
     let mut link = Some(cable.open()?);
-    ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed))
-        .map_err(|e| Error::internal(format!("Ctrl-C can't be caught: {e}")))?;
+    files::ends_well(&STOP);
     let (begun, every) = (Instant::now(), Duration::from_secs(options.every));
     let patience = Duration::from_secs(cable.timeout).min(every * 3);
     let journal = Journal { json: global.json, entries: 0, closed: false };

@@ -5,7 +5,7 @@ use super::status::{feature_words, security_words};
 use super::{Cable, status};
 use crate::cli::Global;
 use crate::error::Result;
-use crate::output::Report;
+use crate::output::{Report, slug};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use patchlane_protocol::link::Command as Frame;
@@ -61,9 +61,9 @@ pub(super) fn run(global: &Global, cable: &Cable, options: &Options) -> Result<R
         None
     };
     let data = json!({
-        "security_policy": format!("{:?}", policy.security),
-        "feature_policy": format!("{:?}", policy.feature),
-        "serial": serial,
+        "security_policy": slug(&policy.security),
+        "feature_policy": slug(&policy.feature),
+        "owner_serial": serial,
     });
     let by = serial.map_or("locally".to_owned(), |n| format!("by the owner, serial {n}"));
     Ok(Report::new("Taken.", data)

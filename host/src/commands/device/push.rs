@@ -3,6 +3,7 @@
 use super::Cable;
 use crate::bundle::Bundle;
 use crate::cli::Global;
+use crate::commands::parse_bundle;
 use crate::error::{Code, Error, Result};
 use crate::files;
 use crate::link::Link;
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// How often a device may end a trial for one bundle.
 const AGAIN: u32 = 3;
+/// Between two looks at a device that restarts.
+const POLL: Duration = Duration::from_millis(100);
 /// Parts of the progress bar.
 const PARTS: u64 = 1_000;
 
@@ -52,6 +55,9 @@ fn send(global: &Global, link: &mut Link, bytes: &[u8], spans: &Spans) -> Result
     link.push(bytes, |offset| progress.at(spans.done(u64::from(offset))))
 }
 
+/// Seconds until a device that answers has surely restarted, whatever it counts.
+const RESTARTS: Duration = Duration::from_secs(1);
+
 /// The device ended a trial for this bundle: it has to restart before it takes it.
 fn restart(link: &mut Link, cable: &Cable) -> Result<()> {
     let by_hand = |error: Error| Error {
@@ -62,14 +68,18 @@ fn restart(link: &mut Link, cable: &Cable) -> Result<()> {
     match link.request(&Frame::Reboot) {
         // The answer may be lost in the restart itself.
         Err(error) if error.code != Code::Link => return Err(by_hand(error)),
-        _ => std::thread::sleep(Duration::from_secs(1)),
+        _ => std::thread::sleep(POLL),
     }
-    let until = Instant::now() + Duration::from_secs(cable.timeout);
+    let begun = Instant::now();
+    let until = begun + Duration::from_secs(cable.timeout);
+    let patience = std::mem::replace(&mut link.patience, RESTARTS.min(Duration::from_secs(cable.timeout)));
     loop {
         match link.status() {
-            Ok(_) => return Ok(()),
+            // It counts refusals since power-on, and refused this bundle before: that it restarted shows.
+            Ok(status) if status.rejections == 0 || begun.elapsed() >= RESTARTS => break,
+            Ok(_) => std::thread::sleep(POLL),
             Err(error) if error.code == Code::Link && Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(200));
+                std::thread::sleep(POLL);
                 // A port that comes out of the device itself goes away with it.
                 if let Ok(anew) = cable.open() {
                     *link = anew;
@@ -78,6 +88,8 @@ fn restart(link: &mut Link, cable: &Cable) -> Result<()> {
             Err(error) => return Err(by_hand(error)),
         }
     }
+    link.patience = patience;
+    Ok(())
 }
 
 /// The way on that the command line has, in this case.
@@ -188,7 +200,7 @@ fn taken(outcome: Outcome, file: &str, cable: &Cable) -> (&'static str, &'static
 pub(super) fn run(global: &Global, cable: &Cable, path: &Path) -> Result<Report> {
     // What can be wrong with a file is said before the port is opened.
     let bytes = files::read(path)?;
-    let bundle = Bundle::parse(&bytes).map_err(|e| e.at(path.display()))?;
+    let bundle = parse_bundle(&bytes, path)?;
     if bundle.signatures().is_empty() {
         let next = format!("sign it: patchlane sign {}", path.display());
         return Err(Error::new(Code::Unsigned, "isn't signed: no device takes it", next).at(path.display()));

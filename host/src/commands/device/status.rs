@@ -3,7 +3,7 @@
 use super::Cable;
 use crate::error::Result;
 use crate::link::Link;
-use crate::output::Report;
+use crate::output::{Report, slug};
 use patchlane_device::rules::policy::owner_alone;
 use patchlane_protocol::status::{Activity, CounterState, Named};
 use patchlane_protocol::{FeaturePolicy, Refusal, SecurityPolicy, Status, limits};
@@ -166,11 +166,11 @@ fn data(s: &Status) -> Value {
         "development": s.development,
         "owned": s.owned,
         "owner_serial": s.serial,
-        "security_policy": format!("{:?}", s.policy.security),
-        "feature_policy": format!("{:?}", s.policy.feature),
+        "security_policy": slug(&s.policy.security),
+        "feature_policy": slug(&s.policy.feature),
         "confirmed": s.confirmed.version.to_string(),
         "confirmed_manifest": s.confirmed.manifest.to_string(),
-        "activity": format!("{:?}", s.activity),
+        "activity": slug(&s.activity),
         "candidate": s.candidate.map(|c| c.version.to_string()),
         "candidate_manifest": s.candidate.map(|c| c.manifest.to_string()),
         "held": s.held.map(|h| h.release.version.to_string()),
@@ -182,7 +182,7 @@ fn data(s: &Status) -> Value {
         "rejections": s.rejections,
         "last_refusal": s.last_refusal,
         "last_refusal_text": s.last_refusal.map(|code| refusal(code).0),
-        "counter": format!("{:?}", s.counter),
+        "counter": slug(&s.counter),
         "fenced": s.fenced,
     })
 }

@@ -4,7 +4,7 @@ use super::{closes, gained, indices};
 use crate::bundle::{Bundle, Linked};
 use crate::commands::{date, describe};
 use crate::error::Result;
-use crate::output::Report;
+use crate::output::{Report, slug};
 use patchlane_device::rules::transition::{Offer, Standing, Transition, classify};
 use patchlane_device::verify::images;
 use patchlane_protocol::{Kind, Manifest, Refusal};
@@ -63,12 +63,19 @@ fn percent(part: usize, whole: usize) -> String {
     }
 }
 
+fn with(mut data: Value, address: Option<u32>, change: &str) -> Value {
+    data["address"] = json!(address);
+    data["change"] = json!(change);
+    data
+}
+
 /// One image, or two for the same slot.
 fn image(a: Option<&Linked>, b: Option<&Linked>, block: usize) -> (Vec<String>, Value) {
+    let sizes = [a, b].map(|image| image.map(|image| image.bytes.len()));
     let alone = |sign: &str, one: &Linked| {
-        let (address, bytes) = (one.address, one.bytes.len());
-        let line = format!("{}: {sign}, {bytes} bytes", describe::place(address));
-        (vec![line], json!({ "address": address, "change": sign, "bytes": bytes }))
+        let line = format!("{}: {sign}, {} bytes", describe::place(one.address), one.bytes.len());
+        let nothing = json!({ "bytes": sizes, "differ": null, "regions": [] });
+        (vec![line], with(nothing, one.address, sign))
     };
     let (a, b) = match (a, b) {
         (Some(a), Some(b)) => (a, b),
@@ -103,11 +110,8 @@ fn image(a: Option<&Linked>, b: Option<&Linked>, block: usize) -> (Vec<String>, 
     }
     let regions: Vec<_> =
         list.iter().map(|(from, to, n)| json!({ "from": from, "to": to, "differ": n })).collect();
-    let data = json!({
-        "address": b.address, "change": if differ == 0 { "none" } else { "changed" },
-        "bytes": [a.bytes.len(), b.bytes.len()], "differ": differ, "regions": regions,
-    });
-    (lines, data)
+    let data = json!({ "bytes": sizes, "differ": differ, "regions": regions });
+    (lines, with(data, b.address, if differ == 0 { "none" } else { "changed" }))
 }
 
 fn all_images(a: &Bundle, b: &Bundle, block: Option<u32>) -> Result<(Vec<String>, Value)> {
@@ -202,7 +206,7 @@ pub(super) fn compare(a: &Bundle, b: &Bundle, block: Option<u32>) -> Result<Repo
     report.summary = if same { "The same file.".into() } else { String::new() };
     report.data = json!({
         "same": same,
-        "transition": step.ok().map(named),
+        "transition": step.ok().map(|transition| slug(&transition)),
         "refusal": step.err().map(Refusal::code),
         "kinds": [kind(from.kind), kind(to.kind)],
         "closes": gained, "opens": lost,

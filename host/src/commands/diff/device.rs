@@ -9,7 +9,7 @@ use crate::commands::device::status::{activity, feature_words, security_words};
 use crate::commands::device::{Cable, push};
 use crate::error::{Code, Error, Result};
 use crate::files;
-use crate::output::Report;
+use crate::output::{Report, slug};
 use patchlane_device::rules::policy::{Install, owner_alone};
 use patchlane_device::rules::trial::TrialEnd;
 use patchlane_protocol::status::Activity;
@@ -182,7 +182,7 @@ pub(super) fn compare(
         "confirmed": v.to_string(),
         "version": version.to_string(),
         "manifest_sha256": bundle.digest().to_string(),
-        "transition": foresight.transition.map(named),
+        "transition": foresight.transition.map(|transition| slug(&transition)),
         "closes": more, "opens": lost,
         "new_root": foresight.new_root,
         "verdict": name,
