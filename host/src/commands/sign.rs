@@ -10,7 +10,7 @@ use crate::keys;
 use crate::output::Report;
 use crate::root::role_of;
 use clap::Args;
-use patchlane_protocol::{Kind, RootDocument};
+use patchlane_protocol::{Kind, Refusal, RootDocument};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -107,6 +107,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         Err(error) if error.code == Code::Unsigned && options.partial => false,
         Err(error) if error.code == Code::Unsigned => {
             let next = "name all keys with --key, or use --partial and let the others sign";
+            return Err(Error { next: next.into(), ..error }.at(options.file.display()));
+        }
+        // The keys of this command are in the root: one that isn't has signed before.
+        Err(error) if error.refusal == Some(Refusal::UnknownKey) => {
+            let next = "it carries a signature made under another root: build it anew, and sign that";
             return Err(Error { next: next.into(), ..error }.at(options.file.display()));
         }
         Err(error) => return Err(error.at(options.file.display())),

@@ -212,5 +212,6 @@ pub(super) fn run(global: &Global, cable: &Cable, options: &Options) -> Result<R
 fn end(follower: &Follower) -> Report {
     let entries = follower.journal.entries;
     let data: Value = json!({ "event": "end", "entries": entries });
-    Report::new(format!("{entries} entries."), data)
+    let many = if entries == 1 { "entry" } else { "entries" };
+    Report::new(format!("{entries} {many}."), data)
 }

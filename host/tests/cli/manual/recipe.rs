@@ -32,7 +32,7 @@ fn quoted(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// GitHub's jobs are below `jobs:`, GitLab's at the top.
-fn job_name<'a>(line: &'a str, github: bool, inside: bool) -> Option<&'a str> {
+fn job_name(line: &str, github: bool, inside: bool) -> Option<&str> {
     let name = line.trim().strip_suffix(':')?;
     let wanted =
         if github { inside && indent(line) == 2 } else { indent(line) == 0 && !SETTINGS.contains(&name) };
