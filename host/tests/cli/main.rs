@@ -12,6 +12,8 @@ mod device;
 mod diff;
 mod first;
 mod fuzz;
+#[cfg(unix)]
+mod hostile;
 mod keys;
 mod layout;
 mod moments;
@@ -21,3 +23,4 @@ mod provision;
 mod pty;
 mod same;
 mod schema;
+mod silent;
