@@ -130,13 +130,18 @@ fn what_is_empty_or_of_another_kind_is_told_exactly() {
             "malformed",
             "empty is empty\n  next: name the bundle: `patchlane build` makes it (.plb)",
         ),
-        ("verify a.plb --root empty", 3, "malformed", "empty is empty\n  next: get or make it again"),
+        (
+            "verify a.plb --root empty",
+            3,
+            "malformed",
+            "empty is empty\n  next: name the root file: `patchlane init` and `root new` make it (.plr)",
+        ),
         ("verify a.plb --root a.plb", 3, "malformed", ""),
         (
             "sign trust/root-1.plr",
             3,
             "malformed",
-            "trust/root-1.plr doesn't start with the magic number\n  next: fetch the file again; if it stays so, it was damaged where it was made",
+            "trust/root-1.plr is a root file, not a bundle\n  next: name the bundle: `patchlane build` makes it (.plb)",
         ),
         (
             "sign a.plb --key empty",

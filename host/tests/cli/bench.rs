@@ -9,7 +9,9 @@ use patchlane_protocol::Status;
 use patchlane_protocol::link::{Command, Deframer};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -59,6 +61,23 @@ impl Application for Grants {
     }
 }
 
+/// A line: the device's end, which doesn't wait; the other end, held open; and that one's name.
+pub(crate) fn pty() -> (OwnedFd, File, String) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    fcntl_setfl(&master, OFlags::NONBLOCK).unwrap();
+    // A command that inherits it would keep a pulled cable plugged in.
+    rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC).unwrap();
+    let port = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    // Someone always holds the other end, so that what is written waits for the next command.
+    let held = File::options().read(true).write(true).open(&port).unwrap();
+    let mut raw = rustix::termios::tcgetattr(&held).unwrap();
+    raw.make_raw();
+    rustix::termios::tcsetattr(&held, rustix::termios::OptionalActions::Now, &raw).unwrap();
+    (master, held, port)
+}
+
 /// A device that is plugged in.
 pub(crate) struct Bench {
     pub(crate) port: String,
@@ -85,24 +104,13 @@ impl Bench {
     }
 
     pub(crate) fn plugged(device: Device<Chip>, nature: Nature) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        fcntl_setfl(&master, OFlags::NONBLOCK).unwrap();
-        // A command that inherits it would keep a pulled cable plugged in.
-        rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC).unwrap();
-        let port = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-        // Someone always holds the other end, so that what is written waits for the next command.
-        let held = std::fs::OpenOptions::new().read(true).write(true).open(&port).unwrap();
-        let mut raw = rustix::termios::tcgetattr(&held).unwrap();
-        raw.make_raw();
-        rustix::termios::tcsetattr(&held, rustix::termios::OptionalActions::Now, &raw).unwrap();
+        let (master, held, port) = pty();
         let damaged = Arc::new(AtomicU32::new(0));
         let (stop, status) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
         let mut side = Side {
             device,
             nature,
-            line: std::fs::File::from(master),
+            line: File::from(master),
             frames: 0,
             damaged: Arc::clone(&damaged),
             status: Arc::clone(&status),
@@ -165,7 +173,7 @@ pub(crate) fn configured(nature: Nature) -> DeviceConfig {
 struct Side {
     device: Device<Chip>,
     nature: Nature,
-    line: std::fs::File,
+    line: File,
     frames: u32,
     damaged: Arc<AtomicU32>,
     status: Arc<Mutex<Option<Status>>>,

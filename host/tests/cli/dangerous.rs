@@ -6,7 +6,7 @@ use super::desk::{Desk, listing};
 use serde_json::Value;
 
 /// A line that has to fail: with this exit code, this stable code, and these words on stderr.
-fn refused(desk: &Desk, line: &str, exit: i32, code: &str, words: &str) {
+pub(crate) fn refused(desk: &Desk, line: &str, exit: i32, code: &str, words: &str) {
     desk.fails(line, exit, code);
     let told = desk.run(&format!("{line} --no-input"));
     let told = String::from_utf8_lossy(&told.stderr).into_owned();
@@ -203,6 +203,7 @@ fn d06_a_missing_or_garbage_root_verifies_nothing() {
 fn d07_a_tampered_payload_is_noticed_by_every_verb_that_reads_it() {
     let desk = Desk::signed("d07");
     let good = std::fs::read(desk.path("b.plb")).unwrap();
+    desk.save_status("status.json");
     let overhead = desk.ok("inspect b.plb")["overhead_bytes"].as_u64().unwrap() as usize;
     for at in [overhead, overhead + 1055, good.len() / 2, good.len() - 1] {
         let mut bad = good.clone();
@@ -215,7 +216,13 @@ fn d07_a_tampered_payload_is_noticed_by_every_verb_that_reads_it() {
             "provision t.plb -o t.bin --development",
             "simulate t.plb --development",
             "simulate a.plb t.plb --development",
+            "extract t.plb -o t.bin",
+            "extract t.plb -o t.bin --unverified",
+            "diff a.plb t.plb",
+            "diff t.plb a.plb",
+            "diff t.plb --status status.json",
             "device push t.plb --port /dev/null",
+            "device approve t.plb --port /dev/null",
         ] {
             let words = "t.plb holds a damaged or foreign chunk";
             refused(&desk, line, 1, "refused", words);
@@ -415,7 +422,21 @@ fn swapped_files_are_told_what_they_are() {
         (format!("verify {root} --root a.plb"), bundle(root, "a root file")),
         (format!("inspect {root}"), bundle(root, "a root file")),
         ("inspect trust/development-root.pub".into(), bundle("trust/development-root.pub", "a public key")),
-        (format!("provision {root} -o x --development"), bundle(root, "a root file")),
+        (format!("provision {root} -o x.bin --development"), bundle(root, "a root file")),
+        (format!("extract {key} -o x.bin"), bundle(key, "a private key")),
+        (format!("diff a.plb {root}"), bundle(root, "a root file")),
+        ("diff patchlane.toml a.plb".into(), bundle("patchlane.toml", "a patchlane.toml")),
+        (format!("device approve {key} --port /dev/null"), bundle(key, "a private key")),
+        ("layout --image a.plb".into(), (3, "image", "a.plb is a bundle, not a firmware image".into())),
+        (
+            format!("layout --image {key}"),
+            (3, "image", format!("{key} is a private key, not a firmware image")),
+        ),
+        ("layout --config a.plb".into(), (3, "malformed", "a.plb is a bundle, not a patchlane.toml".into())),
+        (
+            "provision a.plb -o x.bin --development --owner-key b.plb".into(),
+            (4, "key", "b.plb is a bundle, not a public key".into()),
+        ),
         (format!("simulate {root} --development"), bundle(root, "a root file")),
         (format!("device push {root} --port /dev/null"), bundle(root, "a root file")),
         ("sign a.plb --key b.plb".into(), (4, "key", "b.plb is a bundle, not a private key".into())),

@@ -1,6 +1,10 @@
 //! A desk to try commands at.
 
 use super::schema;
+use patchlane::config::Config;
+use patchlane::device::{Cause, Config as DeviceConfig, Device, NoCounter, NoWatchdog};
+use patchlane::flash::Chip;
+use patchlane::protocol::limits;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -33,6 +37,21 @@ impl Desk {
         desk.ok("build security --baseline 4.1 --level 8 --image b.bin --closes 8:CVE-2027-1:high:exploited -o b.plb");
         desk.ok("sign b.plb");
         desk
+    }
+
+    /// The status of a device that a.plb was provisioned on, as `device status --json` gives it to `diff --status`.
+    pub(crate) fn save_status(&self, name: &str) {
+        self.ok("provision a.plb --development --device-id 00112233445566778899aabbccddeeff -o status.bin");
+        let layout = Config::read(&self.path("patchlane.toml")).unwrap().layout().unwrap();
+        let chip = Chip::holding(layout, &std::fs::read(self.path("status.bin")).unwrap());
+        let config = DeviceConfig { address: None, soak: 0, fenced: false };
+        let mut device = Device::new(layout, config, chip, NoWatchdog, NoCounter);
+        device.boot(Cause::PowerOn).unwrap();
+        let mut buffer = [0; limits::STATUS];
+        let report = device.status().unwrap().encode(None, &mut buffer).unwrap().to_vec();
+        let report: String = report.iter().map(|byte| format!("{byte:02x}")).collect();
+        std::fs::write(self.path(name), format!("{{\"report\":\"{report}\"}}\n")).unwrap();
+        std::fs::remove_file(self.path("status.bin")).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -311,8 +311,10 @@ fn the_journal_stays_through_changes_and_the_end_of_the_cable() {
     let desk = desk("dev-log2");
     let bench = Bench::provisioned(&desk, "a.plb --security-policy apply-in-window", GRANTS);
     bench.ok(&desk, "push b.plb");
+    // The number of a pty is given away again at once; this name isn't.
+    std::os::unix::fs::symlink(&bench.port, desk.path("port")).unwrap();
     let mut follower = desk.command();
-    follower.args(["device", "--port", &bench.port, "log", "--for", "5", "--every", "1"]);
+    follower.args(["device", "--port", "port", "log", "--for", "4", "--every", "1"]);
     let follower =
         follower.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(1_500));
@@ -320,12 +322,38 @@ fn the_journal_stays_through_changes_and_the_end_of_the_cable() {
     let busy = bench.fails(&desk, "status", 3, "device-link");
     assert!(busy["what"] == "is in use" && busy["next"].as_str().unwrap().contains("device log"), "{busy}");
     // Another device takes its place at the same line only in real life; here the cable is pulled.
+    std::fs::remove_file(desk.path("port")).unwrap();
     drop(bench.unplug());
     let out = follower.wait_with_output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
     assert!(out.status.success(), "{text}");
     assert!(text.contains("4.1 s7, staged"), "{text}");
     assert!(text.contains("link") && text.contains("unplugged"), "{text}");
+}
+
+/// Ctrl-C is how a journal ends: well. A second one ends it whatever it does.
+#[test]
+fn a_journal_ends_well_by_ctrl_c() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let desk = desk("dev-log3");
+    let bench = Bench::provisioned(&desk, "a.plb", GRANTS);
+    for signals in 1..=2 {
+        let mut follower = desk.command();
+        follower.args(["--json", "device", "--port", &bench.port, "log"]);
+        let mut follower = follower.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut lines = std::io::BufReader::new(follower.stdout.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut lines, &mut line).unwrap();
+        assert!(line.contains("4.1 s7"), "{line}");
+        for _ in 0..signals {
+            kill_process(Pid::from_child(&follower), Signal::INT).unwrap();
+        }
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut lines, &mut rest).unwrap();
+        let code = follower.wait().unwrap().code();
+        let ended_well = code == Some(0) && rest.contains("\"event\":\"end\"");
+        assert!(ended_well || (signals == 2 && code == Some(130)), "{code:?}: {rest}");
+    }
 }
 
 /// A 32-bit Arm ELF with one segment: a vector table and a pattern.

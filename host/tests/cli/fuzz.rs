@@ -5,8 +5,10 @@
 //! `PATCHLANE_FUZZ_SEED` starts elsewhere.
 
 use super::desk::{Desk, listing};
+use super::layout::cortex_m;
+use super::schema;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -183,15 +185,61 @@ fn toml(desk: &Desk, random: &mut Random) -> Vec<u8> {
     format!("{head}[flash]\n{sizes}secondary = {secondary}\n").into_bytes()
 }
 
+/// A saved status whose report is damaged, not its JSON.
+fn status(desk: &Desk, random: &mut Random) -> Vec<u8> {
+    let text = std::fs::read_to_string(desk.path("status.json")).unwrap();
+    let hex = text.split('"').nth(3).unwrap();
+    let pair = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let mut bytes: Vec<u8> = (0..hex.len()).step_by(2).map(pair).collect();
+    // One byte is often enough to make another status of it; more make it none.
+    for _ in 0..=random.below(3) {
+        let at = random.below(bytes.len());
+        bytes[at] = random.next() as u8;
+    }
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{{\"report\": \"{hex}\"}}").into_bytes()
+}
+
 /// Every verb that reads a file, with the damaged file as `@`; and the files that it is made from.
-const LINES: [(&str, &[&str]); 20] = [
+const LINES: [(&str, &[&str]); 45] = [
     ("inspect @", &["b.plb", "f.plb", "l.plb"]),
     ("verify @", &["b.plb", "f.plb", "l.plb"]),
     ("sign @", &["u.plb", "b.plb", "f.plb"]),
     ("sign @ --partial -o out", &["u.plb", "f.plb"]),
-    ("provision @ -o out --development", &["b.plb", "f.plb"]),
+    ("provision @ -o out --format bin --development", &["b.plb", "f.plb"]),
     ("simulate @ b.plb --development", &["a.plb"]),
     ("simulate a.plb @ --development --approve", &["b.plb", "f.plb", "l.plb"]),
+    ("extract @ -o out", &["b.plb", "f.plb", "l.plb"]),
+    ("extract @ -o out --manifest out.m --unverified", &["u.plb", "b.plb", "f.plb"]),
+    ("extract l.plb -o out --root @", &["trust/root-1.plr"]),
+    ("diff @ b.plb", &["a.plb", "f.plb", "u.plb"]),
+    ("diff a.plb @", &["b.plb", "f.plb", "l.plb"]),
+    ("diff @ --status status.json", &["b.plb", "f.plb", "l.plb"]),
+    ("diff b.plb --status @", &["status.json", "fw.status"]),
+    ("diff f.plb --status @", &["fw.status"]),
+    ("diff l.plb --status @ --address 0x08020000", &["fw.status"]),
+    ("diff b.plb --status status.json --root @", &["trust/root-1.plr"]),
+    ("diff b.plb --status status.json --config @", &["patchlane.toml", "fw.toml"]),
+    ("layout --config @", &["patchlane.toml", "board.toml", "fw.toml"]),
+    ("layout --emit memory-x -o out --config @", &["board.toml", "board.toml", "fw.toml"]),
+    ("layout --emit boot-memory-x -o out --config @", &["board.toml", "fw.toml"]),
+    ("layout --emit c-header -o out --config @", &["board.toml", "fw.toml"]),
+    ("layout --emit zephyr-dts -o out --config @", &["board.toml", "fw.toml"]),
+    ("layout --emit rust -o out --config @", &["board.toml", "fw.toml"]),
+    ("layout --image @ --config board.toml", &["fw.elf", "fw.hex", "board.hex"]),
+    ("layout --bootloader @ --config board.toml", &["fw.elf", "fw.hex", "boot.hex"]),
+    (
+        "provision h.plb -o out --format hex --development --config board.toml --bootloader @",
+        &["fw.elf", "fw.hex", "boot.hex"],
+    ),
+    ("provision @ -o out --format hex --development --config board.toml", &["h.plb"]),
+    ("provision h.plb -o out --format bin --development --config @", &["board.toml"]),
+    (
+        "key import @ -o out.pem --new-passphrase-env SECRET",
+        &["trust/development-security.pem", "locked.pem"],
+    ),
+    ("key passwd @ --new-passphrase-env SECRET", &["trust/development-security.pem", "locked.pem"]),
+    ("provision a.plb -o out --format hex --development --owner-key @", &["locked.pub"]),
     ("device push @ --port nowhere", &["b.plb"]),
     ("device approve @ --port nowhere", &["f.plb"]),
     ("verify b.plb --root @", &["trust/root-1.plr"]),
@@ -210,7 +258,10 @@ const LINES: [(&str, &[&str]); 20] = [
         "build feature --baseline 5.1 --level 9 --image a.bin -o out --config @",
         &["patchlane.toml", "board.toml", "fw.toml"],
     ),
-    ("provision a.plb -o out --development --config @", &["patchlane.toml", "board.toml", "fw.toml"]),
+    (
+        "provision a.plb -o out --format bin --development --config @",
+        &["patchlane.toml", "board.toml", "fw.toml"],
+    ),
     ("simulate a.plb --development --config @", &["patchlane.toml", "fw.toml"]),
     ("build security --baseline 4.1 --level 9 -o out --image @", &["fw.elf", "fw.hex", "a.bin"]),
     (
@@ -230,10 +281,17 @@ fn desk() -> Desk {
     desk.ok("build security --baseline 4.1 --level 8 --image b.bin --link trust/root-1.plr -o l.plb");
     desk.ok("sign l.plb");
     desk.ok("key new locked.pem --passphrase-env SECRET");
-    desk.ok("init board --board stm32f407");
+    desk.save_status("status.json");
+    desk.ok("init board --board stm32f407 --vendor example.com --class pump");
     let toml = std::fs::read_to_string(desk.path("board/patchlane.toml")).unwrap();
     std::fs::write(desk.path("board.toml"), toml).unwrap();
     std::fs::remove_dir_all(desk.path("board")).unwrap();
+    for (name, address) in [("board.hex", 0x0802_0000), ("boot.hex", 0x0800_0000)] {
+        let image = cortex_m(address, 0, 0x2002_0000, 5000);
+        std::fs::write(desk.path(name), patchlane::image::to_hex(&[(address, &image)])).unwrap();
+    }
+    desk.ok("build feature --baseline 1.0 --level 1 --image board.hex -o h.plb --config board.toml");
+    desk.ok("sign h.plb --config board.toml");
     desk
 }
 
@@ -243,6 +301,7 @@ fn source(desk: &Desk, from: &str, random: &mut Random) -> Vec<u8> {
         "fw.elf" => elf(random),
         "fw.hex" => hex(random),
         "fw.toml" => toml(desk, random),
+        "fw.status" => status(desk, random),
         _ => std::fs::read(desk.path(from)).unwrap(),
     };
     // What is made strange needs no damage on top of it.
@@ -268,10 +327,15 @@ fn bounded(desk: &Desk, line: &str) -> Command {
     command
 }
 
-/// Every file but these.
-fn others(desk: &Desk, but: [&str; 2]) -> Vec<(PathBuf, Vec<u8>)> {
-    let but = but.map(|name| desk.path(name));
-    listing(&desk.0).into_iter().filter(|(path, _)| !but.contains(path)).collect()
+/// True for what a command makes: `out`, and what goes beside it.
+fn is_out(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("out"))
+}
+
+/// Every file but the damaged one, and what was made.
+fn others(desk: &Desk, but: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let but = desk.path(but);
+    listing(&desk.0).into_iter().filter(|(path, _)| *path != but && !is_out(path)).collect()
 }
 
 /// Which command, and how it ended.
@@ -283,7 +347,7 @@ fn one(desk: &Desk, seed: u64) -> (usize, i32) {
     let name = if from == "fw.hex" { "in.hex" } else { "in" };
     let (given, line) = (source(desk, from, &mut random), line.replace('@', name));
     std::fs::write(desk.path(name), &given).unwrap();
-    let (before, begun) = (others(desk, [name, "out"]), Instant::now());
+    let (before, begun) = (others(desk, name), Instant::now());
     let out = bounded(desk, &line).output().unwrap();
     let took = begun.elapsed();
     let told = String::from_utf8_lossy(&out.stderr);
@@ -294,11 +358,16 @@ fn one(desk: &Desk, seed: u64) -> (usize, i32) {
     let value: serde_json::Value =
         serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {again}"));
     assert_eq!(value["ok"], code == 0, "{again}");
-    assert!(others(desk, [name, "out"]) == before, "it changed a file that isn't its own: {again}");
-    assert!(code == 0 || !desk.path("out").exists(), "it failed, and left a file: {again}");
-    let signed = code == 0 && line == format!("sign {name}");
+    let name_of = if code == 0 { schema::name_of(&line) } else { schema::failure_of(&value).to_owned() };
+    assert_eq!(schema::violations(&name_of, &value), [""; 0], "{again}");
+    assert!(others(desk, name) == before, "it changed a file that isn't its own: {again}");
+    let made: Vec<PathBuf> =
+        listing(&desk.0).into_iter().map(|(path, _)| path).filter(|path| is_out(path)).collect();
+    assert!(code == 0 || made.is_empty(), "it failed, and left a file: {again}");
+    let changes = [format!("sign {name}"), format!("key passwd {name} --new-passphrase-env SECRET")];
+    let signed = code == 0 && changes.contains(&line);
     assert!(signed || std::fs::read(desk.path(name)).unwrap() == given, "it changed its input: {again}");
-    let _ = std::fs::remove_file(desk.path("out"));
+    made.iter().for_each(|path| drop(std::fs::remove_file(path)));
     let _ = std::fs::remove_file(desk.path(name));
     (number, code)
 }

@@ -13,6 +13,8 @@ mod diff;
 mod first;
 mod fuzz;
 mod help;
+#[cfg(unix)]
+mod hostile;
 mod keys;
 mod layout;
 #[cfg(unix)]
@@ -24,3 +26,4 @@ mod provision;
 mod pty;
 mod same;
 mod schema;
+mod silent;
