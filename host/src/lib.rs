@@ -21,6 +21,7 @@ pub mod output;
 pub mod owner;
 pub mod progress;
 pub mod root;
+pub mod scenario;
 
 pub use error::{Code, Error, Result};
 pub use patchlane_device as device;

@@ -3,8 +3,8 @@
 use patchlane_device::{Boot, Cause, Config, Done, Running, Window};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{FormatError, Header, Kind, Policy, Refusal, Version};
-use patchlane_tests::sim::chip::Geometry;
 use patchlane_tests::sim::device::CONFIG;
+use patchlane_tests::sim::sweep::Geometry;
 use patchlane_tests::sim::sweep::uniform;
 use patchlane_tests::sim::world::{self, PRODUCT, Release, Roles, factory, image};
 use patchlane_tests::sim::{SimDevice, Torn};
@@ -451,13 +451,16 @@ fn the_table_of_threats_and_the_tests_agree() {
         "tests/corpus.rs",
         "tests/drivers.rs",
         "tests/walk.rs",
-        "../host/tests/cli.rs",
         "../host/src/bundle.rs",
         "../device/tests/rules.rs",
         "../protocol/src/codec.rs",
     ];
     let lines = |text: String| text.lines().map(|line| format!("{}\n", line.trim())).collect::<String>();
-    let sources: String = sources.iter().map(|path| lines(read(path))).collect();
+    let transcripts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/tests/cli");
+    let transcripts = std::fs::read_dir(transcripts).unwrap().flatten().map(|entry| entry.path());
+    let transcripts = transcripts.filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    let transcripts = transcripts.map(|path| lines(std::fs::read_to_string(path).unwrap()));
+    let sources: String = sources.iter().map(|path| lines(read(path))).chain(transcripts).collect();
     for id in 1..=50 {
         assert!(table.contains(&format!("| T{id} |")), "T{id} has no row");
     }

@@ -143,7 +143,7 @@ impl Factoring {
     }
 }
 
-fn device_config(config: &Config) -> DeviceConfig {
+pub(crate) fn device_config(config: &Config) -> DeviceConfig {
     DeviceConfig { address: config.address(), soak: 0, fenced: false }
 }
 
