@@ -18,7 +18,7 @@ pub enum Colour {
 
 impl Colour {
     /// Whether text for this stream is coloured. <https://no-color.org>: any value but an empty one.
-    fn on(self, stream: &impl IsTerminal) -> bool {
+    pub(crate) fn on(self, stream: &impl IsTerminal) -> bool {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || dumb;
         match self {
@@ -86,7 +86,7 @@ pub fn plain(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
-fn emit(text: &str) {
+pub(crate) fn emit(text: &str) {
     // A closed pipe is the reader's choice, not an error.
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -98,7 +98,7 @@ pub fn tell(text: &str) {
     let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
 }
 
-fn paint(wanted: bool, code: &str, text: &str) -> String {
+pub(crate) fn paint(wanted: bool, code: &str, text: &str) -> String {
     if wanted { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 

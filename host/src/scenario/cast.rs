@@ -183,32 +183,35 @@ impl Cast {
         images: &Images<'_>,
     ) -> Result<Self> {
         let root = root.map_or_else(throw_away_root, Ok)?;
-        let mut offers = BTreeMap::new();
-        let mut first = None;
+        let named = |name: &str, e: Error| match &e.place {
+            Some(_) => e,
+            None => Error { what: format!("release `{name}` {}", e.what), ..e },
+        };
+        let mut bundles = BTreeMap::new();
         for (name, release) in &scenario.release {
-            let named = |e: Error| match &e.place {
-                Some(_) => e,
-                None => Error { what: format!("release `{name}` {}", e.what), ..e },
-            };
-            let bundle = bundle_of(release, scenario, images).map_err(named)?;
-            let file = damaged(&bundle, release.damage).map_err(named)?;
-            let manifest = bundle.manifest()?;
-            let image = image_of(&manifest, address).ok_or_else(|| {
-                let next = "name its address in patchlane.toml: [build] addresses";
-                named(Error::new(Code::Image, "has no image for this device", next))
-            })?;
-            let (version, kind, works) = (manifest.version, manifest.kind, release.works);
-            let offer = Offer { version, kind, manifest: bundle.digest(), image, works, file };
-            offers.insert(name.clone(), offer);
-            if *name == scenario.device.first {
-                first = Some(bundle);
-            }
+            let bundle = bundle_of(release, scenario, images).map_err(|e| named(name, e))?;
+            bundles.insert(name, bundle);
         }
-        let first = first.ok_or_else(|| Error::internal("no first release"))?;
+        let first = bundles.get(&scenario.device.first).ok_or_else(|| Error::internal("no first release"))?;
+        let address = address.or_else(|| first.images().ok()?.first()?.address);
         let image = first.image_for(address)?.ok_or_else(|| {
             let what = format!("release `{}` has no full image to start with", scenario.device.first);
             Error::new(Code::Malformed, what, "start with one that has")
         })?;
+        let mut offers = BTreeMap::new();
+        for (name, release) in &scenario.release {
+            let bundle = &bundles[name];
+            let file = damaged(bundle, release.damage).map_err(|e| named(name, e))?;
+            let manifest = bundle.manifest()?;
+            let image = image_of(&manifest, address).ok_or_else(|| {
+                let next = "name the address in patchlane.toml: [build] addresses";
+                named(name, Error::new(Code::Image, "has no image for this device", next))
+            })?;
+            let (version, kind, works) = (manifest.version, manifest.kind, release.works);
+            let offer = Offer { version, kind, manifest: bundle.digest(), image, works, file };
+            offers.insert(name.clone(), offer);
+        }
+        let first = first.clone();
         check_versions(scenario, &offers)?;
         let factory = Factory {
             device: DEVICE,

@@ -349,8 +349,8 @@ impl StepEntry {
         if let Some(key) = keys.iter().find(|key| !belongs(key)) {
             let with: Vec<_> = needed.iter().chain(*allowed).copied().collect();
             let what = format!("`{key}` doesn't belong to `{act}`");
-            let next = if with.is_empty() { "nothing else does".into() } else { with.join(" and ") + " do" };
-            return Err(malformed(what, format!("take it out: {next}")));
+            let takes = if with.is_empty() { "nothing else".to_owned() } else { with.join(" and ") };
+            return Err(malformed(what, format!("take it out; `{act}` takes {takes}")));
         }
         Ok(act)
     }

@@ -12,6 +12,8 @@ mod play;
 mod schema;
 mod simulated;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 pub use answers::answer;
 pub use cast::{Cast, Images, Offer, throw_away_key};

@@ -188,7 +188,7 @@ impl<'a, P: Player> Stage<'a, P> {
     }
 
     fn restarted(&self, before: &str) -> String {
-        if *before == self.runs { format!("{before} runs, as before") } else { format!("{} runs", self.runs) }
+        if *before == self.runs { "as before".to_owned() } else { format!("took {} in", self.runs) }
     }
 
     /// Compares an answer; what a cut brought about by itself needs none.
@@ -199,11 +199,18 @@ impl<'a, P: Player> Stage<'a, P> {
             self.ahead |= matches!(wanted, "ready" | "staged");
             return Ok(("taken before power failed".to_owned(), interrupted));
         }
-        if !self.ahead {
-            compare("the answer", Some(&wanted.to_owned()), &got)?;
-        }
+        let compared = compare("the answer", Some(&wanted.to_owned()), &got);
+        let note = self.note(compared)?;
         let meaning = answers::meaning(&got).map(|words| format!(": {words}")).unwrap_or_default();
-        Ok((got + &meaning, interrupted))
+        Ok((format!("{got}{meaning}{note}"), interrupted))
+    }
+
+    /// What differs is no failure while a cut has made the device run ahead: it is said, and compared again later.
+    fn note(&self, compared: Result<(), String>) -> Result<String, String> {
+        match compared {
+            Err(_) if self.ahead => Ok(" (not judged: the device is ahead of the story)".to_owned()),
+            other => other.map(|()| String::new()),
+        }
     }
 
     /// The status; what runs is whole, and is what the record says.
@@ -227,17 +234,16 @@ impl<'a, P: Player> Stage<'a, P> {
         let held = status.held.map(|held| held.release.version.to_string()).unwrap_or_default();
         let superseded = status.held.is_some_and(|held| held.superseded);
         let activity = answers::activity(status.activity);
-        if !self.ahead {
-            compare("installed", expected.installed.as_ref(), &installed)?;
-            compare("held", expected.held.as_ref(), &held)?;
-            let wanted = expected.superseded.map(|wanted| wanted.to_string());
-            compare("superseded", wanted.as_ref(), &superseded.to_string())?;
-            compare("activity", expected.activity.as_ref(), &activity)?;
-        }
+        let wanted = expected.superseded.map(|wanted| wanted.to_string());
+        let compared = compare("installed", expected.installed.as_ref(), &installed)
+            .and_then(|()| compare("held", expected.held.as_ref(), &held))
+            .and_then(|()| compare("superseded", wanted.as_ref(), &superseded.to_string()))
+            .and_then(|()| compare("activity", expected.activity.as_ref(), &activity));
+        let note = self.note(compared)?;
         let mut told = vec![activity.to_lowercase()];
         if !held.is_empty() {
             told.push(format!("holds {held}{}", if superseded { " (superseded)" } else { "" }));
         }
-        Ok(told.join(", "))
+        Ok(told.join(", ") + &note)
     }
 }

@@ -4,3 +4,4 @@ mod desk;
 mod first;
 mod layout;
 mod provision;
+mod simulate;
