@@ -231,8 +231,9 @@ impl Cast {
     /// `refused`: the rule that the first release breaks; `image` if it doesn't fit.
     pub fn provision(&self, mut chip: crate::flash::Chip) -> Result<crate::flash::Chip> {
         let room = chip.layout().room() as usize;
-        if let Some(size) = self.offers.values().map(|o| o.image.1 as usize).find(|size| *size > room) {
-            let what = format!("an image has {size} bytes, and the primary slot {room}");
+        if let Some((name, offer)) = self.offers.iter().find(|(_, offer)| offer.image.1 as usize > room) {
+            let size = offer.image.1;
+            let what = format!("release `{name}` has an image of {size} bytes, and the primary slot {room}");
             return Err(Error::new(Code::Image, what, "make the slots larger: [flash]"));
         }
         chip.program_primary(&self.image);

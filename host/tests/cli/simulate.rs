@@ -263,7 +263,7 @@ fn images_and_flash_are_taken_from_where_they_are_said_to_be() {
     )
     .unwrap();
     let what = desk.fails("simulate busy.toml", 3, "image");
-    assert_eq!(what, "an image has 9000 bytes, and the primary slot 8192");
+    assert_eq!(what, "release `fix` has an image of 9000 bytes, and the primary slot 8192");
     std::fs::write(desk.path("fix.bin"), vec![7; 8000]).unwrap();
     let (_, out, _) = told(&desk, "simulate busy.toml");
     assert!(out.contains("  flash   8 KiB slots, 2 KiB sectors, 8-byte words; the scenario's\n"), "{out}");
