@@ -51,6 +51,8 @@ pub struct Interrupted {
     pub operation: u64,
     /// True if what was sent was taken all the same: it isn't sent again.
     pub taken: bool,
+    /// True if the step's own cut had come before. If not, it is passed over.
+    pub met: bool,
 }
 
 /// A step that was played.
@@ -183,6 +185,7 @@ impl<'a, P: Player> Stage<'a, P> {
                 if matches!(step, Step::Restart { .. }) { self.restarted(&before) } else { outcome }
             }
         };
+        cut = cut.filter(|_| interrupted.is_none_or(|cut| cut.met));
         let (action, subject, runs) = (step.name(), subject(step, cast), self.runs.clone());
         Ok(Played { number, action, subject, outcome, runs, cut, interrupted })
     }

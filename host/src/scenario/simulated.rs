@@ -28,6 +28,8 @@ pub struct Sim {
     tried: BTreeSet<Digest>,
     /// The operation of the supply at which the step began whose power is to fail, and of the failure.
     planned: Option<(u64, u64)>,
+    /// True once the step's own cut has come.
+    met: bool,
     interrupted: Option<Interrupted>,
 }
 
@@ -75,7 +77,7 @@ impl Sim {
             return Err(Error::internal(what));
         }
         let broken = cast.offers.values().filter(|o| !o.works).map(|o| o.manifest).collect();
-        Ok(Self { device, broken, tried: BTreeSet::new(), planned: None, interrupted: None })
+        Ok(Self { device, broken, tried: BTreeSet::new(), planned: None, met: false, interrupted: None })
     }
 
     /// A copy on a supply of its own, whose torn words read so.
@@ -83,7 +85,7 @@ impl Sim {
     pub fn fork(&self, seed: u64, torn: Torn) -> Self {
         let device = self.device.fork(seed, torn);
         let (broken, tried) = (self.broken.clone(), BTreeSet::new());
-        Self { device, broken, tried, planned: None, interrupted: None }
+        Self { device, broken, tried, planned: None, met: false, interrupted: None }
     }
 
     /// Writes and erases so far.
@@ -142,6 +144,7 @@ impl Sim {
         if !self.device.power.is_off() {
             return Err(Trouble::Defect(format!("power never failed at `{}`", point.name())));
         }
+        self.met = true;
         expect(&self.device, point, wanted)?;
         self.device.power.restore();
         self.begin(Cause::PowerOn)?;
@@ -175,11 +178,16 @@ impl Sim {
         }
         self.begin(cause)?;
         if *cut == Some(CommitPoint::Trial) && self.on_trial() {
-            *cut = None;
+            self.meets(cut);
             expect(&self.device, CommitPoint::Trial, Phase::Trial { failed: 0 })?;
             self.begin(Cause::PowerOn)?;
         }
         Ok(())
+    }
+
+    /// The step's own cut comes.
+    fn meets(&mut self, cut: &mut Option<CommitPoint>) {
+        (*cut, self.met) = (None, true);
     }
 
     fn on_trial(&self) -> bool {
@@ -209,7 +217,7 @@ impl Sim {
                 let confirmed = self.device.machine.confirm();
                 self.heard(confirmed, "confirm")?;
                 if cut == Some(CommitPoint::Confirmed) {
-                    cut = None;
+                    self.meets(&mut cut);
                     expect(&self.device, CommitPoint::Confirmed, Phase::Idle)?;
                     self.begin(Cause::PowerOn)?;
                 }
@@ -229,7 +237,7 @@ impl Sim {
         self.device.power.restore();
         self.tried.clear();
         let taken = self.rest(Cause::PowerOn, None).and_then(|()| taken(self)).map_err(defect)?;
-        self.interrupted = Some(Interrupted { operation: at - begins, taken });
+        self.interrupted = Some(Interrupted { operation: at - begins, taken, met: self.met });
         self.violations()?;
         Ok(taken)
     }
@@ -245,6 +253,7 @@ impl Sim {
             if self.fired() {
                 return Err(Trouble::Off);
             }
+            self.met = true;
             expect(&self.device, CommitPoint::Receiving, Phase::Receiving)?;
             self.begin(Cause::PowerOn)?;
         }
@@ -278,6 +287,7 @@ fn defect(trouble: Trouble) -> String {
 
 impl Player for Sim {
     fn send(&mut self, offer: &Offer, cut: bool) -> std::result::Result<String, String> {
+        self.met = false;
         let answer = match self.try_send(&offer.file, cut) {
             Err(Trouble::Off) => {
                 let name = offer.manifest;
@@ -312,7 +322,8 @@ impl Player for Sim {
 
     fn restart(&mut self, cut: Option<CommitPoint>) -> std::result::Result<(), String> {
         let cause = if cut == Some(CommitPoint::Ready) { Cause::PowerOn } else { Cause::Requested };
-        if cut == Some(CommitPoint::Ready) {
+        self.met = cut == Some(CommitPoint::Ready);
+        if self.met {
             expect(&self.device, CommitPoint::Ready, Phase::Ready)?;
         }
         match self.rest(cause, cut.filter(|cut| *cut != CommitPoint::Ready)) {

@@ -186,6 +186,26 @@ fn a_sweep_cuts_power_at_every_operation_and_names_the_line_that_shows_it_again(
     assert_eq!(replayed["scenarios"][0]["steps"][0]["cut_operation"], 3);
 }
 
+/// The scenario's own cut is told where it came, and only there.
+#[test]
+fn a_replay_tells_the_cuts_that_came() {
+    let desk = started("simulate-cuts");
+    let count = |line: &str| {
+        let played = desk.ok(line);
+        let steps = played["scenarios"][0]["steps"].as_array().unwrap().clone();
+        (steps[2]["cut"].clone(), steps[2]["cut_operation"].clone())
+    };
+    assert_eq!(count("simulate story.toml"), ("moving".into(), Value::Null));
+    let (_, _, err) = told(&desk, "simulate story.toml --replay 3:9999");
+    let operations = err.split("it has ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let operations: u64 = operations.parse().unwrap();
+    let told: Vec<_> =
+        (0..operations).step_by(4).map(|at| count(&format!("simulate story.toml --replay 3:{at}"))).collect();
+    assert_eq!(told[0], (Value::Null, 0.into()), "power fails before blocks are moved");
+    let early = told.iter().take_while(|(cut, _)| cut.is_null()).count();
+    assert!(early < told.len() && told[early..].iter().all(|(cut, _)| cut == "moving"), "{told:?}");
+}
+
 #[test]
 fn a_replay_out_of_range_says_what_there_is() {
     let desk = started("simulate-replay");
