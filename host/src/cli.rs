@@ -54,7 +54,7 @@ pub(crate) struct Global {
         default_value = "auto",
         help_heading = GENERAL
     )]
-    color: Colour,
+    pub(crate) color: Colour,
     /// Read the passphrase from the first line of this file
     #[arg(long, global = true, value_name = "FILE", group = "passphrase", help_heading = PASSPHRASE)]
     passphrase_file: Option<PathBuf>,
@@ -113,7 +113,7 @@ enum Command {
     Provision(commands::provision::Options),
     /// Talk to a device over its service link
     Device(commands::device::Options),
-    /// Play bundles to a device on simulated flash
+    /// Play scenarios or bundles to a device on simulated flash
     Simulate(commands::simulate::Options),
     /// Print a completion script for a shell
     Completions(commands::man::Completions),

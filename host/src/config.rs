@@ -144,7 +144,8 @@ fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(input: D) -> std::resul
     input.deserialize_map(Table(PhantomData))
 }
 
-fn some_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+/// The same, where it may be missing.
+pub(crate) fn some_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     input: D,
 ) -> std::result::Result<Option<T>, D::Error> {
     table(input).map(Some)

@@ -27,6 +27,9 @@ fn words(message: &str, before: &str, at: &str) -> (String, String) {
             };
             (format!("{whose}`{missing}` is missing"), "add it; the schema tells what it means".to_owned())
         }
+        (m, Some((wrong, known))) if m.starts_with("unknown variant") => {
+            (format!("`{key}` is \"{wrong}\""), meant(wrong, known))
+        }
         ("duplicate key", _) => (format!("`{at}` is there twice"), "keep one of them".to_owned()),
         (m, _) if m.starts_with("invalid type") || m.starts_with("invalid value") => {
             let expected = m.rsplit_once("expected ").map_or("something else", |(_, expected)| expected);
@@ -43,6 +46,8 @@ fn wrong_value(key: &str, at: &str, expected: &str) -> (String, String) {
     }
     let wanted = match expected {
         "u16" => format!("a whole number from 0 to {}", u16::MAX),
+        "u64" => "a whole number from 0".to_owned(),
+        "a boolean" => "true or false".to_owned(),
         "u32" => format!("a whole number from 0 to {}", u32::MAX),
         "a sequence" => "a list, such as [1]".to_owned(),
         e if e.contains("string") => "text in quotes".to_owned(),

@@ -68,6 +68,7 @@ pub mod owner;
 pub mod passphrase;
 pub mod progress;
 pub mod root;
+pub mod scenario;
 
 pub use error::{Code, Error, Result};
 pub use patchlane_device as device;

@@ -18,7 +18,7 @@ pub enum Colour {
 
 impl Colour {
     /// Whether text for this stream is coloured. <https://no-color.org>: any value but an empty one.
-    fn on(self, stream: &impl IsTerminal) -> bool {
+    pub(crate) fn on(self, stream: &impl IsTerminal) -> bool {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || dumb;
         match self {
@@ -137,7 +137,7 @@ pub fn tell(text: &str) {
     let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
 }
 
-fn paint(wanted: bool, code: &str, text: &str) -> String {
+pub(crate) fn paint(wanted: bool, code: &str, text: &str) -> String {
     if wanted { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 

@@ -1,12 +1,12 @@
 //! What reviews of the finished device found: one test for each defect, failing before its fix.
 
+use patchlane::flash::{Cut, When};
 use patchlane_device::{Boot, Cause, Done, Running, Window};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::owner::Action;
 use patchlane_protocol::status::Activity;
 use patchlane_protocol::{FeaturePolicy, Policy, Refusal, Request, SecurityPolicy};
 use patchlane_tests::sim::cases::*;
-use patchlane_tests::sim::power::{Cut, When};
 use patchlane_tests::sim::world::{Release, Roles, approval, owner};
 use patchlane_tests::sim::{SimDevice, Torn};
 

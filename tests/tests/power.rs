@@ -3,7 +3,7 @@
 use patchlane_device::{Boot, Cause, Running};
 use patchlane_protocol::status::Activity;
 use patchlane_protocol::{FeaturePolicy, Policy, SecurityPolicy};
-use patchlane_tests::sim::chip::Geometry;
+use patchlane_tests::sim::sweep::Geometry;
 use patchlane_tests::sim::sweep::{GEOMETRIES, Plan, install_round, pairs, singles};
 use patchlane_tests::sim::world::{self, Release, Roles, image};
 use patchlane_tests::sim::{SimDevice, Torn};

@@ -243,7 +243,7 @@ fn redteam_10_a_rotten_image_has_a_way_back() {
 #[test]
 fn redteam_10_blank_state_is_service_mode_and_takes_nothing() {
     let mut device = eager(&patch(4, 8, 1));
-    let blank = patchlane_tests::sim::Chip::new("state", 4, 4096, 8 * 4096, &device.power);
+    let blank = patchlane::flash::Bank::new("state", 4, 4096, 8 * 4096, &device.power);
     device.machine.media.state = blank;
     assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Service(Refusal::NotProvisioned)));
     assert_eq!(device.push(&patch(4, 9, 2).bytes(), 512), Err(Refusal::NotProvisioned));

@@ -1,6 +1,7 @@
 //! Whatever the state region holds, at every phase: the device never panics, never runs what isn't signed for it, never
 //! loses a fix, and comes to an end.
 
+use patchlane::flash::{Cut, When, mix};
 use patchlane_device::log::{COPY, encode_copy, encode_mark};
 use patchlane_device::rules::Transition;
 use patchlane_device::state::{Approval, Candidate, Phase, Release as Known, State};
@@ -8,7 +9,6 @@ use patchlane_device::{Boot, Cause, Config, Running, Window};
 use patchlane_protocol::{Digest, FeaturePolicy, Policy, SecurityPolicy, Version};
 use patchlane_tests::sim::cases::*;
 use patchlane_tests::sim::device::CONFIG;
-use patchlane_tests::sim::power::{Cut, When, mix};
 use patchlane_tests::sim::world::{Release, Roles, approval, factory};
 use patchlane_tests::sim::{SimDevice, Torn};
 

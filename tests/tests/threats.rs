@@ -3,8 +3,8 @@
 use patchlane_device::{Boot, Cause, Config, Done, Running, Window};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{FormatError, Header, Kind, Policy, Refusal, Version};
-use patchlane_tests::sim::chip::Geometry;
 use patchlane_tests::sim::device::CONFIG;
+use patchlane_tests::sim::sweep::Geometry;
 use patchlane_tests::sim::sweep::uniform;
 use patchlane_tests::sim::world::{self, PRODUCT, Release, Roles, factory, image};
 use patchlane_tests::sim::{SimDevice, Torn};

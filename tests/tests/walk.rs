@@ -3,13 +3,13 @@
 //! After every step: what runs is whole and known, no fix that was confirmed is ever lost (I2), flash rules hold. After
 //! every walk an honest vendor's patch still goes in (I3, I7): nothing strands a device.
 
+use patchlane::flash::{Cut, When, mix};
 use patchlane_device::{Boot, Cause, Running, Window};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::owner::Action;
 use patchlane_protocol::status::Activity;
 use patchlane_protocol::{FeaturePolicy, Kind, Policy, Refusal, SecurityPolicy, Version};
-use patchlane_tests::sim::chip::Geometry;
-use patchlane_tests::sim::power::{Cut, When, mix};
+use patchlane_tests::sim::sweep::Geometry;
 use patchlane_tests::sim::sweep::uniform;
 use patchlane_tests::sim::world::{Release, Roles, approval, factory, image};
 use patchlane_tests::sim::{SimDevice, Torn};

@@ -3,7 +3,7 @@
 use super::layout::no_place;
 use super::{anchor, read_bundle};
 use crate::cli::Global;
-use crate::config::{Config, Stretch};
+use crate::config::{Config, Flash, Stretch};
 use crate::error::{Code, Error, Result};
 use crate::files::{self, New, Over, Secrecy};
 use crate::flash::Chip;
@@ -13,7 +13,7 @@ use crate::{keys, map};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use patchlane_device::{
-    Boot, Cause, Config as DeviceConfig, Device, Factory, NoCounter, NoWatchdog, Region, Running,
+    Boot, Cause, Config as DeviceConfig, Device, Factory, Layout, NoCounter, NoWatchdog, Region, Running,
 };
 use patchlane_protocol::{DeviceId, FeaturePolicy, Policy, SecurityPolicy, Status};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ pub(crate) struct Factoring {
     development: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SecurityChoice {
     /// Nothing is taken or listed
     Off,
@@ -57,7 +57,7 @@ enum SecurityChoice {
     ApplyInWindow,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FeatureChoice {
     /// Refused
     Never,
@@ -115,6 +115,14 @@ fn device_id(text: &str) -> std::result::Result<DeviceId, String> {
 }
 
 impl Factoring {
+    /// True if anything is said.
+    pub(crate) fn is_given(&self) -> bool {
+        let options = self.device_id.is_some() || self.hardware.is_some() || self.owner_key.is_some();
+        let policies =
+            self.security_policy != SecurityChoice::StageOnly || self.feature_policy != FeatureChoice::Local;
+        options || policies || self.group != 0 || self.development
+    }
+
     /// The factory's word.
     pub(crate) fn factory(&self, config: &Config) -> Result<Factory> {
         let device = match self.device_id {
@@ -149,17 +157,19 @@ impl Factoring {
     }
 }
 
-fn device_config(config: &Config) -> DeviceConfig {
+pub(crate) fn device_config(config: &Config) -> DeviceConfig {
     DeviceConfig { address: config.address(), soak: 0, fenced: false }
 }
 
-/// Flash as the board's is when it is erased.
 fn blank(config: &Config) -> Result<Chip> {
-    let (flash, layout) = (config.flash()?, config.layout()?);
+    erased(config.flash()?, config.layout()?).map_err(|e| e.at(config.file.display()))
+}
+
+/// Flash as the board's is when it is erased.
+pub(crate) fn erased(flash: &Flash, layout: Layout) -> Result<Chip> {
     let total = flash.stretches().iter().map(|(_, s)| u64::from(s.size)).sum();
-    fits(total, "has stretches of", "make the slots smaller").map_err(|e| e.at(config.file.display()))?;
-    let erased = map::board(flash).map_or([0xff; 4], |board| board.erased);
-    Ok(Chip::reading(layout, erased))
+    fits(total, "has stretches of", "make the slots smaller")?;
+    Ok(Chip::reading(layout, map::board(flash).map_or([0xff; 4], |board| board.erased)))
 }
 
 /// Flash is held in memory here: as much as the largest file may be.

@@ -27,3 +27,4 @@ mod pty;
 mod same;
 mod schema;
 mod silent;
+mod simulate;

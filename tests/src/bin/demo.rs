@@ -4,7 +4,7 @@
 
 use patchlane::bundle::Bundle;
 use patchlane::config::Config;
-use patchlane::flash::Chip;
+use patchlane::flash::{Chip, Cut, When};
 use patchlane_device::{
     Boot, Cause, Config as DeviceConfig, Device, Done, NoCounter, NoWatchdog, Region, Running, Window,
 };
@@ -214,16 +214,18 @@ const SIM: DeviceConfig = DeviceConfig { address: None, soak: 0, fenced: false }
 
 impl OnSim {
     fn session(&mut self) {
-        let (layout, mut media) = (*self.device.engine().layout(), self.device.media.clone());
-        media.off = false;
-        media.cut = self.cut.take().map(|cut| media.operations + cut);
+        let (layout, media) = (*self.device.engine().layout(), self.device.media.clone());
+        media.power.restore();
+        if let Some(at) = self.cut.take() {
+            media.power.plan(Cut { at, when: When::Middle });
+        }
         self.device = Device::new(layout, SIM, media, NoWatchdog, NoCounter);
     }
 
     fn start(&mut self, cause: Cause) -> Res<()> {
         self.session();
         let boot = self.device.boot(cause);
-        if self.device.media.off {
+        if self.device.media.power.is_off() {
             println!("    ## power fails while blocks are moved; it comes back");
             return self.start(Cause::PowerOn);
         }

@@ -1,6 +1,6 @@
 //! The small device and the usual releases of the tests that replay findings.
 
-use super::chip::Geometry;
+use super::sweep::Geometry;
 use super::sweep::uniform;
 use super::world::{Release, factory, image};
 use super::{SimDevice, Torn};

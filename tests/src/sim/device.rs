@@ -1,13 +1,14 @@
-//! Bootloader and application of a simulated device.
+//! A simulated device whose defects end the test.
 
-use super::chip::{Geometry, SimMedia};
-use super::power::{Power, Torn};
+use super::sweep::{Geometry, layout};
 use super::world::{self, Release, Roles};
+use super::{Chip, Torn};
 use patchlane::bundle::sha256;
-use patchlane_device::{Boot, Cause, Config, Device, Done, Factory, MonotonicCounter, NoWatchdog, Running};
+use patchlane::scenario::Simulated;
+use patchlane_device::{Boot, Cause, Config, Device, Factory, MonotonicCounter, NoWatchdog, Running};
 use patchlane_protocol::link::Outcome;
-use patchlane_protocol::{Digest, Refusal, Status};
-use std::collections::BTreeSet;
+use patchlane_protocol::{Refusal, Status};
+use std::ops::{Deref, DerefMut};
 
 /// A counter that survives everything.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,20 +33,23 @@ impl MonotonicCounter for SimCounter {
 }
 
 /// What runs a device.
-pub type Machine = Device<SimMedia, NoWatchdog, SimCounter>;
+pub type Machine = Device<Chip, NoWatchdog, SimCounter>;
 
 /// A device.
 #[derive(Debug)]
-pub struct SimDevice {
-    /// The session that runs: the application's, or the bootloader's in service mode.
-    pub machine: Machine,
-    /// Its supply.
-    pub power: Power,
-    /// What the last start led to; `None` while power is off.
-    pub booted: Option<Boot>,
-    config: Config,
-    /// Images that were ever meant for it, by digest; nothing else may run.
-    known: BTreeSet<Digest>,
+pub struct SimDevice(Simulated<SimCounter>);
+
+impl Deref for SimDevice {
+    type Target = Simulated<SimCounter>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for SimDevice {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 /// Integrator's choices of all simulations.
@@ -66,73 +70,30 @@ impl SimDevice {
         seed: u64,
         torn: Torn,
     ) -> Self {
-        let power = Power::new(seed, torn);
-        let [state, primary, secondary] = geometry;
-        let mut media = SimMedia::new(state, primary, secondary, &power);
-        media.primary.program(0, &first.image);
+        let mut chip = Chip::new(layout(geometry)).on(&super::Power::new(seed, torn));
+        chip.program_primary(&first.image);
         let bundle = first.bundle();
-        let machine = Self::machine(&media, config, SimCounter::default());
-        let mut device = Self { machine, power, booted: None, config, known: BTreeSet::new() };
-        device.known.insert(sha256(&first.image));
+        let mut device = Self(Simulated::new(chip, config, SimCounter::default()));
+        device.expect(first);
         let set = bundle.signature_bytes().expect("signatures");
         let root = Roles::default().document();
         device.machine.provision(&root, bundle.manifest_bytes(), &set, factory).expect("provisioned");
         device
     }
 
-    fn machine(media: &SimMedia, config: Config, counter: SimCounter) -> Machine {
-        Device::new(media.layout(), config, media.clone(), NoWatchdog, counter)
-    }
-
     /// A copy on a supply of its own.
     pub fn fork(&self, seed: u64, torn: Torn) -> Self {
-        let power = Power::new(seed, torn);
-        let media = self.machine.media.on(&power);
-        let machine = Self::machine(&media, self.config, self.machine.counter);
-        Self { machine, power, booted: None, config: self.config, known: self.known.clone() }
+        Self(self.0.fork(seed, torn))
     }
 
     /// Lets this release's image run.
     pub fn expect(&mut self, release: &Release) {
-        self.known.insert(sha256(&release.image));
+        self.0.expect(sha256(&release.image));
     }
 
-    /// Restarts: bootloader, then application. Checks that whatever runs is whole and what the record says.
+    /// Restarts: bootloader, then application. Whatever runs is whole and what the record says.
     pub fn restart(&mut self, cause: Cause) -> Option<Boot> {
-        let media = self.machine.media.clone();
-        let counter = self.machine.counter;
-        self.machine = Self::machine(&media, self.config, counter);
-        self.booted = self.machine.boot(cause).ok();
-        match self.booted {
-            Some(Boot::Run(running)) => {
-                self.check_image(running);
-                let (media, counter) = (self.machine.media.clone(), self.machine.counter);
-                self.machine = Self::machine(&media, self.config, counter);
-            }
-            Some(Boot::Service(_)) => {}
-            None => assert!(
-                self.power.is_off(),
-                "the bootloader failed with power on: {:?}",
-                self.power.violations()
-            ),
-        }
-        self.booted
-    }
-
-    fn check_image(&self, running: Running) {
-        let state = self.machine.engine().state().expect("a state");
-        let release = match running {
-            Running::Confirmed => state.confirmed,
-            Running::Trial => state.candidate.expect("a candidate").release,
-            Running::Fallback => state.fallback.expect("a fallback"),
-        };
-        let image = self.machine.media.primary.contents(0, release.size as usize);
-        assert!(self.known.contains(&sha256(&image)), "what runs is neither old nor new: {running:?}");
-    }
-
-    /// SHA-256 of the first `size` bytes of the primary slot.
-    pub fn primary_digest(&self, size: usize) -> Digest {
-        sha256(&self.machine.media.primary.contents(0, size))
+        self.0.restart(cause).unwrap_or_else(|defect| panic!("{defect}"))
     }
 
     /// Sends a bundle in pieces of `split` bytes, as a host does.
@@ -140,20 +101,7 @@ impl SimDevice {
     /// # Errors
     /// What the device answers.
     pub fn push(&mut self, bundle: &[u8], split: usize) -> Result<Outcome, Refusal> {
-        let mut offset = self.machine.begin()? as usize;
-        for _ in 0..4 * bundle.len() / split + 16 {
-            let end = (offset + split).min(bundle.len());
-            if offset >= end {
-                // The file ends before the device has what it wants.
-                return Err(Refusal::NotInService);
-            }
-            match self.machine.push(offset as u32, &bundle[offset..end])? {
-                Done::Want(want) => offset = want as usize,
-                Done::Outcome(outcome) => return Ok(outcome),
-                other => panic!("a transfer ended with {other:?}"),
-            }
-        }
-        panic!("the transfer doesn't end");
+        self.0.push(bundle, split).unwrap_or_else(|defect| panic!("{defect}"))
     }
 
     /// What it says about itself.

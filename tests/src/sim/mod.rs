@@ -1,12 +1,11 @@
 //! A device without hardware: strict flash that tears, and bootloader and application logic on it.
 
 pub mod cases;
-pub mod chip;
 pub mod device;
-pub mod power;
+pub mod nor;
 pub mod sweep;
 pub mod world;
 
-pub use chip::{Chip, Nor, SimMedia};
 pub use device::SimDevice;
-pub use power::{Cut, Power, Torn, When};
+pub use nor::Nor;
+pub use patchlane::flash::{Bank, Chip, Cut, Power, Torn, When};

@@ -1,12 +1,34 @@
 //! Cuts power at every operation of a task, in every way, and goes on until the task is done.
 
-use super::chip::Geometry;
-use super::device::SimDevice;
-use super::power::{Cut, Torn, When};
-use patchlane_device::{Boot, Cause, Running, Window};
+use super::{Cut, SimDevice, Torn, When};
+use patchlane::flash::mix;
+use patchlane_device::{Boot, Cause, Layout, Place, Running, Window};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::status::Activity;
 use patchlane_protocol::{Refusal, Version};
+
+/// One region's geometry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Bytes of a word.
+    pub write: usize,
+    /// Bytes of a sector.
+    pub erase: usize,
+    /// Bytes of the region.
+    pub length: usize,
+}
+
+/// The layout of three regions, each on a chip of its own: state, primary, secondary.
+pub fn layout(geometry: [Geometry; 3]) -> Layout {
+    let [state, primary, secondary] = geometry.map(|g| Place {
+        offset: 0,
+        length: g.length as u32,
+        read: 1,
+        write: g.write as u32,
+        erase: g.erase as u32,
+    });
+    Layout::new(state, primary, secondary).expect("a layout")
+}
 
 /// A geometry by name: state, primary, secondary.
 pub type Named = (&'static str, [Geometry; 3]);
@@ -108,10 +130,10 @@ pub fn pairs(plan: &dyn Plan, geometry: Named, torn: &[Torn], stride: u64) -> Ta
         for second in 0..operations {
             for torn in torn {
                 number += 1;
-                if !super::power::mix(number).is_multiple_of(stride) {
+                if !mix(number).is_multiple_of(stride) {
                     continue;
                 }
-                let pick = super::power::mix(number ^ 0x55) as usize;
+                let pick = mix(number ^ 0x55) as usize;
                 let (one, two) = (When::ALL[pick % 5], When::ALL[pick / 5 % 5]);
                 let cuts = [Cut { at: first, when: one }, Cut { at: first + 1 + second, when: two }];
                 run_case(plan, &start, geometry.0, &cuts, *torn);

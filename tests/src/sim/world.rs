@@ -12,7 +12,7 @@ use patchlane_protocol::{
 
 /// A key that anyone can compute.
 pub fn key(label: &str) -> SigningKey {
-    SigningKey::from_bytes(&sha256(format!("patchlane simulation key: {label}").as_bytes()).0)
+    patchlane::scenario::throw_away_key(label)
 }
 
 /// The public half.
@@ -100,7 +100,7 @@ impl Roles {
 
 /// An image of `size` bytes that no other seed has.
 pub fn image(seed: u64, size: usize) -> Vec<u8> {
-    (0..size as u64).map(|i| super::power::mix(seed << 32 | i) as u8).collect()
+    (0..size as u64).map(|i| patchlane::flash::mix(seed << 32 | i) as u8).collect()
 }
 
 /// A release as the vendor thinks of it.

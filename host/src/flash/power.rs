@@ -1,8 +1,7 @@
 //! When power fails, and how the words it tears behave. Seeded: the same seed tears the same way.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How far the operation comes during which power fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,12 +66,12 @@ struct Inner {
 
 /// The supply that all chips of a device share.
 #[derive(Debug, Clone)]
-pub struct Power(Rc<RefCell<Inner>>);
+pub struct Power(Arc<Mutex<Inner>>);
 
 impl Power {
     /// Power that doesn't fail, yet.
     pub fn new(seed: u64, torn: Torn) -> Self {
-        Self(Rc::new(RefCell::new(Inner {
+        Self(Arc::new(Mutex::new(Inner {
             operations: 0,
             cuts: VecDeque::new(),
             off: false,
@@ -86,63 +85,73 @@ impl Power {
         })))
     }
 
-    /// Plans a failure, counted from the operations done so far, after those planned before.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Plans a failure, counted from the operations done so far.
     pub fn plan(&self, cut: Cut) {
-        let mut inner = self.0.borrow_mut();
-        let at = inner.operations + cut.at;
-        inner.cuts.push_back(Cut { at, ..cut });
+        let mut inner = self.inner();
+        let cut = Cut { at: inner.operations + cut.at, ..cut };
+        let place = inner.cuts.partition_point(|planned| planned.at <= cut.at);
+        inner.cuts.insert(place, cut);
+    }
+
+    /// Forgets what is planned.
+    pub fn unplan(&self) {
+        self.inner().cuts.clear();
     }
 
     /// True while power is off.
     pub fn is_off(&self) -> bool {
-        self.0.borrow().off
+        self.inner().off
     }
 
-    /// Power comes back; what was planned for operations already past fails at once again.
+    /// Power comes back.
     pub fn restore(&self) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner();
         inner.off = false;
         inner.boots += 1;
     }
 
     /// Writes and erases so far.
     pub fn operations(&self) -> u64 {
-        self.0.borrow().operations
+        self.inner().operations
     }
 
     /// Writes, bytes written, erases so far.
     pub fn counts(&self) -> (u64, u64, u64) {
-        let inner = self.0.borrow();
+        let inner = self.inner();
         (inner.writes, inner.written, inner.erases)
     }
 
     /// What no flash allows, and was done.
     pub fn violations(&self) -> Vec<String> {
-        self.0.borrow().violations.clone()
+        self.inner().violations.clone()
     }
 
     pub(super) fn violation(&self, text: String) {
-        self.0.borrow_mut().violations.push(text);
+        self.inner().violations.push(text);
     }
 
     pub(super) fn torn(&self) -> Torn {
-        self.0.borrow().torn
+        self.inner().torn
     }
 
     pub(super) fn boots(&self) -> u64 {
-        self.0.borrow().boots
+        self.inner().boots
     }
 
     /// The next random number (splitmix64).
     pub fn random(&self) -> u64 {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner();
         inner.seed = inner.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(inner.seed)
     }
 
     /// Begins an operation: `None` if power is off, else how far it comes.
     pub(super) fn operate(&self, written: Option<usize>) -> Option<When> {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner();
         if inner.off {
             return None;
         }

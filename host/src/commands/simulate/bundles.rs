@@ -1,46 +1,24 @@
-//! `simulate`: the device crate itself, on flash in memory.
+//! `simulate FIRST.plb …`: bundles played to a device, one after the other.
 
-use super::provision::{Factoring, provisioned};
-use super::{date, read_bundle};
+use super::Options;
+use crate::bundle::Bundle;
 use crate::cli::Global;
+use crate::commands::provision::{device_config, provisioned};
+use crate::commands::{date, read_bundle};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::flash::Chip;
+use crate::flash::{Cut, When};
 use crate::output::Report;
-use clap::Args;
-use patchlane_device::{
-    Boot, Cause, Config as DeviceConfig, Device, Done, NoCounter, NoWatchdog, Running, Window,
-};
-use patchlane_protocol::link::Outcome;
+use crate::scenario::Simulated;
+use patchlane_device::{Boot, Cause, NoCounter, Running, Window};
 use patchlane_protocol::owner::Action;
 use patchlane_protocol::{Refusal, limits};
 use serde_json::{Value, json};
-use std::path::PathBuf;
-
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// What the device runs at first: a signed bundle with a full image
-    first: PathBuf,
-    /// Bundles to send, one after the other
-    bundles: Vec<PathBuf>,
-    /// The root to trust (default: the configuration's)
-    #[arg(long, value_name = "FILE")]
-    root: Option<PathBuf>,
-    #[command(flatten)]
-    factory: Factoring,
-    /// Approve each held bundle locally and send it again
-    #[arg(long)]
-    approve: bool,
-    /// Power fails during this flash operation of the last bundle, counted from 0
-    #[arg(long, value_name = "NUMBER")]
-    cut: Option<u64>,
-}
+use std::path::Path;
 
 struct Player {
-    device: Device<Chip>,
-    config: DeviceConfig,
+    device: Simulated,
     events: Vec<(String, String)>,
-    cut: Option<u64>,
     /// The last refusal, of the bundle named so.
     refused: Option<(String, Refusal)>,
 }
@@ -53,16 +31,20 @@ impl Player {
         self.events.push((what.to_owned(), text.into()));
     }
 
+    /// Reads a bundle; its images may run from now on.
+    fn expect(&mut self, path: &Path) -> Result<Bundle> {
+        let bundle = read_bundle(path)?;
+        let digests: Vec<_> =
+            bundle.manifest()?.components.iter().flat_map(|c| c.images.iter().map(|i| i.digest)).collect();
+        digests.into_iter().for_each(|digest| self.device.expect(digest));
+        Ok(bundle)
+    }
+
     /// Restarts, as a bootloader and then an application do.
     fn restart(&mut self, cause: Cause) -> Result<()> {
-        let layout = *self.device.engine().layout();
-        let mut media = self.device.media.clone();
-        media.off = false;
-        media.cut = self.cut.take().map(|cut| media.operations + cut);
-        self.device = Device::new(layout, self.config, media, NoWatchdog, NoCounter);
-        let boot = match self.device.boot(cause) {
-            Ok(boot) => boot,
-            Err(refusal) => return self.failed(refusal),
+        self.device.power.restore();
+        let Some(boot) = self.device.restart(cause).map_err(Error::internal)? else {
+            return self.failed(Refusal::Flash);
         };
         let text = match boot {
             Boot::Run(Running::Confirmed) => "runs the confirmed release".to_owned(),
@@ -71,34 +53,16 @@ impl Player {
             Boot::Service(reason) => format!("service mode: {reason}"),
         };
         self.say("start", text);
-        if matches!(boot, Boot::Run(_)) {
-            let media = self.device.media.clone();
-            self.device = Device::new(layout, self.config, media, NoWatchdog, NoCounter);
-        }
         Ok(())
     }
 
     /// After a flash error: power went, or something is wrong.
     fn failed(&mut self, refusal: Refusal) -> Result<()> {
-        if !self.device.media.off {
+        if !self.device.power.is_off() {
             return Err(Error::internal(format!("flash error with power on: {refusal}")));
         }
-        self.say("power", format!("fails during flash operation {}", self.device.media.operations - 1));
+        self.say("power", format!("fails during flash operation {}", self.device.power.operations() - 1));
         self.restart(Cause::PowerOn)
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> std::result::Result<Outcome, Refusal> {
-        let mut offset = self.device.begin()? as usize;
-        for _ in 0..bytes.len() / 64 + 64 {
-            let piece = bytes.get(offset..).unwrap_or(&[]);
-            let piece = &piece[..piece.len().min(limits::FRAME_DATA)];
-            match self.device.push(offset as u32, piece)? {
-                Done::Want(want) => offset = want as usize,
-                Done::Outcome(outcome) => return Ok(outcome),
-                Done::Opened | Done::Boot(_) => break,
-            }
-        }
-        Err(Refusal::NotInService)
     }
 
     /// Sends a bundle and does what an operator would until it is settled.
@@ -111,7 +75,7 @@ impl Player {
     ) -> Result<bool> {
         let mut approved = false;
         for _ in 0..PATIENCE {
-            match self.push(bytes) {
+            match self.device.push(bytes, limits::FRAME_DATA).map_err(Error::internal)? {
                 Ok(outcome) => {
                     self.say(name, format!("{outcome:?}").to_lowercase());
                     return self.settle().map(|()| true);
@@ -123,7 +87,7 @@ impl Player {
                 }
                 Err(Refusal::Held) if approve && !approved => {
                     self.say(name, Refusal::Held.to_string());
-                    self.device.local(Action::Approve, &digest).map_err(Error::refused)?;
+                    self.device.machine.local(Action::Approve, &digest).map_err(Error::refused)?;
                     self.say("operator", "approves it");
                     approved = true;
                 }
@@ -153,21 +117,21 @@ impl Player {
 
     fn settle_once(&mut self) -> std::result::Result<bool, Refusal> {
         use patchlane_protocol::status::Activity;
-        if self.device.engine().needs_restart() {
+        if self.device.machine.engine().needs_restart() {
             return self.restart(Cause::Requested).map(|()| false).map_err(|_| Refusal::NotInService);
         }
-        let status = self.device.status()?;
+        let status = self.device.machine.status()?;
         match (status.activity, status.candidate) {
             (Activity::Staged, Some(candidate)) => {
-                self.device.window(Window::Open)?;
-                if !self.device.engine().needs_restart() {
-                    self.device.local(Action::Apply, &candidate.manifest)?;
+                self.device.machine.window(Window::Open)?;
+                if !self.device.machine.engine().needs_restart() {
+                    self.device.machine.local(Action::Apply, &candidate.manifest)?;
                     self.say("operator", "asks to apply it");
                 }
                 Ok(false)
             }
             (Activity::Trial, _) => {
-                self.device.confirm()?;
+                self.device.machine.confirm()?;
                 self.say("application", "is healthy, confirms");
                 Ok(false)
             }
@@ -176,30 +140,32 @@ impl Player {
     }
 }
 
-pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
+pub(super) fn run(global: &Global, options: &Options) -> Result<Report> {
     let config = Config::find(global.config.as_deref())?;
     let factory = options.factory.factory(&config)?;
-    let device = provisioned(global, &config, &options.first, options.root.as_ref(), &factory)?;
-    let device_config = DeviceConfig { address: config.address(), soak: 0, fenced: false };
-    let mut player = Player { device, config: device_config, events: Vec::new(), cut: None, refused: None };
+    let (first, bundles) = options.files.split_first().ok_or_else(|| Error::internal("no bundle"))?;
+    let device = provisioned(global, &config, first, options.root.as_ref(), &factory)?;
+    let device = Simulated::new(device.media, device_config(&config), NoCounter);
+    let mut player = Player { device, events: Vec::new(), refused: None };
+    player.expect(first)?;
     player.restart(Cause::PowerOn)?;
     let mut results: Vec<Value> = Vec::new();
-    for (number, path) in options.bundles.iter().enumerate() {
-        let bundle = read_bundle(path)?;
+    for (number, path) in bundles.iter().enumerate() {
+        let bundle = player.expect(path)?;
         let version = bundle.manifest()?.version.to_string();
         let text = format!("{version}, issued {}", date(bundle.manifest()?.issued_at));
         player.say("send", text);
-        if number + 1 == options.bundles.len() {
-            player.device.media.cut = options.cut.map(|cut| player.device.media.operations + cut);
+        if let (true, Some(at)) = (number + 1 == bundles.len(), options.cut) {
+            player.device.power.plan(Cut { at, when: When::Middle });
         }
-        let before = player.device.media.operations;
+        let before = player.device.power.operations();
         let taken = player.deliver(&version, &bundle.to_bytes()?, bundle.digest(), options.approve)?;
-        let operations = player.device.media.operations - before;
+        let operations = player.device.power.operations() - before;
         results.push(json!({ "version": version, "installed": taken, "flash_operations": operations }));
     }
-    let status = player.device.status().map_err(Error::refused)?;
-    let size = player.device.engine().state().map_or(0, |state| state.confirmed.size) as usize;
-    let digest = crate::bundle::sha256(player.device.media.primary(size));
+    let status = player.device.machine.status().map_err(Error::refused)?;
+    let size = player.device.machine.engine().state().map_or(0, |state| state.confirmed.size) as usize;
+    let digest = player.device.primary_digest(size);
     let data = json!({
         "installed": status.confirmed.version.to_string(),
         "image_sha256": digest.to_string(),
