@@ -6,7 +6,7 @@ use patchlane::bundle::Bundle;
 use patchlane::config::Config;
 use patchlane::flash::{Chip, Cut, When};
 use patchlane_device::{
-    Boot, Cause, Config as DeviceConfig, Device, Done, NoCounter, NoWatchdog, Region, Running, Window,
+    Boot, Cause, Config as DeviceConfig, Device, Done, NoCounter, NoWatchdog, Running, Window,
 };
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{OwnerDocument, Refusal, Request, Target, limits};
@@ -304,8 +304,7 @@ impl Stage for OnSim {
         Ok(None)
     }
     fn primary(&mut self, length: usize) -> Res<Vec<u8>> {
-        let start = self.device.engine().layout().place(Region::Primary).offset as usize;
-        Ok(self.device.media.bytes().get(start..start + length).unwrap_or(&[]).to_vec())
+        Ok(self.device.media.primary(length))
     }
     fn leave(&mut self, folder: &Path) -> Res<()> {
         std::fs::write(folder.join("flash.bin"), self.device.media.bytes()).map_err(|e| e.to_string())?;
