@@ -6,7 +6,7 @@ use crate::engine::requests::Change;
 use crate::engine::{Boot, Cause, Config, Done, Engine, Factory, Step, Task, Window};
 use crate::io::Op;
 use crate::layout::Layout;
-use crate::media::{AsyncMedia, Media};
+use crate::media::{AsyncMedia, Media, MediaError};
 use crate::service::{self, Answer, Application, OUT, Served, is_request};
 use patchlane_protocol::link::{Command, Outcome};
 use patchlane_protocol::owner::Action;
@@ -84,10 +84,19 @@ macro_rules! device {
             /// Performs one task.
             fn run(&mut self, task: Task) -> Result<Done, Refusal> {
                 self.engine.start(task);
+                self.operate(Engine::next)$($wait)*
+            }}
+
+            async_if! { [$($asynchronous)?]
+            /// Performs operations until the task has ended.
+            fn operate(
+                &mut self,
+                next: impl Fn(&mut Engine, Result<(), MediaError>) -> Step,
+            ) -> Result<Done, Refusal> {
                 let mut last = Ok(());
                 loop {
                     self.watchdog.feed();
-                    last = match self.engine.next(last) {
+                    last = match next(&mut self.engine, last) {
                         Step::Done(done) => return done,
                         Step::Op(Op::Read { region, at, length }) => {
                             self.media.read(region, at, self.engine.buffer(length))$($wait)*
@@ -109,7 +118,26 @@ macro_rules! device {
             /// `Flash`: restart, and it is tried again.
             pub fn boot(&mut self, cause: Cause) -> Result<Boot, Refusal> {
                 let counter = self.counter.read();
-                match self.run(Task::Boot { cause, counter })$($wait)* {
+                let done = self.run(Task::Boot { cause, counter })$($wait)*;
+                self.booted(done)
+            }}
+
+            async_if! { [$($asynchronous)?]
+            /// As `boot`, for a bootloader that takes no bundles and serves no link: the application does. A program
+            /// that calls nothing else of the device holds no code for it.
+            ///
+            /// # Errors
+            /// `Flash`: restart, and it is tried again.
+            pub fn boot_only(&mut self, cause: Cause) -> Result<Boot, Refusal> {
+                let counter = self.counter.read();
+                self.engine.start(Task::Boot { cause, counter });
+                let done = self.operate(Engine::next_of_boot)$($wait)*;
+                self.booted(done)
+            }}
+
+            /// What runs is watched from here on.
+            fn booted(&mut self, done: Result<Done, Refusal>) -> Result<Boot, Refusal> {
+                match done {
                     Ok(Done::Boot(boot)) => {
                         if let Boot::Run(_) = boot {
                             self.raise();
@@ -120,7 +148,7 @@ macro_rules! device {
                     Ok(_) => Err(Refusal::NotInService),
                     Err(refusal) => Err(refusal),
                 }
-            }}
+            }
 
             async_if! { [$($asynchronous)?]
             /// Reads the state, unless it was read since the last reset or flash error.

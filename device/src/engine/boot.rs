@@ -90,7 +90,7 @@ fn count_boot(state: &mut State, failed_now: bool) -> bool {
 
 impl Engine {
     #[inline(never)]
-    pub(super) fn begin_boot(&mut self, cause: Cause, counter: Option<u32>) -> Act {
+    pub(super) fn count_and_go(&mut self, cause: Cause, counter: Option<u32>) -> Act {
         let Some(state) = self.bench.state.as_mut() else { return self.service(Refusal::NotProvisioned) };
         let floor = state.confirmed.version.security.level();
         if counter.is_some_and(|counter| counter > floor) {
@@ -143,7 +143,7 @@ impl Engine {
     pub(super) fn loaded(&mut self, who: Who, result: Result<(), Refusal>) -> Act {
         let authentic = result.and_then(|()| self.own_root(who)).and_then(|own| self.verify_head(own));
         match authentic.and_then(|authentic| self.judge_receipt(who, &authentic)) {
-            Ok(job) => Act::Job(Stage::Hashing(who), job),
+            Ok(job) => self.job(Stage::Hashing(who), job),
             Err(refusal) => self.judged(who, Err(refusal)),
         }
     }
@@ -333,12 +333,12 @@ impl Engine {
         state.step = step;
         // A step is recorded before it erases.
         if self.marked == Some(step) {
-            return Act::Job(Stage::Moving, Job::Copy(copy));
+            return self.job(Stage::Moving, Job::Copy(copy));
         }
         match mark(&mut self.bench, step) {
             Some(put) => {
                 self.marked = Some(step);
-                Act::Job(Stage::Marking, Job::Put(put))
+                self.job(Stage::Marking, Job::Put(put))
             }
             None => self.save(Stage::Go),
         }

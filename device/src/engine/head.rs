@@ -186,7 +186,7 @@ impl Engine {
                 return Act::End(Err(Refusal::NeedPayload));
             }
             let hash = Hash::new(Region::Primary, 0, image.size);
-            return Act::Job(EngineStage::Head(Stage::ReadBack), Job::Hash(hash));
+            return self.job(EngineStage::Head(Stage::ReadBack), Job::Hash(hash));
         }
         self.open_log(false)
     }
@@ -205,7 +205,7 @@ impl Engine {
         let length = self.bench.mem.docs.receipt_length(Source::Receipt);
         let (at, erase) = (self.bench.layout.cell_at(cell), self.bench.layout.cell_size());
         let put = Put::new(Region::State, at, erase, Source::Receipt, length);
-        Act::Job(EngineStage::Head(Stage::Stored { payload_free }), Job::Put(put))
+        self.job(EngineStage::Head(Stage::Stored { payload_free }), Job::Put(put))
     }
 
     #[inline(never)]

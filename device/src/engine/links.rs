@@ -129,7 +129,7 @@ impl Engine {
         let length = self.bench.mem.docs.receipt_length(Source::RootOnly);
         let (at, erase) = (self.bench.layout.cell_at(cell), self.bench.layout.cell_size());
         let put = Put::new(Region::State, at, erase, Source::RootOnly, length);
-        Act::Job(super::Stage::Links(Stage::Stored { cell }), Job::Put(put))
+        self.job(super::Stage::Links(Stage::Stored { cell }), Job::Put(put))
     }
 
     #[inline(never)]

@@ -85,7 +85,7 @@ impl Engine {
                 let size = admitted.image().size;
                 self.admitted = Some(admitted);
                 let hash = Hash::new(Region::Primary, 0, size);
-                Act::Job(EngineStage::Provision(Stage::ReadBack), Job::Hash(hash))
+                self.job(EngineStage::Provision(Stage::ReadBack), Job::Hash(hash))
             }
             Err(refusal) => Act::End(Err(refusal)),
         }
@@ -117,10 +117,10 @@ impl Engine {
         }
     }
 
-    fn put(&self, stage: Stage, cell: u8, source: Source) -> Act {
+    fn put(&mut self, stage: Stage, cell: u8, source: Source) -> Act {
         let length = self.bench.mem.docs.receipt_length(source);
         let (at, erase) = (self.bench.layout.cell_at(cell), self.bench.layout.cell_size());
-        Act::Job(EngineStage::Provision(stage), Job::Put(Put::new(Region::State, at, erase, source, length)))
+        self.job(EngineStage::Provision(stage), Job::Put(Put::new(Region::State, at, erase, source, length)))
     }
 
     #[inline(never)]

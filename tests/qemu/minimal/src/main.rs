@@ -65,7 +65,9 @@ extern "C" fn start(bytes: *const u8, length: usize) -> bool {
 mod whole {
     use super::*;
     use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
-    use patchlane_device::service::{GrantNothing, OUT};
+    #[cfg(not(feature = "boot"))]
+    use patchlane_device::service::GrantNothing;
+    use patchlane_device::service::OUT;
 
     /// Flash without a driver: three functions that someone else links.
     pub struct Window;
@@ -125,7 +127,16 @@ mod whole {
         unsafe { Some((*core::ptr::addr_of_mut!(MACHINE)).write(made)) }
     }
 
+    /// A bootloader: it verifies, swaps, reverts and falls back, and takes no bundles.
+    #[cfg(feature = "boot")]
+    #[inline(never)]
+    pub fn boot(cause: Cause, _: &[u8], _: &mut [u8; OUT]) -> usize {
+        let Some(machine) = place() else { return 0 };
+        usize::from(matches!(machine.boot_only(cause), Ok(Boot::Run(_))))
+    }
+
     /// A bootloader with service mode.
+    #[cfg(not(feature = "boot"))]
     #[inline(never)]
     pub fn boot(cause: Cause, content: &[u8], out: &mut [u8; OUT]) -> usize {
         let Some(machine) = place() else { return 0 };
