@@ -42,18 +42,19 @@ impl Signed {
 ///
 /// A set is strictly ordered by key id and a root document lists a key once, so a key counts once in a role;
 /// a key that stands in both roles (the old and the new root) counts once in each.
-fn quorum<'a>(
+///
+/// `roots` are the documents that list keys at all.
+fn quorum(
     signed: &Signed,
     set: &List<'_, Signature>,
-    roles: [Option<&Role<'a>>; 2],
-    listed: impl Fn(&Signature) -> bool,
+    roles: [Option<&Role<'_>>; 2],
+    roots: [&RootDocument<'_>; 2],
 ) -> Result<(), Refusal> {
     let mut counts = [0u8; 2];
     for signature in set.iter() {
         let mut relevant = false;
         for (role, count) in roles.iter().zip(&mut counts) {
-            let key = role.and_then(|role| role.keys().iter().find(|key| key.id() == signature.key));
-            let Some(key) = key else { continue };
+            let Some(key) = role.and_then(|role| role.key(&signature.key)) else { continue };
             relevant = true;
             if !signed.is_by(&key, &signature) {
                 return Err(Refusal::BadSignature);
@@ -61,7 +62,8 @@ fn quorum<'a>(
             *count = count.saturating_add(1);
         }
         if !relevant {
-            return Err(if listed(&signature) { Refusal::WrongRole } else { Refusal::UnknownKey });
+            let listed = roots.iter().any(|root| root.roles.list(&signature.key));
+            return Err(if listed { Refusal::WrongRole } else { Refusal::UnknownKey });
         }
     }
     let reached =
@@ -90,8 +92,7 @@ pub fn manifest(
         Kind::FeatureUpdate => Some(root.roles.feature()),
     };
     let signed = Signed::new(manifest.kind.document(), &manifest.product, document);
-    let listed = |signature: &Signature| root.keys().any(|key| key.id() == signature.key);
-    quorum(&signed, set, [Some(root.roles.security()), feature], listed)?;
+    quorum(&signed, set, [Some(root.roles.security()), feature], [root, root])?;
     if root.ceilings.admit(&manifest.version) { Ok(()) } else { Err(Refusal::AboveCeiling) }
 }
 
@@ -114,9 +115,8 @@ pub fn link(link: &SignedRoot<'_>, present: &RootDocument<'_>) -> Result<(), Ref
         return Err(Refusal::DevelopmentRoot);
     }
     let signed = Signed::new(DocumentKind::Root, &next.product, link.bytes);
-    let listed =
-        |signature: &Signature| present.keys().chain(next.keys()).any(|key| key.id() == signature.key);
-    match quorum(&signed, &link.signatures, [Some(present.roles.root()), Some(next.roles.root())], listed) {
+    let roles = [Some(present.roles.root()), Some(next.roles.root())];
+    match quorum(&signed, &link.signatures, roles, [present, next]) {
         Err(Refusal::BelowThreshold) => Err(Refusal::RootQuorum),
         other => other,
     }
@@ -174,7 +174,7 @@ pub fn owner(signed: &SignedOwner<'_>, on: &Addressee<'_>) -> Result<(), Refusal
 /// # Errors
 /// `VendorKeyAsOwner`; `BadSignature` for a key that every signature would satisfy.
 pub fn new_anchor(key: &PublicKey, root: &RootDocument<'_>) -> Result<(), Refusal> {
-    if root.keys().any(|vendor| vendor.id() == key.id()) {
+    if root.roles.list(&key.id()) {
         return Err(Refusal::VendorKeyAsOwner);
     }
     match VerifyingKey::from_bytes(&key.bytes) {
