@@ -120,6 +120,15 @@ pub struct Area {
     pub sealed: bool,
 }
 
+impl Area {
+    /// What orders areas: those without a valid copy are 0 and go first, unproven ones next. (An area that counts has a
+    /// valid copy.)
+    fn age(&self) -> u64 {
+        let proven = u64::from(self.proven) << 33;
+        proven | self.sequence.map_or(0, |sequence| 1 << 32 | u64::from(sequence))
+    }
+}
+
 /// Which area counts, and what the next write does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Log {
@@ -193,7 +202,7 @@ impl Log {
         let invalid = areas().filter(|(_, area)| area.sequence.is_none()).count();
         let (index, _) = areas()
             .filter(|(index, _)| Some(*index) != self.current)
-            .min_by_key(|(_, area)| (area.sequence.is_some(), area.proven, area.sequence))?;
+            .min_by_key(|(_, area)| area.age())?;
         let skip = u32::try_from(invalid).ok()?.checked_add(2)?;
         Some(Target { area: u32::try_from(index).ok()?, sequence: highest.checked_add(skip)? })
     }
