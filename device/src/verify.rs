@@ -4,7 +4,7 @@ use ed25519_dalek::VerifyingKey;
 use patchlane_protocol::owner::SignedOwner;
 use patchlane_protocol::{
     Algorithm, DeviceId, Digest, DocumentKind, Kind, List, Manifest, Preimage, Product, PublicKey, Refusal,
-    Request, Role, RootDocument, Signature, SignedRoot,
+    Request, Role, Roles, RootDocument, Signature, SignedRoot,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -25,6 +25,7 @@ impl Signed {
     }
 
     /// True if `signature` is by `key` over this document. Strict: RFC 8032 canonical, no small-order points.
+    #[inline(never)]
     fn is_by(&self, key: &PublicKey, signature: &Signature) -> bool {
         if key.id() != signature.key || key.algorithm != signature.algorithm {
             return false;
@@ -38,37 +39,91 @@ impl Signed {
     }
 }
 
-/// Every signature is valid and by a key of `roles`, and each role reaches its threshold.
-///
-/// A set is strictly ordered by key id and a root document lists a key once, so a key counts once in a role;
-/// a key that stands in both roles (the old and the new root) counts once in each.
-///
-/// `roots` are the documents that list keys at all.
-fn quorum(
-    signed: &Signed,
-    set: &List<'_, Signature>,
-    roles: [Option<&Role<'_>>; 2],
-    roots: [&RootDocument<'_>; 2],
-) -> Result<(), Refusal> {
-    let mut counts = [0u8; 2];
-    for signature in set.iter() {
-        let mut relevant = false;
-        for (role, count) in roles.iter().zip(&mut counts) {
-            let Some(key) = role.and_then(|role| role.key(&signature.key)) else { continue };
-            relevant = true;
-            if !signed.is_by(&key, &signature) {
-                return Err(Refusal::BadSignature);
-            }
-            *count = count.saturating_add(1);
-        }
-        if !relevant {
-            let listed = roots.iter().any(|root| root.roles.list(&signature.key));
-            return Err(if listed { Refusal::WrongRole } else { Refusal::UnknownKey });
+/// Which roles have to reach their thresholds.
+#[derive(Debug, Clone, Copy)]
+enum Needs {
+    /// The security role.
+    Security,
+    /// Both roles of a release.
+    BothRoles,
+    /// The root role of the old and of the new root.
+    BothRoots,
+}
+
+/// A document that claims to be signed as it has to be. It holds all that [`Claim::holds`] looks at, so that the
+/// documents themselves needn't stand on the stack while curves are computed.
+pub(crate) struct Claim<'a> {
+    signed: Signed,
+    set: List<'a, Signature>,
+    needs: Needs,
+    roots: [Roles<'a>; 2],
+    /// True if the root's ceilings admit it.
+    within: bool,
+}
+
+impl<'a> Claim<'a> {
+    fn roles(&self) -> [Option<&Role<'a>>; 2] {
+        let [old, new] = &self.roots;
+        match self.needs {
+            Needs::Security => [Some(old.security()), None],
+            Needs::BothRoles => [Some(old.security()), Some(old.feature())],
+            Needs::BothRoots => [Some(old.root()), Some(new.root())],
         }
     }
-    let reached =
-        roles.iter().zip(counts).all(|(role, count)| role.is_none_or(|role| count >= role.threshold()));
-    if reached { Ok(()) } else { Err(Refusal::BelowThreshold) }
+
+    /// Every signature is valid and by a key of the roles, and each role reaches its threshold.
+    ///
+    /// A set is strictly ordered by key id and a root document lists a key once, so a key counts once in a role;
+    /// a key that stands in both roles (the old and the new root) counts once in each.
+    #[inline(never)]
+    pub(crate) fn holds(&self) -> Result<(), Refusal> {
+        let mut counts = [0u8; 2];
+        for signature in self.set.iter() {
+            let mut relevant = false;
+            for (role, count) in self.roles().iter().zip(&mut counts) {
+                let Some(key) = role.and_then(|role| role.key(&signature.key)) else { continue };
+                relevant = true;
+                if !self.signed.is_by(&key, &signature) {
+                    return Err(Refusal::BadSignature);
+                }
+                *count = count.saturating_add(1);
+            }
+            if !relevant {
+                let listed = self.roots.iter().any(|roles| roles.list(&signature.key));
+                return Err(if listed { Refusal::WrongRole } else { Refusal::UnknownKey });
+            }
+        }
+        let reached = |(role, count): (&Option<&Role<'_>>, u8)| role.is_none_or(|r| count >= r.threshold());
+        if !self.roles().iter().zip(counts).all(reached) {
+            return Err(Refusal::BelowThreshold);
+        }
+        if self.within { Ok(()) } else { Err(Refusal::AboveCeiling) }
+    }
+
+    /// What a manifest with its signature set claims under `root`.
+    pub(crate) fn of_manifest(
+        document: &[u8],
+        manifest: &Manifest<'_>,
+        set: &List<'a, Signature>,
+        root: &RootDocument<'a>,
+    ) -> Result<Self, Refusal> {
+        if manifest.product != root.product {
+            return Err(Refusal::WrongProduct);
+        }
+        if manifest.root_version > root.version {
+            return Err(Refusal::NeedRoot);
+        }
+        Ok(Self {
+            signed: Signed::new(manifest.kind.document(), &manifest.product, document),
+            set: *set,
+            needs: match manifest.kind {
+                Kind::SecurityPatch => Needs::Security,
+                Kind::FeatureUpdate => Needs::BothRoles,
+            },
+            roots: [root.roles, root.roles],
+            within: root.ceilings.admit(&manifest.version),
+        })
+    }
 }
 
 /// Verifies a manifest with its signature set under `root`: product, root version, quorums, ceilings.
@@ -81,19 +136,7 @@ pub fn manifest(
     set: &List<'_, Signature>,
     root: &RootDocument<'_>,
 ) -> Result<(), Refusal> {
-    if manifest.product != root.product {
-        return Err(Refusal::WrongProduct);
-    }
-    if manifest.root_version > root.version {
-        return Err(Refusal::NeedRoot);
-    }
-    let feature = match manifest.kind {
-        Kind::SecurityPatch => None,
-        Kind::FeatureUpdate => Some(root.roles.feature()),
-    };
-    let signed = Signed::new(manifest.kind.document(), &manifest.product, document);
-    quorum(&signed, set, [Some(root.roles.security()), feature], [root, root])?;
-    if root.ceilings.admit(&manifest.version) { Ok(()) } else { Err(Refusal::AboveCeiling) }
+    Claim::of_manifest(document, manifest, set, root)?.holds()
 }
 
 /// Verifies a root link from `present`: exactly the next version, signed by the old and the new quorum.
@@ -114,9 +157,14 @@ pub fn link(link: &SignedRoot<'_>, present: &RootDocument<'_>) -> Result<(), Ref
     if next.development && !present.development {
         return Err(Refusal::DevelopmentRoot);
     }
-    let signed = Signed::new(DocumentKind::Root, &next.product, link.bytes);
-    let roles = [Some(present.roles.root()), Some(next.roles.root())];
-    match quorum(&signed, &link.signatures, roles, [present, next]) {
+    let claim = Claim {
+        signed: Signed::new(DocumentKind::Root, &next.product, link.bytes),
+        set: link.signatures,
+        needs: Needs::BothRoots,
+        roots: [present.roles, next.roles],
+        within: true,
+    };
+    match claim.holds() {
         Err(Refusal::BelowThreshold) => Err(Refusal::RootQuorum),
         other => other,
     }

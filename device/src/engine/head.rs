@@ -55,9 +55,15 @@ struct Found {
 }
 
 impl Engine {
+    /// What is found out isn't on the stack yet while curves are computed.
     pub(super) fn head(&mut self) -> Act {
-        let mut found = Found::default();
         let authentic = self.verify_head(false);
+        self.verified(authentic)
+    }
+
+    #[inline(never)]
+    fn verified(&mut self, authentic: Result<Authentic, Refusal>) -> Act {
+        let mut found = Found::default();
         let ruling = match authentic.and_then(|authentic| self.rule(&authentic, &mut found)) {
             Ok(ruling) => ruling,
             // The bundle brought a new root, and nothing else this device needs.

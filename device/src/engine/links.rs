@@ -2,7 +2,6 @@
 
 use super::boot::end_trial;
 use super::{Act, Engine};
-use crate::evidence::Received;
 use crate::io::{Documents, Job, Put, Source};
 use crate::media::Region;
 use crate::state::{Cell, RootRef};
@@ -106,14 +105,10 @@ impl Engine {
 
     #[inline(never)]
     fn judge_candidate(&mut self, loaded: bool, cell: Cell) -> Act {
-        let docs = &self.bench.mem.docs;
         let candidate = self.bench.state.as_ref().and_then(|state| state.candidate);
         let holds = loaded
             && self.receipt.take() == candidate.map(|candidate| candidate.release.receipt)
-            && self.root_document().is_ok_and(|root| {
-                let received = Received::parse(docs.manifest(), docs.signatures());
-                received.and_then(|received| received.verify(&root)).is_ok()
-            });
+            && self.verify_head(false).is_ok();
         if let (false, Some(state)) = (holds, self.bench.state.as_mut()) {
             if state.phase.on_trial() {
                 self.restart = true;

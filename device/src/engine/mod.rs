@@ -20,7 +20,7 @@ pub use boot::{Boot, Cause, Running};
 pub use provision::Factory;
 pub use requests::Window;
 
-use crate::evidence::{Admitted, Authentic, Facts, Permitted, Readback, Received};
+use crate::evidence::{Admitted, Authentic, Facts, Permitted, Readback};
 use crate::io::{Bench, Job, Load, Memory, Op, Record, Scan, Turn};
 use crate::layout::Layout;
 use crate::log::Log;
@@ -438,12 +438,10 @@ impl Engine {
     }
 
     /// Verifies the head in RAM, under the root of the receipt just loaded or the present one.
-    #[inline(never)]
     fn verify_head(&self, own_root: bool) -> Result<Authentic, Refusal> {
         let docs = &self.bench.mem.docs;
-        let root = RootDocument::parse(if own_root { docs.loaded_root() } else { docs.root() })?;
-        let verified = Received::parse(docs.manifest(), docs.signatures())?.verify(&root)?;
-        Ok(verified.remember())
+        let root = if own_root { docs.loaded_root() } else { docs.root() };
+        Authentic::of(docs.manifest(), docs.signatures(), root)
     }
 
     /// What the release with this manifest is judged against.

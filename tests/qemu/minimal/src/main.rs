@@ -17,8 +17,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 #[cfg(feature = "verify")]
 mod verify {
-    use patchlane_device::evidence::{Facts, Received};
-    use patchlane_device::protocol::{Refusal, RootDocument};
+    use patchlane_device::evidence::{Authentic, Facts, Received};
+    use patchlane_device::protocol::Refusal;
 
     /// Everything up to `Permitted`, and the digest of an image.
     #[inline(never)]
@@ -29,8 +29,8 @@ mod verify {
         facts: &Facts<'_>,
         image: &[u8],
     ) -> Result<bool, Refusal> {
-        let root = RootDocument::parse(root)?;
-        let permitted = Received::parse(manifest, signatures)?.verify(&root)?.permit(facts)?;
+        let authentic = Authentic::of(manifest, signatures, root)?;
+        let permitted = Received::parse(manifest, signatures)?.recall(&authentic)?.permit(facts)?;
         Ok(patchlane_device::verify::sha256(image) == permitted.image().digest)
     }
 }

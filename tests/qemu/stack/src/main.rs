@@ -6,8 +6,8 @@
 use core::fmt::Write;
 use core::ptr;
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
-use patchlane_device::evidence::{Facts, Received};
-use patchlane_device::protocol::{DeviceId, FeaturePolicy, Header, Policy, RootDocument, SecurityPolicy, Version};
+use patchlane_device::evidence::{Authentic, Facts, Received};
+use patchlane_device::protocol::{DeviceId, FeaturePolicy, Header, Policy, SecurityPolicy, Version};
 use patchlane_device::rules::{Consent, Failures, Situation, Standing};
 use patchlane_device::*;
 
@@ -81,9 +81,17 @@ fn head(bundle: &'static [u8]) -> (&'static [u8], &'static [u8]) {
     (manifest, &rest[..usize::from(header.signatures)])
 }
 
-#[inline(never)]
+/// Signatures first, then the rules: so they don't stand on the stack at the same time.
 fn verify() {
     let (manifest, signatures) = head(NEW);
+    match Authentic::of(manifest, signatures, ROOT) {
+        Ok(authentic) => judge(manifest, signatures, &authentic),
+        Err(_) => fail("verify"),
+    }
+}
+
+#[inline(never)]
+fn judge(manifest: &[u8], signatures: &[u8], authentic: &Authentic) {
     let layout = layout();
     let facts = Facts {
         hardware: 1,
@@ -93,13 +101,10 @@ fn verify() {
         layout: &layout,
         address: None,
     };
-    let judge = || {
-        let root = RootDocument::parse(ROOT)?;
-        Received::parse(manifest, signatures)?.verify(&root)?.permit(&facts)
-    };
-    match judge() {
+    let received = Received::parse(manifest, signatures);
+    match received.and_then(|received| received.recall(authentic)?.permit(&facts)) {
         Ok(permitted) if patchlane_device::verify::sha256(IMAGE) == permitted.image().digest => {}
-        _ => fail("verify"),
+        _ => fail("judge"),
     }
 }
 
