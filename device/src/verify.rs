@@ -95,7 +95,10 @@ impl<'a> Claim<'a> {
         }
         let reached = |(role, count): (&Option<&Role<'_>>, u8)| role.is_none_or(|r| count >= r.threshold());
         if !self.roles().iter().zip(counts).all(reached) {
-            return Err(Refusal::BelowThreshold);
+            return Err(match self.needs {
+                Needs::BothRoots => Refusal::RootQuorum,
+                Needs::Security | Needs::BothRoles => Refusal::BelowThreshold,
+            });
         }
         if self.within { Ok(()) } else { Err(Refusal::AboveCeiling) }
     }
@@ -124,6 +127,30 @@ impl<'a> Claim<'a> {
             within: root.ceilings.admit(&manifest.version),
         })
     }
+
+    /// What a root link claims under `present`.
+    pub(crate) fn of_link(link: &SignedRoot<'a>, present: &RootDocument<'a>) -> Result<Self, Refusal> {
+        let next = &link.document;
+        if next.product != present.product {
+            return Err(Refusal::WrongProduct);
+        }
+        if present.version.checked_add(1) != Some(next.version) {
+            return Err(Refusal::RootNotNext);
+        }
+        if !next.ceilings.cover(&present.ceilings) {
+            return Err(Refusal::CeilingLowered);
+        }
+        if next.development && !present.development {
+            return Err(Refusal::DevelopmentRoot);
+        }
+        Ok(Self {
+            signed: Signed::new(DocumentKind::Root, &next.product, link.bytes),
+            set: link.signatures,
+            needs: Needs::BothRoots,
+            roots: [present.roles, next.roles],
+            within: true,
+        })
+    }
 }
 
 /// Verifies a manifest with its signature set under `root`: product, root version, quorums, ceilings.
@@ -144,30 +171,7 @@ pub fn manifest(
 /// # Errors
 /// `WrongProduct`, `RootNotNext`, `CeilingLowered`, `DevelopmentRoot`, `RootQuorum`, and those of signatures.
 pub fn link(link: &SignedRoot<'_>, present: &RootDocument<'_>) -> Result<(), Refusal> {
-    let next = &link.document;
-    if next.product != present.product {
-        return Err(Refusal::WrongProduct);
-    }
-    if present.version.checked_add(1) != Some(next.version) {
-        return Err(Refusal::RootNotNext);
-    }
-    if !next.ceilings.cover(&present.ceilings) {
-        return Err(Refusal::CeilingLowered);
-    }
-    if next.development && !present.development {
-        return Err(Refusal::DevelopmentRoot);
-    }
-    let claim = Claim {
-        signed: Signed::new(DocumentKind::Root, &next.product, link.bytes),
-        set: link.signatures,
-        needs: Needs::BothRoots,
-        roots: [present.roles, next.roles],
-        within: true,
-    };
-    match claim.holds() {
-        Err(Refusal::BelowThreshold) => Err(Refusal::RootQuorum),
-        other => other,
-    }
+    Claim::of_link(link, present)?.holds()
 }
 
 /// The device an owner document speaks to.

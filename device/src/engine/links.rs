@@ -5,7 +5,7 @@ use super::{Act, Engine};
 use crate::io::{Documents, Job, Put, Source};
 use crate::media::Region;
 use crate::state::{Cell, RootRef};
-use crate::verify;
+use crate::verify::{self, Claim};
 use core::cmp::Ordering;
 use patchlane_protocol::{Refusal, RootDocument, SignedRoot};
 
@@ -40,22 +40,38 @@ pub(super) enum Verdict {
     Next,
 }
 
-/// Judges the link in the work buffer. If the root that the record names was lost to rot, its own document brings it
-/// back, and no other does: the record holds its digest.
+/// What a link turns out to be once it was read.
+enum Found<'a> {
+    Known(Verdict),
+    Claims(Claim<'a>),
+}
+
+/// Judges the link in the work buffer.
 pub(super) fn judge(docs: &Documents, length: usize, named: &RootRef) -> Result<Verdict, Refusal> {
+    match examine(docs, length, named) {
+        Ok(Found::Known(verdict)) => Ok(verdict),
+        Ok(Found::Claims(ref claim)) => claim.holds().map(|()| Verdict::Next),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// If the root that the record names was lost to rot, its own document brings it back, and no other does: the record
+/// holds its digest.
+#[inline(never)]
+fn examine<'a>(docs: &'a Documents, length: usize, named: &RootRef) -> Result<Found<'a>, Refusal> {
     let link = SignedRoot::parse(docs.work.get(..length).unwrap_or(&[]))?;
     if docs.root().is_empty() {
         return match link.document.version.cmp(&named.version) {
-            Ordering::Less => Ok(Verdict::Old),
-            Ordering::Equal if verify::sha256(link.bytes) == named.digest => Ok(Verdict::Next),
+            Ordering::Less => Ok(Found::Known(Verdict::Old)),
+            Ordering::Equal if verify::sha256(link.bytes) == named.digest => Ok(Found::Known(Verdict::Next)),
             _ => Err(Refusal::RootNotNext),
         };
     }
     let present = RootDocument::parse(docs.root())?;
     if link.document.version <= present.version && link.document.product == present.product {
-        return Ok(Verdict::Old);
+        return Ok(Found::Known(Verdict::Old));
     }
-    verify::link(&link, &present).map(|()| Verdict::Next)
+    Claim::of_link(&link, &present).map(Found::Claims)
 }
 
 impl Engine {

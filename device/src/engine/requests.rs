@@ -45,6 +45,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotProvisioned`.
+    #[inline(never)]
     pub fn healthy(&mut self) -> Result<Change, Refusal> {
         let soak = self.config.soak;
         let state = self.open_state()?;
@@ -100,6 +101,7 @@ impl Engine {
     }
 
     /// When the candidate that is in this phase goes in, judged by the policy and the approvals of now.
+    #[inline(never)]
     pub(super) fn install_of(&self, phase: Phase) -> Option<Install> {
         let state = self.bench.state.as_ref().filter(|state| state.phase == phase)?;
         let candidate = state.candidate?;
