@@ -290,6 +290,7 @@ impl Engine {
     }
 
     /// Keeps what a job found.
+    #[inline(never)]
     fn collect(&mut self, result: &Result<(), Refusal>) {
         match core::mem::replace(&mut self.job, Job::Rest) {
             Job::Hash(hash) => self.readback = result.is_ok().then(|| hash.finish()),

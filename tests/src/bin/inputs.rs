@@ -7,7 +7,9 @@ fn main() -> std::io::Result<()> {
     let folder = std::env::args().nth(1).unwrap_or_default();
     let folder = Path::new(&folder);
     std::fs::create_dir_all(folder)?;
-    let new = Release::patch(4, 1, 8, image(1, 6000));
+    // The new release brings a root link, whose two quorums take the deepest stack.
+    let links = vec![Roles { version: 2, ..Roles::default() }.link(&["root"])];
+    let new = Release { links, ..Release::patch(4, 1, 8, image(1, 6000)) };
     let old = Release::patch(4, 1, 7, new.image[..5999].to_vec());
     std::fs::write(folder.join("root"), Roles::default().document())?;
     std::fs::write(folder.join("old"), old.bytes())?;

@@ -107,14 +107,12 @@ mod whole {
 
     type Machine = Device<Single<Window>>;
 
-    fn machine() -> Result<Machine, LayoutError> {
-        let layout = Layout::new(
+    fn layout() -> Result<Layout, LayoutError> {
+        Layout::on_one(
             Place::of::<Window>(0, 0x8000),
             Place::of::<Window>(0x8000, 0x20000),
             Place::of::<Window>(0x28000, 0x21000),
-        )?;
-        let config = Config { address: None, soak: 0, fenced: true };
-        Ok(Device::new(layout, config, Single::new(Window, layout), NoWatchdog, NoCounter))
+        )
     }
 
     static mut MACHINE: core::mem::MaybeUninit<Machine> = core::mem::MaybeUninit::uninit();
@@ -122,9 +120,11 @@ mod whole {
     /// Makes the device where it stays: it is no guest of the stack.
     #[inline(never)]
     fn place() -> Option<&'static mut Machine> {
-        let made = machine().ok()?;
+        let layout = layout().ok()?;
+        let config = Config { address: None, soak: 0, fenced: true };
         // SAFETY: called once, before anything else runs.
-        unsafe { Some((*core::ptr::addr_of_mut!(MACHINE)).write(made)) }
+        let machine = unsafe { &mut *core::ptr::addr_of_mut!(MACHINE) };
+        Some(machine.write(Device::new(layout, config, Single::new(Window, layout), NoWatchdog, NoCounter)))
     }
 
     /// A bootloader: it verifies, swaps, reverts and falls back, and takes no bundles.

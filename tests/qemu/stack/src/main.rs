@@ -7,6 +7,7 @@ use core::fmt::Write;
 use core::ptr;
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
 use patchlane_device::evidence::{Authentic, Facts, Received};
+use patchlane_device::protocol::bundle::LINK_PREFIX;
 use patchlane_device::protocol::{DeviceId, FeaturePolicy, Header, Policy, SecurityPolicy, Version};
 use patchlane_device::rules::{Consent, Failures, Situation, Standing};
 use patchlane_device::*;
@@ -74,10 +75,15 @@ fn place() -> &'static mut Machine {
     unsafe { (*ptr::addr_of_mut!(MACHINE)).write(made) }
 }
 
-/// Manifest and signatures of a bundle without links.
+/// Manifest and signatures of a bundle.
 fn head(bundle: &'static [u8]) -> (&'static [u8], &'static [u8]) {
     let Ok(header) = Header::parse(&bundle[..Header::WIDTH]) else { fail("header") };
-    let (manifest, rest) = bundle[Header::WIDTH..].split_at(usize::from(header.manifest));
+    let mut rest = &bundle[Header::WIDTH..];
+    for _ in 0..header.links {
+        let length = usize::from(u16::from_le_bytes([rest[0], rest[1]]));
+        rest = &rest[LINK_PREFIX + length..];
+    }
+    let (manifest, rest) = rest.split_at(usize::from(header.manifest));
     (manifest, &rest[..usize::from(header.signatures)])
 }
 
@@ -108,8 +114,9 @@ fn judge(manifest: &[u8], signatures: &[u8], authentic: &Authentic) {
     }
 }
 
+/// Takes the bundle and the root link in it.
 #[inline(never)]
-fn update() {
+fn receive() {
     let machine = place();
     if machine.begin().is_err() {
         fail("begin");
@@ -122,16 +129,38 @@ fn update() {
             _ => fail("push"),
         }
     }
-    if machine.window(Window::Open).is_err() {
+    if machine.engine().state().map(|state| state.root.version) != Some(2) {
+        fail("link");
+    }
+}
+
+#[inline(never)]
+fn allow() {
+    if place().window(Window::Open).is_err() {
         fail("window");
     }
-    let machine = place();
-    if machine.boot(Cause::Requested) != Ok(Boot::Run(Running::Trial)) {
+}
+
+#[inline(never)]
+fn install() {
+    if place().boot(Cause::Requested) != Ok(Boot::Run(Running::Trial)) {
         fail("boot");
     }
-    if machine.confirm().is_err() || cells(STATE, IMAGE.len()) != IMAGE {
+}
+
+#[inline(never)]
+fn confirm() {
+    if place().confirm().is_err() || cells(STATE, IMAGE.len()) != IMAGE {
         fail("confirm");
     }
+}
+
+/// A whole update, with a restart before each step.
+fn update() {
+    receive();
+    allow();
+    install();
+    confirm();
 }
 
 fn provision() {
