@@ -328,7 +328,7 @@ macro_rules! device {
             /// Performs a command of the service link.
             fn perform(&mut self, command: Command<'_>) -> Result<Answer, Refusal> {
                 let outcome = match command {
-                    Command::Status => return self.status()$($wait)*.map(Answer::Status),
+                    Command::Status => return self.open()$($wait)*.map(|()| Answer::Status),
                     Command::Begin => return self.begin()$($wait)*.map(Answer::Want),
                     Command::Data { offset, bytes } => {
                         return self.push(offset, bytes)$($wait)*.map(|done| match done {
@@ -361,7 +361,7 @@ macro_rules! device {
                     }
                     Ok(command) => self.perform(command)$($wait)*,
                 };
-                service::reply(&answer.unwrap_or_else(Answer::Refused), out)
+                service::reply(answer.unwrap_or_else(Answer::Refused), &self.engine, out)
             }}
 
             /// Raises the counter to the floor, once a record of this session holds it: record first, counter second.

@@ -200,9 +200,8 @@ impl Log {
         let areas = || self.areas.iter().take(self.count).enumerate();
         let highest = areas().filter_map(|(_, area)| area.sequence).max().unwrap_or(0);
         let invalid = areas().filter(|(_, area)| area.sequence.is_none()).count();
-        let (index, _) = areas()
-            .filter(|(index, _)| Some(*index) != self.current)
-            .min_by_key(|(_, area)| area.age())?;
+        let (index, _) =
+            areas().filter(|(index, _)| Some(*index) != self.current).min_by_key(|(_, area)| area.age())?;
         let skip = u32::try_from(invalid).ok()?.checked_add(2)?;
         Some(Target { area: u32::try_from(index).ok()?, sequence: highest.checked_add(skip)? })
     }

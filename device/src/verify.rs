@@ -189,36 +189,57 @@ pub struct Addressee<'a> {
     pub serial: u64,
 }
 
+/// An owner document that claims to be signed by the owner. As [`Claim`]: all that its signatures need.
+pub(crate) struct OwnerClaim<'a> {
+    signed: Signed,
+    set: List<'a, Signature>,
+    anchor: PublicKey,
+    next: Option<PublicKey>,
+    /// What is to be said of it if it is signed.
+    then: Result<(), Refusal>,
+}
+
+impl<'a> OwnerClaim<'a> {
+    pub(crate) fn of(signed: &SignedOwner<'a>, on: &Addressee<'_>) -> Result<Self, Refusal> {
+        let document = &signed.document;
+        let anchor = on.anchor.ok_or(Refusal::NoAnchor)?;
+        if document.product != on.root.product {
+            return Err(Refusal::WrongProduct);
+        }
+        if !document.target.includes(&on.device, on.group) {
+            return Err(Refusal::NotForThisDevice);
+        }
+        let next = match document.request {
+            Request::Anchor(key) => Some(key),
+            _ => None,
+        };
+        let then = match next {
+            _ if document.serial <= on.serial => Err(Refusal::SerialSpent),
+            Some(key) => new_anchor(&key, on.root),
+            None => Ok(()),
+        };
+        let signed_bytes = Signed::new(DocumentKind::Owner, &document.product, signed.bytes);
+        Ok(Self { signed: signed_bytes, set: signed.signatures, anchor, next, then })
+    }
+
+    /// Signed by the anchor, and by the new one if there is one, and by nobody else.
+    #[inline(never)]
+    pub(crate) fn holds(&self) -> Result<(), Refusal> {
+        let by = |key: &PublicKey| self.set.iter().any(|signature| self.signed.is_by(key, &signature));
+        let needed = if self.next.is_some() { 2 } else { 1 };
+        if !by(&self.anchor) || !self.next.is_none_or(|key| by(&key)) || self.set.len() != needed {
+            return Err(Refusal::OwnerSignature);
+        }
+        self.then
+    }
+}
+
 /// Verifies an owner document: anchor, target, serial, and a new anchor's own signature.
 ///
 /// # Errors
 /// `NoAnchor`, `WrongProduct`, `NotForThisDevice`, `OwnerSignature`, `SerialSpent`, `VendorKeyAsOwner`.
 pub fn owner(signed: &SignedOwner<'_>, on: &Addressee<'_>) -> Result<(), Refusal> {
-    let document = &signed.document;
-    let anchor = on.anchor.ok_or(Refusal::NoAnchor)?;
-    if document.product != on.root.product {
-        return Err(Refusal::WrongProduct);
-    }
-    if !document.target.includes(&on.device, on.group) {
-        return Err(Refusal::NotForThisDevice);
-    }
-    let next = match document.request {
-        Request::Anchor(key) => Some(key),
-        _ => None,
-    };
-    let over = Signed::new(DocumentKind::Owner, &document.product, signed.bytes);
-    let by = |key: &PublicKey| signed.signatures.iter().any(|signature| over.is_by(key, &signature));
-    let needed = if next.is_some() { 2 } else { 1 };
-    if !by(&anchor) || !next.is_none_or(|key| by(&key)) || signed.signatures.len() != needed {
-        return Err(Refusal::OwnerSignature);
-    }
-    if document.serial <= on.serial {
-        return Err(Refusal::SerialSpent);
-    }
-    match next {
-        Some(key) => new_anchor(&key, on.root),
-        None => Ok(()),
-    }
+    OwnerClaim::of(signed, on)?.holds()
 }
 
 /// A vendor key can't be an owner key: consent is the owner's own.

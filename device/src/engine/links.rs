@@ -33,6 +33,7 @@ pub(super) enum Stage {
 }
 
 /// What a link is to this device.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Verdict {
     /// It is known already.
     Old,
@@ -40,38 +41,36 @@ pub(super) enum Verdict {
     Next,
 }
 
-/// What a link turns out to be once it was read.
-enum Found<'a> {
-    Known(Verdict),
-    Claims(Claim<'a>),
-}
-
 /// Judges the link in the work buffer.
 pub(super) fn judge(docs: &Documents, length: usize, named: &RootRef) -> Result<Verdict, Refusal> {
-    match examine(docs, length, named) {
-        Ok(Found::Known(verdict)) => Ok(verdict),
-        Ok(Found::Claims(ref claim)) => claim.holds().map(|()| Verdict::Next),
-        Err(refusal) => Err(refusal),
+    match &claim(docs, length, named) {
+        Ok(claim) => claim.holds().map(|()| Verdict::Next),
+        Err(verdict) => *verdict,
     }
 }
 
-/// If the root that the record names was lost to rot, its own document brings it back, and no other does: the record
-/// holds its digest.
+/// What the link claims; `Err` if its signatures needn't be looked at. If the root that the record names was lost to
+/// rot, its own document brings it back, and no other does: the record holds its digest.
 #[inline(never)]
-fn examine<'a>(docs: &'a Documents, length: usize, named: &RootRef) -> Result<Found<'a>, Refusal> {
-    let link = SignedRoot::parse(docs.work.get(..length).unwrap_or(&[]))?;
+fn claim<'a>(
+    docs: &'a Documents,
+    length: usize,
+    named: &RootRef,
+) -> Result<Claim<'a>, Result<Verdict, Refusal>> {
+    let work = docs.work.get(..length).unwrap_or(&[]);
+    let link = SignedRoot::parse(work).map_err(|error| Err(error.into()))?;
     if docs.root().is_empty() {
-        return match link.document.version.cmp(&named.version) {
-            Ordering::Less => Ok(Found::Known(Verdict::Old)),
-            Ordering::Equal if verify::sha256(link.bytes) == named.digest => Ok(Found::Known(Verdict::Next)),
+        return Err(match link.document.version.cmp(&named.version) {
+            Ordering::Less => Ok(Verdict::Old),
+            Ordering::Equal if verify::sha256(link.bytes) == named.digest => Ok(Verdict::Next),
             _ => Err(Refusal::RootNotNext),
-        };
+        });
     }
-    let present = RootDocument::parse(docs.root())?;
+    let present = RootDocument::parse(docs.root()).map_err(|error| Err(error.into()))?;
     if link.document.version <= present.version && link.document.product == present.product {
-        return Ok(Found::Known(Verdict::Old));
+        return Err(Ok(Verdict::Old));
     }
-    Claim::of_link(&link, &present).map(Found::Claims)
+    Claim::of_link(&link, &present).map_err(Err)
 }
 
 impl Engine {
@@ -95,10 +94,8 @@ impl Engine {
     fn link_opened(&mut self) -> Act {
         let Some(state) = self.bench.state.as_ref() else { return Act::End(Err(Refusal::NotProvisioned)) };
         let cell = state.free_cell();
-        match state.candidate {
-            Some(candidate) => {
-                self.load(super::Stage::Links(Stage::Judging { cell }), candidate.release.cell)
-            }
+        match state.candidate.as_ref().map(|candidate| candidate.release.cell) {
+            Some(own) => self.load(super::Stage::Links(Stage::Judging { cell }), own),
             None => self.store_root(cell),
         }
     }
@@ -121,10 +118,11 @@ impl Engine {
 
     #[inline(never)]
     fn judge_candidate(&mut self, loaded: bool, cell: Cell) -> Act {
-        let candidate = self.bench.state.as_ref().and_then(|state| state.candidate);
-        let holds = loaded
-            && self.receipt.take() == candidate.map(|candidate| candidate.release.receipt)
-            && self.verify_head(false).is_ok();
+        let read = self.receipt.take().filter(|_| loaded);
+        let candidate = self.bench.state.as_ref().and_then(|state| state.candidate.as_ref());
+        let is_its_own =
+            read.is_some() && read.as_ref() == candidate.map(|candidate| &candidate.release.receipt);
+        let holds = is_its_own && self.verify_head(false).is_ok();
         if let (false, Some(state)) = (holds, self.bench.state.as_mut()) {
             if state.phase.on_trial() {
                 self.restart = true;

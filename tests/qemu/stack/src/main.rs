@@ -8,13 +8,19 @@ use core::ptr;
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
 use patchlane_device::evidence::{Authentic, Facts, Received};
 use patchlane_device::protocol::bundle::LINK_PREFIX;
-use patchlane_device::protocol::{DeviceId, FeaturePolicy, Header, Policy, SecurityPolicy, Version};
+use patchlane_device::protocol::link::{Command, Deframer, Outcome, Reply};
+use patchlane_device::protocol::{
+    self, DeviceId, FeaturePolicy, Header, Policy, PublicKey, SecurityPolicy, Version, Writer, limits,
+};
+use patchlane_device::service::{GrantNothing, OUT};
 use patchlane_device::rules::{Consent, Failures, Situation, Standing};
 use patchlane_device::*;
 
 const ROOT: &[u8] = include_bytes!(concat!(env!("INPUTS"), "/root"));
 const OLD: &[u8] = include_bytes!(concat!(env!("INPUTS"), "/old"));
 const NEW: &[u8] = include_bytes!(concat!(env!("INPUTS"), "/new"));
+const ANCHOR: &[u8; 32] = include_bytes!(concat!(env!("INPUTS"), "/anchor"));
+const POLICY: &[u8] = include_bytes!(concat!(env!("INPUTS"), "/policy"));
 const IMAGE: &[u8] = include_bytes!(concat!(env!("INPUTS"), "/image"));
 
 const STATE: u32 = 8 * 4096;
@@ -114,23 +120,54 @@ fn judge(manifest: &[u8], signatures: &[u8], authentic: &Authentic) {
     }
 }
 
-/// Takes the bundle and the root link in it.
+static mut COMMAND: [u8; limits::FRAME] = [0; limits::FRAME];
+static mut OUTPUT: [u8; OUT] = [0; OUT];
+static mut FRAMES: Deframer = Deframer::new();
+
+/// Serves one command of the link; the offset wanted next, if the transfer goes on. Frames lie outside the stack.
+#[inline(never)]
+fn serve(machine: &mut Machine, command: &Command<'_>) -> Option<u32> {
+    // SAFETY: one thread, and no two of these live at once.
+    let (content, out, frames) =
+        unsafe { (&mut *(&raw mut COMMAND), &mut *(&raw mut OUTPUT), &mut *(&raw mut FRAMES)) };
+    let mut writer = Writer::new(content);
+    if command.write(&mut writer).is_err() {
+        fail("command");
+    }
+    let served = machine.serve(writer.finish(), &mut GrantNothing, out);
+    for byte in served.frame {
+        match frames.push(*byte).map(|content| content.map(Reply::parse)) {
+            Ok(None) => {}
+            Ok(Some(Ok(Reply::Want(offset)))) => return Some(offset),
+            Ok(Some(Ok(Reply::Outcome(Outcome::Staged | Outcome::Done)))) => return None,
+            _ => break,
+        }
+    }
+    fail("reply")
+}
+
+/// Takes the bundle, and the root link in it, frame by frame.
 #[inline(never)]
 fn receive() {
     let machine = place();
-    if machine.begin().is_err() {
-        fail("begin");
-    }
-    let mut offset = 0;
-    loop {
-        match machine.push(offset, &NEW[offset as usize..]) {
-            Ok(Done::Want(want)) => offset = want,
-            Ok(Done::Outcome(_)) => break,
-            _ => fail("push"),
-        }
+    let mut want = serve(machine, &Command::Begin);
+    while let Some(offset) = want {
+        let rest = &NEW[offset as usize..];
+        let bytes = &rest[..rest.len().min(limits::FRAME_DATA)];
+        want = serve(machine, &Command::Data { offset, bytes });
     }
     if machine.engine().state().map(|state| state.root.version) != Some(2) {
         fail("link");
+    }
+}
+
+/// Takes a document of the owner's.
+#[inline(never)]
+fn obey() {
+    let machine = place();
+    let wants = serve(machine, &Command::Owner(POLICY));
+    if wants.is_some() || machine.engine().state().map(|state| state.serial) != Some(1) {
+        fail("owner");
     }
 }
 
@@ -157,6 +194,7 @@ fn confirm() {
 
 /// A whole update, with a restart before each step.
 fn update() {
+    obey();
     receive();
     allow();
     install();
@@ -169,8 +207,9 @@ fn provision() {
     // The old release's image is the new one's, a byte shorter.
     cells(STATE, IMAGE.len() - 1).copy_from_slice(&IMAGE[..IMAGE.len() - 1]);
     let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Never };
+    let anchor = Some(PublicKey::ed25519(*ANCHOR));
     let factory =
-        Factory { device: DeviceId([1; 16]), hardware: 1, group: 0, policy, anchor: None, production: true };
+        Factory { device: DeviceId([1; 16]), hardware: 1, group: 0, policy, anchor, production: true };
     if place().provision(ROOT, manifest, signatures, factory).is_err() {
         fail("provision");
     }
