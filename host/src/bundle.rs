@@ -25,6 +25,7 @@ use patchlane_protocol::{
     SignedRoot, Version, Writer, limits,
 };
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 
 /// SHA-256.
 pub fn sha256(bytes: &[u8]) -> Digest {
@@ -58,6 +59,15 @@ pub struct Closes {
     pub exploited: bool,
 }
 
+/// An image, linked for one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Linked {
+    /// The address it is linked for; needed if a release has several images.
+    pub address: Option<u32>,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// Everything that goes into a bundle.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -71,10 +81,8 @@ pub struct Draft {
     pub version: Version,
     /// The root it is made under.
     pub root_version: u32,
-    /// The image.
-    pub image: Vec<u8>,
-    /// The address it is linked for, if the device cares.
-    pub address: Option<u32>,
+    /// The image; or one for each slot that code is linked for. A device takes the one that fits.
+    pub images: Vec<Linked>,
     /// False for a patch whose image is installed already.
     pub payload: bool,
     /// Bytes of data per chunk.
@@ -104,8 +112,7 @@ impl Draft {
             hardware: vec![1],
             version,
             root_version: 1,
-            image,
-            address: None,
+            images: vec![Linked { address: None, bytes: image }],
             payload: true,
             chunk: limits::CHUNK_DEFAULT,
             closes: Vec::new(),
@@ -123,24 +130,35 @@ impl Draft {
     /// # Errors
     /// `malformed`: the rule of the format that the values break; `image` if there is none.
     pub fn build(&self) -> Result<Bundle> {
-        let size = u32::try_from(self.image.len()).ok().filter(|size| *size > 0);
-        let size =
-            size.ok_or_else(|| Error::new(Code::Image, "is empty or above 4 GiB", "check the image"))?;
-        let (first, payload) = chain(&self.image, self.chunk);
-        let images = [Image { address: self.address, size, digest: sha256(&self.image) }];
-        let alternative = Alternative {
-            image: 0,
-            encoding: Encoding::Raw,
-            base: None,
-            size,
-            chunk: self.chunk,
-            ram: 0,
-            first,
+        let mut linked: Vec<&Linked> = self.images.iter().collect();
+        linked.sort_by_key(|image| image.address);
+        let (mut images, mut alternatives, mut payload) = (Vec::new(), Vec::new(), Vec::new());
+        for (image, position) in linked.iter().zip(0u8..) {
+            let size = u32::try_from(image.bytes.len()).ok().filter(|size| *size > 0);
+            let size =
+                size.ok_or_else(|| Error::new(Code::Image, "is empty or above 4 GiB", "check the image"))?;
+            images.push(Image { address: image.address, size, digest: sha256(&image.bytes) });
+            if self.payload {
+                let (first, mut chunks) = chain(&image.bytes, self.chunk);
+                let (encoding, base) = (Encoding::Raw, None);
+                alternatives.push(Alternative {
+                    image: position,
+                    encoding,
+                    base,
+                    size,
+                    chunk: self.chunk,
+                    ram: 0,
+                    first,
+                });
+                payload.append(&mut chunks);
+            }
+        }
+        let component = Component {
+            id: ComponentId(0),
+            images: List::of(&images)?,
+            alternatives: List::of(&alternatives)?,
         };
-        let alternatives = [alternative];
-        let offered = if self.payload { &alternatives[..] } else { &[] };
-        let components =
-            [Component { id: ComponentId(0), images: List::of(&images)?, alternatives: List::of(offered)? }];
+        let components = [component];
         let advisories: Vec<Advisory<'_>> = self
             .closes
             .iter()
@@ -162,25 +180,28 @@ impl Draft {
         };
         let mut buffer = [0; limits::HEAD];
         let bytes = manifest.encode(&mut buffer)?.to_vec();
-        let payload = if self.payload { payload } else { Vec::new() };
         Ok(Bundle { links: self.links.clone(), manifest: bytes, signatures: Vec::new(), payload })
     }
 }
 
 /// Splits data into a reversed hash chain: the first chunk's digest, and the chunks as they travel.
 pub fn chain(data: &[u8], chunk: u16) -> (Digest, Vec<u8>) {
+    let step = usize::from(chunk).max(1);
+    let digests = data.len().div_ceil(step).saturating_sub(1);
+    let mut chunks = vec![0; data.len() + digests * Digest::WIDTH];
+    let mut rest = &mut chunks[..];
     let mut next: Option<Digest> = None;
-    let mut pieces: Vec<Vec<u8>> = Vec::new();
-    for block in data.chunks(usize::from(chunk).max(1)).rev() {
-        let mut piece = block.to_vec();
-        if let Some(digest) = next {
-            piece.extend(digest.0);
-        }
-        next = Some(sha256(&piece));
-        pieces.push(piece);
+    // Each chunk carries the digest of the next, so they are made from the last one on.
+    for block in data.chunks(step).rev() {
+        let tail: &[u8] = next.as_ref().map_or(&[], |digest| &digest.0);
+        let (before, piece) = rest.split_at_mut(rest.len() - block.len() - tail.len());
+        let (body, digest) = piece.split_at_mut(block.len());
+        body.copy_from_slice(block);
+        digest.copy_from_slice(tail);
+        next = Some(sha256(piece));
+        rest = before;
     }
-    pieces.reverse();
-    (next.unwrap_or(Digest([0; 32])), pieces.concat())
+    (next.unwrap_or(Digest([0; 32])), chunks)
 }
 
 /// A whole bundle, signed or not.
@@ -193,14 +214,19 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads a whole bundle file. Every payload's chunks are checked against their chain.
+    /// Reads a whole bundle file; given a vector, it isn't copied. Every payload's chunks are checked against their
+    /// chain.
     ///
     /// A file that `build` made and nobody signed yet has no signatures; devices refuse it.
     ///
     /// # Errors
     /// `malformed`, with the rule of the format that the file breaks.
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let mut reader = Reader::new(bytes);
+    pub fn parse<'a>(bytes: impl Into<Cow<'a, [u8]>>) -> Result<Self> {
+        let bytes = bytes.into();
+        if bytes.is_empty() {
+            return Err(Error::empty());
+        }
+        let mut reader = Reader::new(&bytes);
         let mut header: [u8; Header::WIDTH] = reader.array()?;
         let unsigned = header[8..] == [0, 0];
         if unsigned {
@@ -220,7 +246,15 @@ impl Bundle {
         } else {
             read_signatures(reader.take(usize::from(header.signatures))?)?.iter().collect()
         };
-        let bundle = Self { links, manifest, signatures, payload: reader.rest().to_vec() };
+        let head = bytes.len() - reader.rest().len();
+        let payload = match bytes {
+            Cow::Borrowed(bytes) => bytes[head..].to_vec(),
+            Cow::Owned(mut bytes) => {
+                bytes.drain(..head);
+                bytes
+            }
+        };
+        let bundle = Self { links, manifest, signatures, payload };
         bundle.check_payloads()?;
         Ok(bundle)
     }
@@ -274,6 +308,22 @@ impl Bundle {
     /// # Errors
     /// `malformed` if the head is above its limit.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        Ok([&self.to_head()?[..], &self.payload].concat())
+    }
+
+    /// Bytes of the file.
+    ///
+    /// # Errors
+    /// As [`Bundle::to_bytes`].
+    pub fn size(&self) -> Result<usize> {
+        Ok(self.to_head()?.len() + self.payload.len())
+    }
+
+    /// The file's bytes before the payload, which is the rest of it.
+    ///
+    /// # Errors
+    /// As [`Bundle::to_bytes`].
+    pub fn to_head(&self) -> Result<Vec<u8>> {
         let set = if self.signatures.is_empty() { Vec::new() } else { self.signature_bytes()? };
         let length = |n: usize| u16::try_from(n).map_err(|_| Error::from(FormatError::OverLimit));
         let links = u8::try_from(self.links.len()).map_err(|_| Error::from(FormatError::OverLimit))?;
@@ -291,7 +341,6 @@ impl Bundle {
         }
         file.extend(&self.manifest);
         file.extend(set);
-        file.extend(&self.payload);
         Ok(file)
     }
 
@@ -348,9 +397,14 @@ impl Bundle {
                 let stored = usize::try_from(alternative.stored()).unwrap_or(usize::MAX);
                 let (payload, after) = rest.split_at_checked(stored).ok_or(FormatError::UnexpectedEnd)?;
                 rest = after;
-                let data = unchain(payload, &alternative)?;
                 let image = component.images.at(usize::from(alternative.image));
-                if alternative.encoding == Encoding::Raw && image.map(|i| i.digest) != Some(sha256(&data)) {
+                if alternative.encoding != Encoding::Raw {
+                    unchain(payload, &alternative, |_| {})?;
+                    continue;
+                }
+                let mut hash = Sha256::new();
+                unchain(payload, &alternative, |data| hash.update(data))?;
+                if image.map(|i| i.digest) != Some(Digest(hash.finalize().into())) {
                     return Err(Refusal::ImageDigest.into());
                 }
             }
@@ -358,43 +412,55 @@ impl Bundle {
         Ok(())
     }
 
-    /// The image that the first raw alternative carries, if one does.
+    /// Every image that the bundle carries whole.
     ///
     /// # Errors
     /// `malformed`.
-    pub fn image(&self) -> Result<Option<Vec<u8>>> {
+    pub fn images(&self) -> Result<Vec<Linked>> {
         let manifest = self.manifest()?;
-        let mut offset = 0usize;
+        let (mut offset, mut images) = (0usize, Vec::new());
         for component in manifest.components.iter() {
             for alternative in component.alternatives.iter() {
                 let stored = usize::try_from(alternative.stored()).unwrap_or(usize::MAX);
                 if alternative.encoding == Encoding::Raw {
                     let payload = self.payload.get(offset..offset.saturating_add(stored)).unwrap_or(&[]);
-                    return unchain(payload, &alternative).map(Some);
+                    let image = component.images.at(usize::from(alternative.image));
+                    let address = image.and_then(|image| image.address);
+                    let mut bytes = Vec::with_capacity(payload.len());
+                    unchain(payload, &alternative, |data| bytes.extend(data))?;
+                    images.push(Linked { address, bytes });
                 }
                 offset = offset.saturating_add(stored);
             }
         }
-        Ok(None)
+        Ok(images)
+    }
+
+    /// The image that a device with code at `address` takes, if the bundle carries it whole.
+    ///
+    /// # Errors
+    /// `malformed`.
+    pub fn image_for(&self, address: Option<u32>) -> Result<Option<Vec<u8>>> {
+        let fits = |image: &Linked| image.address.is_none() || image.address == address;
+        Ok(self.images()?.into_iter().find(fits).map(|image| image.bytes))
     }
 }
 
-/// The data of a payload, each chunk checked.
-fn unchain(payload: &[u8], alternative: &Alternative) -> Result<Vec<u8>> {
+/// Gives each chunk's data to `take`, once the chunk is checked.
+fn unchain(payload: &[u8], alternative: &Alternative, mut take: impl FnMut(&[u8])) -> Result<()> {
     let chunk = usize::from(alternative.chunk);
     let mut expected = alternative.first;
-    let mut data = Vec::new();
     for piece in payload.chunks(chunk.saturating_add(Digest::WIDTH)) {
         if sha256(piece) != expected {
             return Err(Refusal::ChunkDigest.into());
         }
-        let split = piece.len().min(chunk);
-        data.extend(&piece[..split]);
-        if let Ok(next) = piece[split..].try_into() {
+        let (data, digest) = piece.split_at(piece.len().min(chunk));
+        take(data);
+        if let Ok(next) = digest.try_into() {
             expected = Digest(next);
         }
     }
-    Ok(data)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -411,11 +477,11 @@ mod tests {
     #[test]
     fn what_is_written_reads_back_signed_or_not() {
         let mut bundle = draft().build().unwrap();
-        assert_eq!(Bundle::parse(&bundle.to_bytes().unwrap()).unwrap(), bundle);
+        assert_eq!(Bundle::parse(bundle.to_bytes().unwrap()).unwrap(), bundle);
         bundle.sign(&SigningKey::from_bytes(&[3; 32])).unwrap();
         bundle.sign(&SigningKey::from_bytes(&[4; 32])).unwrap();
-        assert_eq!(Bundle::parse(&bundle.to_bytes().unwrap()).unwrap(), bundle);
-        assert_eq!(bundle.image().unwrap().unwrap(), draft().image);
+        assert_eq!(Bundle::parse(bundle.to_bytes().unwrap()).unwrap(), bundle);
+        assert_eq!(bundle.images().unwrap(), draft().images);
     }
 
     #[test]

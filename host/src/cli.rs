@@ -3,8 +3,10 @@
 use crate::commands;
 use crate::error::Error;
 use crate::keys::Passphrase;
-use crate::output::Output;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use crate::output::{Colour, Output, plain, written};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Package, sign and verify firmware updates that keep security patches and feature updates apart.
@@ -24,7 +26,8 @@ First day:
   patchlane sign patch.plb
 
 Exit codes: 0 ok, 1 not verified or refused, 2 usage, 3 missing or malformed input,
-4 key or passphrase, 70 a defect of patchlane.";
+4 key or passphrase, 70 a defect of patchlane, 130 interrupted.
+The manual, with every error code: host/MANUAL.md, or `patchlane man -o FOLDER`.";
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
@@ -37,26 +40,46 @@ pub(crate) struct Global {
     pub(crate) json: bool,
     /// Print data and errors only
     #[arg(long, short, global = true)]
-    quiet: bool,
+    pub(crate) quiet: bool,
     /// Never ask at the terminal
     #[arg(long, global = true)]
     no_input: bool,
+    /// Colour the output
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    color: Colour,
     /// Read the passphrase from the first line of this file
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_env")]
+    #[arg(long, global = true, value_name = "FILE", group = "passphrase", help_heading = PASSPHRASE)]
     passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from the first line of this open file descriptor (not on Windows)
+    #[arg(long, global = true, value_name = "NUMBER", group = "passphrase", help_heading = PASSPHRASE)]
+    passphrase_fd: Option<u32>,
     /// Read the passphrase from this environment variable
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", group = "passphrase", help_heading = PASSPHRASE)]
     passphrase_env: Option<String>,
 }
+
+const PASSPHRASE: &str = "Passphrase (asked at the terminal unless one of these is given; never an argument)";
 
 impl Global {
     pub(crate) fn passphrase(&self) -> Passphrase {
         Passphrase {
-            file: self.passphrase_file.clone(),
+            file: self.passphrase_file.clone().or(self.passphrase_fd.map(descriptor)),
             env: self.passphrase_env.clone(),
             no_input: self.no_input,
         }
     }
+}
+
+/// An open file descriptor, as a path.
+pub(crate) fn descriptor(number: u32) -> PathBuf {
+    PathBuf::from(format!("/dev/fd/{number}"))
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,12 +100,22 @@ enum Command {
     Inspect(commands::inspect::Options),
     /// Judge a bundle with the device's own verifier
     Verify(commands::verify::Options),
+    /// Write a bundle's images to files, each checked against its digest
+    Extract(commands::extract::Options),
+    /// Show what a bundle changes against another bundle, or on a device
+    Diff(commands::diff::Options),
+    /// Draw and check the flash map; write it out for linkers, C, Zephyr or Rust
+    Layout(commands::layout::Options),
     /// Make a factory flash image: first release, receipt, root, state
     Provision(commands::provision::Options),
     /// Talk to a device over its service link
     Device(commands::device::Options),
     /// Play bundles to a device on simulated flash
     Simulate(commands::simulate::Options),
+    /// Print a completion script for a shell
+    Completions(commands::man::Completions),
+    /// Print or write the manual pages
+    Man(commands::man::Man),
 }
 
 /// Which lane.
@@ -96,12 +129,13 @@ pub(crate) enum Lane {
 
 /// Runs the command line and returns the exit code.
 pub fn main() -> u8 {
-    let wants_json = std::env::args().any(|argument| argument == "--json");
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, wants_json),
+        Err(error) => return usage(&steady(error), wants_json),
     };
-    let output = Output { json: cli.global.json, quiet: cli.global.quiet };
+    let output = Output { json: cli.global.json, quiet: cli.global.quiet, colour: cli.global.color };
+    crate::files::watch_signals();
     // A defect must not look like an answer: no backtrace, exit 70.
     std::panic::set_hook(Box::new(|_| {}));
     let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli.global, cli.command)));
@@ -113,16 +147,29 @@ pub fn main() -> u8 {
     output.finish(result)
 }
 
+/// The same error, of arguments that can't steer a terminal: clap repeats them as they are.
+fn steady(error: clap::Error) -> clap::Error {
+    let told: Vec<String> =
+        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    if told.iter().all(|argument| plain(argument) == *argument) {
+        return error;
+    }
+    let escaped = told.iter().map(|argument| plain(argument));
+    // What was wrong may have been the escaped character itself.
+    let what = "an argument holds characters that steer terminals";
+    Cli::try_parse_from(escaped).err().unwrap_or_else(|| Cli::command().error(ErrorKind::InvalidValue, what))
+}
+
 fn usage(error: &clap::Error, json: bool) -> u8 {
     if !error.use_stderr() {
         // Help and version are data.
-        let _ = error.print();
-        return 0;
+        let printed = written(error.print().and_then(|()| std::io::stdout().flush()));
+        return printed.map_or_else(|error| Output::default().finish(Err(error)), |()| 0);
     }
     if json {
         let text = error.to_string();
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Output { json: true, quiet: false }.error(&Error::new(
+        Output { json: true, ..Output::default() }.error(&Error::new(
             crate::Code::Usage,
             what,
             "see `patchlane help`",
@@ -145,5 +192,10 @@ fn dispatch(global: &Global, command: Command) -> crate::Result<crate::output::R
         Command::Provision(options) => commands::provision::run(global, &options),
         Command::Device(options) => commands::device::run(global, &options),
         Command::Simulate(options) => commands::simulate::run(global, &options),
+        Command::Extract(options) => commands::extract::run(global, &options),
+        Command::Diff(options) => commands::diff::run(global, &options),
+        Command::Layout(options) => commands::layout::run(global, &options),
+        Command::Completions(options) => Ok(commands::man::completions(&options, Cli::command())),
+        Command::Man(options) => commands::man::man(&options, Cli::command()),
     }
 }

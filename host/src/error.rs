@@ -4,10 +4,10 @@ use patchlane_protocol::{FormatError, Refusal};
 use std::fmt;
 
 macro_rules! codes {
-    ($($(#[$meta:meta])* $name:ident = $text:literal, $exit:literal;)+) => {
+    ($($name:ident = $text:literal, $exit:literal, $meaning:literal, $next:literal;)+) => {
         /// Stable names of errors; `--json` prints them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Code { $($(#[$meta])* $name),+ }
+        pub enum Code { $(#[doc = $meaning] $name),+ }
 
         impl Code {
             /// Every code.
@@ -16,41 +16,46 @@ macro_rules! codes {
             pub const fn name(self) -> &'static str { match self { $(Self::$name => $text),+ } }
             /// The exit code of a command that ends with it.
             pub const fn exit(self) -> u8 { match self { $(Self::$name => $exit),+ } }
+            /// What it means.
+            pub const fn meaning(self) -> &'static str { match self { $(Self::$name => $meaning),+ } }
+            /// What to do, in general; the error itself says it for the case at hand.
+            pub const fn remedy(self) -> &'static str { match self { $(Self::$name => $next),+ } }
         }
     };
 }
 
 codes! {
-    /// A verifier or a device says no.
-    Refused = "refused", 1;
-    /// The quorum isn't complete.
-    Unsigned = "not-enough-signatures", 1;
-    /// A trust decision without a trust anchor.
-    NoAnchor = "no-trust-anchor", 1;
-    /// Development trust where production is meant.
-    Development = "development-trust", 1;
-    /// What was asked for contradicts itself or what is already there.
-    Usage = "usage", 2;
-    /// A file isn't there.
-    Missing = "missing-file", 3;
-    /// A file can't be read or written.
-    Io = "file-access", 3;
-    /// A file exists and would be overwritten.
-    Exists = "file-exists", 3;
-    /// A file isn't what it should be.
-    Malformed = "malformed", 3;
-    /// `patchlane.toml` is wrong.
-    Config = "config", 3;
-    /// An image file is wrong.
-    Image = "image", 3;
-    /// The device doesn't answer, or not sensibly.
-    Link = "device-link", 3;
-    /// A key file is wrong, or isn't the one that is declared.
-    Key = "key", 4;
-    /// A passphrase is missing or wrong.
-    Passphrase = "passphrase", 4;
-    /// A defect of patchlane itself.
-    Internal = "internal", 70;
+    Refused = "refused", 1, "The verifier or the device says no; `refusal` in `--json` is its rule (SPEC §10).",
+        "read the reason: it names the rule";
+    Unsigned = "not-enough-signatures", 1, "The quorum of a role isn't complete.",
+        "let the missing keys sign; `sign --partial` keeps what is there";
+    NoAnchor = "no-trust-anchor", 1, "A trust decision was asked for without a trust anchor.",
+        "name the root that devices trust: `--root FILE`, or `[trust] root` in patchlane.toml";
+    Development = "development-trust", 1, "Development trust where production is meant.",
+        "make keys with `key new` and a root with `root new`; on the bench, say `--development`";
+    Differs = "differs", 1, "What was played or checked came out otherwise than written down.",
+        "read which step differs; if it should, write the new outcome down";
+    Usage = "usage", 2, "The command line contradicts itself, or can't be understood.",
+        "see `patchlane help COMMAND`";
+    Missing = "missing-file", 3, "A file or folder isn't there.", "check the path";
+    Io = "file-access", 3, "A file can't be read or written: permissions, a full disk, a folder in its place.",
+        "check the path, its permissions, and the space on the disk";
+    Exists = "file-exists", 3, "A file is there already, and nothing is overwritten unasked.",
+        "choose another name, or say `--force` where the command has it";
+    Malformed = "malformed", 3, "A file isn't what it should be: empty, cut short, damaged, or of another kind.",
+        "check that it is the right file; get or make it again";
+    Config = "config", 3, "patchlane.toml is wrong.", "the error names line, key, and what was probably meant";
+    Image = "image", 3, "A firmware image is wrong: format, address, or size.",
+        "check the linker script against `patchlane layout`";
+    Link = "device-link", 3, "The device doesn't answer, or not sensibly.",
+        "check port, cable and baud rate, and that the device runs its service link";
+    Key = "key", 4, "A key file is wrong, or isn't a key that the root declares.",
+        "`key show` and `root show` tell which key is which";
+    Passphrase = "passphrase", 4, "A passphrase is missing or wrong.",
+        "give it at the prompt, or by `--passphrase-file`, `--passphrase-fd` or `--passphrase-env`";
+    Internal = "internal", 70, "A defect of patchlane itself.", "please report it with the command and its input";
+    Interrupted = "interrupted", 130, "Stopped by Ctrl-C or a termination signal; nothing was half-written.",
+        "run it again";
 }
 
 /// An error of the command line.
@@ -66,6 +71,8 @@ pub struct Error {
     pub next: String,
     /// The device's or verifier's own rule, if one spoke.
     pub refusal: Option<Refusal>,
+    /// What else is wrong, where all of it can be said at once.
+    pub also: Vec<Error>,
 }
 
 /// The result of everything here.
@@ -74,7 +81,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error without a place.
     pub fn new(code: Code, what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { code, what: what.into(), place: None, next: next.into(), refusal: None }
+        Self { code, what: what.into(), place: None, next: next.into(), refusal: None, also: Vec::new() }
     }
 
     /// The same error, at a place.
@@ -94,9 +101,14 @@ impl Error {
         Self { refusal: Some(refusal), ..Self::new(code, refusal.to_string(), refusal.remedy()) }
     }
 
+    /// A file without a byte in it.
+    pub fn empty() -> Self {
+        Self::new(Code::Malformed, "is empty", "get or make it again")
+    }
+
     /// A defect of patchlane itself.
     pub fn internal(what: impl Into<String>) -> Self {
-        Self::new(Code::Internal, what, "please report this with the command and its input")
+        Self::new(Code::Internal, what, Code::Internal.remedy())
     }
 }
 
@@ -131,6 +143,6 @@ mod tests {
     fn codes_are_distinct_and_exit_as_documented() {
         let names: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
         assert_eq!(names.len(), Code::ALL.len());
-        assert!(Code::ALL.iter().all(|code| matches!(code.exit(), 1..=4 | 70)));
+        assert!(Code::ALL.iter().all(|code| matches!(code.exit(), 1..=4 | 70 | 130)));
     }
 }

@@ -1,14 +1,13 @@
-//! A chip in memory, for `provision` and `simulate`: erased before written, written once, and power that can fail.
+//! Flash in memory, for `provision` and `simulate`: erased before written, written once, and power that can fail.
 
 use patchlane_device::{Layout, Media, MediaError, Region};
 
-/// Bytes of a chip that hold the three regions, from the lowest offset on.
+/// The three regions, wherever they lie.
 #[derive(Debug, Clone)]
 pub struct Chip {
-    bytes: Vec<u8>,
-    written: Vec<bool>,
-    base: u32,
+    regions: [Contents; 3],
     layout: Layout,
+    erased: [u8; 4],
     /// Writes and erases so far.
     pub operations: u64,
     /// The operation during which power fails.
@@ -17,65 +16,94 @@ pub struct Chip {
     pub off: bool,
 }
 
+#[derive(Debug, Clone)]
+struct Contents {
+    bytes: Vec<u8>,
+    written: Vec<bool>,
+}
+
+/// Every region.
+pub const REGIONS: [Region; 3] = [Region::State, Region::Primary, Region::Secondary];
+
+const fn index(region: Region) -> usize {
+    match region {
+        Region::State => 0,
+        Region::Primary => 1,
+        Region::Secondary => 2,
+    }
+}
+
 impl Chip {
-    /// An erased chip.
+    /// Erased flash.
     pub fn new(layout: Layout) -> Self {
-        let places = [Region::State, Region::Primary, Region::Secondary].map(|r| *layout.place(r));
-        let base = places.iter().map(|p| p.offset).min().unwrap_or(0);
-        let end = places.iter().map(|p| p.offset.saturating_add(p.length)).max().unwrap_or(0);
-        let length = (end - base) as usize;
-        Self {
-            bytes: vec![0xff; length],
-            written: vec![false; length],
-            base,
-            layout,
-            operations: 0,
-            cut: None,
-            off: false,
+        Self::reading(layout, [0xff; 4])
+    }
+
+    /// Erased flash whose erased words read so: not all ones on every part.
+    pub fn reading(layout: Layout, erased: [u8; 4]) -> Self {
+        let regions = REGIONS.map(|region| {
+            let length = layout.place(region).length as usize;
+            Contents { bytes: erased.repeat(length / 4), written: vec![false; length] }
+        });
+        Self { regions, layout, erased, operations: 0, cut: None, off: false }
+    }
+
+    /// What a region holds.
+    pub fn region(&self, region: Region) -> &[u8] {
+        &self.regions[index(region)].bytes
+    }
+
+    /// The lowest offset of the three regions.
+    pub fn base(&self) -> u32 {
+        REGIONS.iter().map(|region| self.layout.place(*region).offset).min().unwrap_or(0)
+    }
+
+    /// A chip that holds all three: from the lowest offset to the last byte, gaps erased. Only where no region lies
+    /// on a chip of its own.
+    pub fn bytes(&self) -> Vec<u8> {
+        let places = REGIONS.map(|region| (region, *self.layout.place(region)));
+        let base = self.base();
+        let end = places.iter().map(|(_, p)| p.offset.saturating_add(p.length)).max().unwrap_or(0);
+        let mut bytes = vec![0xff; (end - base) as usize];
+        for (region, place) in places {
+            let start = (place.offset - base) as usize;
+            bytes[start..start + place.length as usize].copy_from_slice(self.region(region));
         }
+        bytes
     }
 
-    /// The lowest offset that it holds.
-    pub const fn base(&self) -> u32 {
-        self.base
-    }
-
-    /// All its bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// A chip with these contents, as `provision` writes them.
+    /// A chip with these contents, as [`Chip::bytes`] gives them.
     pub fn holding(layout: Layout, contents: &[u8]) -> Self {
         let mut chip = Self::new(layout);
-        let length = contents.len().min(chip.bytes.len());
-        chip.bytes[..length].copy_from_slice(&contents[..length]);
-        for (written, byte) in chip.written.iter_mut().zip(&chip.bytes) {
-            *written = *byte != 0xff;
+        let base = chip.base();
+        for region in REGIONS {
+            let start = (layout.place(region).offset - base) as usize;
+            chip.program(region, contents.get(start..).unwrap_or(&[]));
         }
         chip
     }
 
+    /// Puts bytes at the beginning of an erased region, as a programmer would; what has no room is left out.
+    pub fn program(&mut self, region: Region, bytes: &[u8]) {
+        let held = &mut self.regions[index(region)];
+        let length = bytes.len().min(held.bytes.len());
+        held.bytes[..length].copy_from_slice(&bytes[..length]);
+        held.written[..length].fill(true);
+    }
+
     /// Puts an image at the beginning of the primary slot, as a programmer would.
     pub fn program_primary(&mut self, image: &[u8]) {
-        let start = (self.layout.place(Region::Primary).offset - self.base) as usize;
-        self.bytes[start..start + image.len()].copy_from_slice(image);
-        self.written[start..start + image.len()].fill(true);
+        self.program(Region::Primary, image);
     }
 
     /// The first bytes of the primary slot.
     pub fn primary(&self, length: usize) -> &[u8] {
-        let start = (self.layout.place(Region::Primary).offset - self.base) as usize;
-        &self.bytes[start..start + length]
+        &self.region(Region::Primary)[..length]
     }
 
     fn range(&self, region: Region, at: u32, length: usize) -> Result<std::ops::Range<usize>, MediaError> {
-        let place = self.layout.place(region);
-        let start = (place.offset - self.base) as usize + at as usize;
-        if at as usize + length > place.length as usize || self.off {
-            return Err(MediaError);
-        }
-        Ok(start..start + length)
+        let end = at as usize + length;
+        if end > self.region(region).len() || self.off { Err(MediaError) } else { Ok(at as usize..end) }
     }
 
     /// Counts an operation; true if power fails during it.
@@ -87,36 +115,46 @@ impl Chip {
     }
 }
 
+/// Erases whole words: sectors begin at one.
+fn blank(bytes: &mut [u8], erased: [u8; 4]) {
+    for (byte, erased) in bytes.iter_mut().zip(erased.into_iter().cycle()) {
+        *byte = erased;
+    }
+}
+
 impl Media for Chip {
     fn read(&mut self, region: Region, at: u32, into: &mut [u8]) -> Result<(), MediaError> {
         let range = self.range(region, at, into.len())?;
-        into.copy_from_slice(&self.bytes[range]);
+        into.copy_from_slice(&self.region(region)[range]);
         Ok(())
     }
 
     fn erase(&mut self, region: Region, at: u32, length: u32) -> Result<(), MediaError> {
         let mut range = self.range(region, at, length as usize)?;
-        if self.fails() {
+        let fails = self.fails();
+        let contents = &mut self.regions[index(region)];
+        if fails {
             // Half of it is erased; none of it may be written before it is erased again.
-            self.written[range.clone()].fill(true);
+            contents.written[range.clone()].fill(true);
             range.end = range.start + range.len() / 2;
-            self.bytes[range].fill(0xff);
+            blank(&mut contents.bytes[range], self.erased);
             return Err(MediaError);
         }
-        self.bytes[range.clone()].fill(0xff);
-        self.written[range].fill(false);
+        blank(&mut contents.bytes[range.clone()], self.erased);
+        contents.written[range].fill(false);
         Ok(())
     }
 
     fn write(&mut self, region: Region, at: u32, from: &[u8]) -> Result<(), MediaError> {
         let range = self.range(region, at, from.len())?;
-        if self.written[range.clone()].iter().any(|written| *written) {
+        if self.regions[index(region)].written[range.clone()].iter().any(|written| *written) {
             return Err(MediaError);
         }
         let fails = self.fails();
         let whole = if fails { from.len() / 2 } else { from.len() };
-        self.written[range.clone()].fill(true);
-        self.bytes[range.start..range.start + whole].copy_from_slice(&from[..whole]);
+        let contents = &mut self.regions[index(region)];
+        contents.written[range.clone()].fill(true);
+        contents.bytes[range.start..range.start + whole].copy_from_slice(&from[..whole]);
         if fails { Err(MediaError) } else { Ok(()) }
     }
 }

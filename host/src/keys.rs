@@ -1,7 +1,7 @@
 //! Ed25519 keys in PKCS#8 v1 PEM, as `openssl pkey` and others read them; encrypted unless they are development keys.
 
 use crate::error::{Code, Error, Result};
-use crate::files::{self, Over, Secrecy};
+use crate::files::{self, New, Over, Secrecy};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use patchlane_protocol::PublicKey;
 use pkcs8::der::asn1::{BitStringRef, OctetStringRef};
@@ -91,16 +91,16 @@ fn broken(path: &Path, what: impl Into<String>) -> Error {
     Error::new(Code::Key, what, next).at(path.display())
 }
 
-/// Writes a private key and, beside it, its public half (`.pub`). Nothing is overwritten.
+/// A private key's text: encrypted under a passphrase, or a development key's without.
 ///
 /// # Errors
-/// `file-exists`, `file-access`, `internal`.
-pub fn write(path: &Path, key: &SigningKey, passphrase: Option<&str>) -> Result<PathBuf> {
+/// `internal`.
+pub fn private_pem(key: &SigningKey, passphrase: Option<&str>) -> Result<Zeroizing<String>> {
     let defect = |e: &dyn std::fmt::Display| Error::internal(format!("key encoding: {e}"));
     let octets = OctetStringRef::new(key.as_bytes()).and_then(|o| o.to_der()).map_err(|e| defect(&e))?;
     let octets = Zeroizing::new(octets);
     let info = PrivateKeyInfo::new(AlgorithmIdentifierRef { oid: ED25519, parameters: None }, &octets);
-    let pem = match passphrase {
+    Ok(match passphrase {
         None => {
             let document = SecretDocument::try_from(info).map_err(|e| defect(&e))?;
             let pem = document.to_pem("PRIVATE KEY", LineEnding::LF).map_err(|e| defect(&e))?;
@@ -116,13 +116,27 @@ pub fn write(path: &Path, key: &SigningKey, passphrase: Option<&str>) -> Result<
             let document = info.encrypt_with_params(scheme, passphrase).map_err(|e| defect(&e))?;
             document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).map_err(|e| defect(&e))?
         }
-    };
+    })
+}
+
+/// Writes a private key and, beside it, its public half (`.pub`): both or none. Nothing is overwritten.
+///
+/// # Errors
+/// `file-exists`, `file-access`, `internal`.
+pub fn write(path: &Path, key: &SigningKey, passphrase: Option<&str>) -> Result<PathBuf> {
+    let pem = private_pem(key, passphrase)?;
     let public = public_path(path);
-    if public.exists() {
-        return Err(Error::new(Code::Exists, "exists already", "choose another name").at(public.display()));
-    }
-    files::write(path, pem.as_bytes(), Over::Nothing, Secrecy::Secret)?;
-    files::write(&public, public_pem(&key.verifying_key())?.as_bytes(), Over::Nothing, Secrecy::Public)?;
+    let public_text = public_pem(&key.verifying_key())?;
+    // A private key whose public half is lost would be found out when it's needed.
+    files::write_together(&[
+        New { path, pieces: &[pem.as_bytes()], over: Over::Nothing, secrecy: Secrecy::Secret },
+        New {
+            path: &public,
+            pieces: &[public_text.as_bytes()],
+            over: Over::Nothing,
+            secrecy: Secrecy::Public,
+        },
+    ])?;
     Ok(public)
 }
 
@@ -131,7 +145,11 @@ pub fn public_path(path: &Path) -> PathBuf {
     path.with_extension("pub")
 }
 
-fn public_pem(key: &VerifyingKey) -> Result<String> {
+/// A public key's text.
+///
+/// # Errors
+/// `internal`.
+pub fn public_pem(key: &VerifyingKey) -> Result<String> {
     let defect = |e: pkcs8::der::Error| Error::internal(format!("key encoding: {e}"));
     let bytes = key.to_bytes();
     let info = SubjectPublicKeyInfoRef {

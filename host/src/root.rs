@@ -69,6 +69,9 @@ impl Root {
     /// # Errors
     /// `malformed`, `not-enough-signatures`, `refused`.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
+        if bytes.is_empty() {
+            return Err(Error::empty());
+        }
         let signed = SignedRoot::parse(bytes)?;
         let preimage = Preimage::new(DocumentKind::Root, &signed.document.product, &sha256(signed.bytes));
         let by = |key: &PublicKey| {

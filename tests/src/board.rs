@@ -12,6 +12,11 @@ use std::time::{Duration, Instant};
 /// Bytes of the flash chip; QEMU wants exactly so many.
 const FLASH: u64 = 32 * 1024 * 1024;
 
+/// Bytes of it that the firmware uses, from the beginning (`virt/src/map.rs`).
+const USED: usize = 0x34_0000;
+/// How long the board may take for anything.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The board's flash map as `patchlane.toml` states it; the firmware has the same numbers in `virt/src/map.rs`.
 pub const FLASH_SECTION: &str = "\
 [flash]
@@ -114,6 +119,48 @@ impl Board {
     /// Power off, now, whatever is under way.
     pub fn cut(&mut self) {
         self.machine = None;
+    }
+
+    /// Restarts the board with `restart`, cuts power once it said all of `announced` in turn, and power comes back.
+    /// Returns what it says then, which is `met`. A cut that came too early or too late (this machine is busy) counts
+    /// for nothing: the flash is put back to what it was before, and power comes on over it once more.
+    ///
+    /// # Errors
+    /// If the cut is never met.
+    pub fn cut_at(
+        &mut self,
+        announced: &[&str],
+        met: &str,
+        restart: &mut dyn FnMut(&mut Self) -> Result<(), String>,
+    ) -> Result<String, String> {
+        let before = self.contents(0, USED)?;
+        let mut said = String::new();
+        for attempt in 0..8 {
+            if attempt == 0 {
+                restart(self)?;
+            } else {
+                self.cut();
+                self.restore(&before)?;
+                self.power_on()?;
+            }
+            for line in announced {
+                self.wait_for(line, PATIENCE)?;
+            }
+            std::thread::sleep(Duration::from_millis(20 >> attempt));
+            self.cut();
+            self.power_on()?;
+            said = self.wait_for("bootloader: ", PATIENCE)?;
+            if said.contains(met) {
+                return Ok(said);
+            }
+        }
+        Err(problem(format!("power was never cut at `{met}`; the last time it said `{said}`")))
+    }
+
+    fn restore(&self, contents: &[u8]) -> Result<(), String> {
+        let file = OpenOptions::new().write(true).open(&self.flash);
+        let written = file.and_then(|mut file| file.write_all(contents));
+        written.map_err(|e| problem(format!("{}: {e}", self.flash.display())))
     }
 
     /// True while it runs.

@@ -1,7 +1,9 @@
 //! Launches what has to be launched: `cargo xtask help`.
 
+mod bench;
 mod demo;
 mod firmware;
+mod integrator;
 mod run;
 mod sizes;
 mod test;
@@ -9,41 +11,48 @@ mod toolchain;
 mod tools;
 mod vectors;
 
+use demo::Place;
 use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask demo [--board virt|sim]   the story: keys, bundles, a device takes a patch and holds a feature
 cargo xtask test                      everything CI runs
+cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some((name, rest)) = arguments.split_first() else {
-        eprintln!("{HELP}");
-        return ExitCode::from(2);
-    };
-    let result = match name.as_str() {
-        "vectors" => return vectors::run(rest),
-        "firmware" => firmware::build().map(|folder| println!("firmware in {}", folder.display())),
-        "demo" => demo::demo(rest),
-        "test" => test::test(),
-        "sizes" => sizes::sizes(),
-        "help" | "--help" | "-h" => {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["vectors"] => return vectors::run(false),
+        ["vectors", "--check"] => return vectors::run(true),
+        ["firmware"] => toolchain::prepare().and_then(|()| firmware::build()).map(|folder| {
+            println!("firmware in {}", folder.display());
+        }),
+        ["demo"] | ["demo", "--board", "virt"] => demo::demo(Place::Virt),
+        ["demo", "--board", "sim"] => demo::demo(Place::Sim),
+        ["test"] => test::test(),
+        ["sizes"] => sizes::sizes(),
+        ["bench", "host"] => bench::host(),
+        ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(())
         }
-        other => {
-            eprintln!("xtask: there is no `{other}`\n{HELP}");
-            return ExitCode::from(2);
-        }
+        [] => return usage("what is to be done?"),
+        _ => return usage(&format!("`{}` isn't understood", words.join(" "))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("xtask {name}: {problem}");
+            eprintln!("xtask {}: {problem}", words.join(" "));
             ExitCode::FAILURE
         }
     }
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprintln!("xtask: {problem}\n{HELP}");
+    ExitCode::from(2)
 }

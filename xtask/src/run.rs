@@ -1,7 +1,6 @@
 //! Running other programs.
 
 use crate::toolchain::root;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -29,9 +28,4 @@ pub(crate) fn part(name: &str, body: impl FnOnce() -> Result<(), String>) -> Res
         begun.elapsed().as_secs()
     );
     result
-}
-
-/// Where cargo puts release programs.
-pub(crate) fn release(program: &str) -> PathBuf {
-    root().join("target/release").join(program)
 }

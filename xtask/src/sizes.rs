@@ -1,18 +1,19 @@
 //! `cargo xtask sizes`: what the device crate costs, and that nothing of it can panic.
 //!
-//! (a) `verify`: parse, verify, judge, hash. (b) `whole`: bootloader with service mode. Both without a HAL, at
-//! opt-level z with sha2's compact back end. Code and RAM are read from the ELF files themselves; the stack is painted
-//! and measured in QEMU (tests/qemu/stack), (b) over a whole update: reception, swap, trial, confirmation.
+//! (a) `verify`: parse, verify, judge, hash. (b) `boot`: a bootloader that takes no bundles: record, authenticity,
+//! swap, trial, revert, fallback. (c) `whole`: a bootloader with service mode: that, reception, service link, owner
+//! documents, provisioning. All without a HAL, at opt-level z with sha2's compact back end. Code and RAM are read from
+//! the ELF files themselves; the stack is painted and measured in QEMU (tests/qemu/stack), (c) over a whole update that
+//! comes over the service link with a root link, and an owner's document.
 
 use crate::run::{cargo, run};
-use crate::{toolchain, tools};
+use crate::toolchain::{self, TARGETS};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-const TARGETS: [&str; 3] = ["thumbv6m-none-eabi", "thumbv7m-none-eabi", "riscv32imac-unknown-none-elf"];
-const PARTS: [(&str, &str); 2] = [("verify", "verify"), ("whole", "")];
+const PARTS: [(&str, &str); 3] = [("verify", "verify"), ("boot", "boot"), ("whole", "")];
 
 /// What one program takes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,8 +137,8 @@ fn riscv_calls(body: &[u8], address: u64) -> Vec<u64> {
     targets
 }
 
-/// Runs the painted program in QEMU: how deep (a) and (b) went, in bytes.
-fn stack(target: &str) -> Result<[u64; 2], String> {
+/// Runs the painted program in QEMU: how deep each part went, in bytes.
+fn stack(target: &str) -> Result<[u64; PARTS.len()], String> {
     let program = toolchain::build("stack", target, "")?.join("stack");
     let mut qemu = if target.starts_with("thumb") {
         let mut qemu = Command::new("qemu-system-arm");
@@ -154,55 +155,125 @@ fn stack(target: &str) -> Result<[u64; 2], String> {
     let told = [out.stdout, out.stderr].concat();
     let told = String::from_utf8_lossy(&told);
     let line = told.lines().find_map(|line| line.strip_prefix("stack "));
-    let mut numbers = line.into_iter().flat_map(|l| l.split_whitespace().map(str::parse::<u64>));
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(verify)), Some(Ok(whole))) => Ok([verify, whole]),
-        _ => Err(format!("{target}: no stack was measured: {told}")),
-    }
+    let numbers: Vec<u64> =
+        line.into_iter().flat_map(|l| l.split_whitespace().flat_map(str::parse::<u64>)).collect();
+    numbers.try_into().map_err(|_| format!("{target}: no stack was measured: {told}"))
 }
 
-/// What may be used: code, static RAM, stack.
-type Budget = BTreeMap<String, [u64; 3]>;
+/// Code, static RAM, stack, by target and part; `None` where nothing is said.
+type Table = BTreeMap<String, [Option<u64>; 3]>;
 
-fn budget() -> Result<Budget, String> {
-    let path = toolchain::root().join("tests/sizes.txt");
-    let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let mut budget = BTreeMap::new();
+/// Reads tests/sizes.txt: budgets, and aims.
+fn limits(text: &str) -> Result<(Table, Table), String> {
+    let (mut budgets, mut aims) = (Table::new(), Table::new());
     for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
+        let wrong = |what: &str| format!("tests/sizes.txt: {what}: `{line}`");
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let [target, part, code, ram, stack] = fields[..] else {
-            return Err(format!("tests/sizes.txt: `{line}`"));
+        let (table, fields) = match fields[..] {
+            ["aim", ref rest @ ..] => (&mut aims, rest),
+            ref rest => (&mut budgets, rest),
         };
-        let number = |text: &str| text.parse::<u64>().map_err(|e| format!("tests/sizes.txt: `{text}`: {e}"));
-        budget.insert(format!("{target} {part}"), [number(code)?, number(ram)?, number(stack)?]);
+        let [target, part, code, ram, stack] = fields else { return Err(wrong("not five fields")) };
+        let number = |text: &str| match text {
+            "-" => Ok(None),
+            _ => text.parse::<u64>().map(Some).map_err(|e| wrong(&e.to_string())),
+        };
+        table.insert(format!("{target} {part}"), [number(code)?, number(ram)?, number(stack)?]);
     }
-    Ok(budget)
+    Ok((budgets, aims))
+}
+
+/// A search that never finds anything shows nothing: in a program with a bounds check it has to find it.
+fn the_search_finds_panics(target: &str) -> Result<(), String> {
+    let folder = toolchain::build("minimal", target, "panics")?;
+    let (_, panics) = measure(&folder.join("minimal"))?;
+    if panics.iter().any(|panic| panic.contains("judge")) {
+        Ok(())
+    } else {
+        Err(format!("{target}: a bounds check was planted, and only this was found: {panics:?}"))
+    }
 }
 
 /// Prints the table and fails if anything is over budget, or can panic.
 pub(crate) fn sizes() -> Result<(), String> {
-    tools::qemu()?;
+    toolchain::prepare()?;
     let inputs = toolchain::root().join("target/stack");
     run(cargo(&["run", "--quiet", "-p", "patchlane-tests", "--bin", "inputs", "--"]).arg(&inputs))?;
-    let budget = budget()?;
-    let mut problems = Vec::new();
+    let path = toolchain::root().join("tests/sizes.txt");
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let (budgets, aims) = limits(&text)?;
+    let (mut problems, mut missed) = (Vec::new(), Vec::new());
     println!("bytes (and budget)             part              code        static RAM     painted stack");
     for target in TARGETS {
+        problems.extend(the_search_finds_panics(target).err());
         let stacks = stack(target)?;
         for ((part, features), stack) in PARTS.into_iter().zip(stacks) {
             let folder = toolchain::build("minimal", target, features)?;
             let (size, panics) = measure(&folder.join("minimal"))?;
             let key = format!("{target} {part}");
-            let may = *budget.get(&key).ok_or_else(|| format!("tests/sizes.txt lacks `{key}`"))?;
+            let may = budgets.get(&key).ok_or_else(|| format!("tests/sizes.txt lacks `{key}`"))?;
             let takes = [size.code, size.ram, stack];
+            let may = may.map(Option::unwrap_or_default);
             let cells: Vec<String> = takes.iter().zip(may).map(|(t, m)| format!("{t:>8} ({m:>5})")).collect();
             println!("{target:30} {part:7} {}", cells.join("  "));
             if takes.iter().zip(may).any(|(takes, may)| *takes > may) {
                 problems
                     .push(format!("{key} takes {takes:?} bytes of code, RAM, stack, and may take {may:?}"));
             }
+            for ((what, takes), aim) in ["code", "static RAM", "stack"]
+                .iter()
+                .zip(takes)
+                .zip(aims.get(&key).copied().unwrap_or_default())
+            {
+                if let Some(aim) = aim.filter(|aim| takes > *aim) {
+                    missed.push(format!("aim missed: {key}, {what}: {takes} bytes, aimed at {aim}"));
+                }
+            }
             problems.extend(panics.into_iter().map(|panic| format!("{key}: a panic path: {panic}")));
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+    missed.iter().for_each(|line| println!("{line}"));
+    if problems.is_empty() {
+        println!("panic paths: none of ours; a planted one is found on every target");
+        Ok(())
+    } else {
+        Err(problems.join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::limits;
+
+    fn read(path: &str) -> String {
+        let path = crate::toolchain::root().join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    #[test]
+    fn the_budget_file_is_read_strictly() {
+        let (budgets, aims) = limits("# c\n\nt p 1 2 3\naim t p 4 - 5\n").unwrap();
+        assert_eq!(budgets["t p"], [Some(1), Some(2), Some(3)]);
+        assert_eq!(aims["t p"], [Some(4), None, Some(5)]);
+        for wrong in ["t p 1 2", "t p 1 2 x", "aim t p 1 2 3 4"] {
+            assert!(limits(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// What the README says it costs is what the file says.
+    #[test]
+    fn the_readme_states_the_budgets_and_the_aims() {
+        let (readme, (budgets, aims)) = (read("README.md"), limits(&read("tests/sizes.txt")).unwrap());
+        let cell = |number: Option<u64>| number.map_or("–".to_owned(), |number| number.to_string());
+        for (name, part) in [
+            ("parse, verify, judge, hash", "verify"),
+            ("bootloader that takes no bundles", "boot"),
+            ("bootloader with service mode", "whole"),
+        ] {
+            let key = format!("thumbv7m-none-eabi {part}");
+            let (may, aim) = (budgets[&key].map(cell), aims[&key].map(cell));
+            let row = format!("| {name} | {} ({}) | {} | {} ({}) |", may[0], aim[0], may[1], may[2], aim[2]);
+            assert!(readme.contains(&row), "README.md lacks the row: {row}");
+        }
+    }
 }

@@ -1,17 +1,19 @@
 //! `cargo xtask test`: everything CI runs, in order of cost.
 
+use crate::demo::{self, Place};
 use crate::run::{cargo, part, run};
-use crate::{firmware, sizes, tools, vectors};
+use crate::{firmware, integrator, sizes, toolchain, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
-const SLOW: [&str; 3] = ["every_single_cut", "pairs_of_cuts", "random_walks"];
+const SLOW: [&str; 4] = ["every_single_cut", "pairs_of_cuts", "random_walks", "real_images"];
 
 /// A part's name, and what it does.
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 11] = [
+    let parts: [Part; 18] = [
+        ("machine", toolchain::prepare),
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
             run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
@@ -22,35 +24,32 @@ pub(crate) fn test() -> Result<(), String> {
         }),
         ("power cuts and random walks", || {
             let tests = ["--test", "power", "--test", "walk", "--", "--nocapture"];
-            run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests).args(SLOW))
+            run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests).args(&SLOW[..3]))
+        }),
+        ("real images", || {
+            let tests = ["--test", "corpus", "--", "--nocapture"];
+            run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
         }),
         ("documentation tests", || run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))),
+        ("steps that must not compile", must_not_compile),
         ("minimum Rust version", msrv),
+        ("other systems", other_systems),
         ("documentation", || {
             let mut doc = cargo(&["doc", "--quiet", "--no-deps", "--workspace"]);
             run(doc.env("RUSTDOCFLAGS", "-D warnings"))
         }),
         ("vectors", || {
-            let same = vectors::run(&["--check".to_owned()]) == ExitCode::SUCCESS;
+            let same = vectors::run(true) == ExitCode::SUCCESS;
             if same { Ok(()) } else { Err("protocol/vectors or SPEC.md drifted: cargo xtask vectors".into()) }
         }),
-        ("firmware", || {
-            tools::qemu()?;
-            firmware::build().map(|folder| println!("{}", folder.display()))
-        }),
+        ("firmware", || firmware::build().map(|folder| println!("{}", folder.display()))),
         ("scenarios on the board", || {
-            run(&mut cargo(&[
-                "test",
-                "--quiet",
-                "-p",
-                "patchlane-tests",
-                "--test",
-                "scenarios",
-                "--",
-                "--ignored",
-                "--nocapture",
-            ]))
+            let tests = ["--test", "scenarios", "--", "--ignored", "--nocapture"];
+            run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
         }),
+        ("story, simulated", || demo::check(Place::Sim)),
+        ("story on the board", || demo::check(Place::Virt)),
+        ("a firmware crate of someone else", integrator::check),
         ("sizes and panic paths", sizes::sizes),
     ];
     let (mut failed, count) = (Vec::new(), parts.len());
@@ -63,6 +62,22 @@ pub(crate) fn test() -> Result<(), String> {
     } else {
         Err(format!("{} of {count} parts failed:\n{}", failed.len(), failed.join("\n")))
     }
+}
+
+/// The device's doc tests once more, by a rustdoc that also compares error codes: what must not compile fails for the
+/// stated reason. A stable one ignores the codes.
+fn must_not_compile() -> Result<(), String> {
+    let mut test = cargo(&["test", "--quiet", "-p", "patchlane-device", "--doc"]);
+    run(test.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", "target/codes"))
+}
+
+/// The command line compiles for the systems that release engineers have. Nothing is linked or run.
+fn other_systems() -> Result<(), String> {
+    for target in ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"] {
+        run(toolchain::check_for(target)?.args(["-p", "patchlane"]))?;
+        println!("{target}: checked");
+    }
+    Ok(())
 }
 
 /// Nothing in the tree asks for a newer Rust than ours states; clippy's `incompatible_msrv` watches what we call. Where

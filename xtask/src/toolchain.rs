@@ -1,42 +1,55 @@
-//! Bare-metal builds: with rustup's target where it can be had, with Debian's compiler otherwise.
+//! Bare-metal builds: with rustup's targets where they can be had, with Debian's compiler otherwise.
 
 use crate::tools;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+
+/// What bare-metal code is built for.
+pub(crate) const TARGETS: [&str; 3] =
+    ["thumbv6m-none-eabi", "thumbv7m-none-eabi", "riscv32imac-unknown-none-elf"];
 
 /// How bare-metal code is compiled on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// rustup's stable has the target.
+    /// rustup's stable has the targets.
     Rustup,
     /// Debian's rustc and cargo build `core` from source.
     Debian,
 }
 
-fn installed(target: &str) -> bool {
+fn rustup_has(targets: &[&str]) -> bool {
     let listed = Command::new("rustup").args(["target", "list", "--installed"]).output();
-    listed.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).lines().any(|line| line == target))
+    listed.is_ok_and(|out| {
+        let listed = String::from_utf8_lossy(&out.stdout).into_owned();
+        targets.iter().all(|target| listed.lines().any(|line| line == *target))
+    })
 }
 
-fn way(target: &str) -> Result<Way, String> {
-    if installed(target) {
-        return Ok(Way::Rustup);
-    }
+/// How these targets are to be had.
+fn way_to(targets: &[&str]) -> Way {
     // RUSTUP_AUTO_INSTALL=0 means: no toolchain downloads on this machine.
-    let forbidden = std::env::var("RUSTUP_AUTO_INSTALL").is_ok_and(|value| value == "0");
-    if !forbidden {
-        let added = Command::new("rustup").args(["target", "add", target]).status();
-        if added.is_ok_and(|status| status.success()) {
-            return Ok(Way::Rustup);
-        }
+    let may_download = std::env::var("RUSTUP_AUTO_INSTALL").map_or(true, |value| value != "0");
+    let add = || Command::new("rustup").args(["target", "add"]).args(targets).status();
+    if rustup_has(targets) || may_download && add().is_ok_and(|status| status.success()) {
+        Way::Rustup
+    } else {
+        Way::Debian
     }
-    tools::ensure(&[
-        ("rustc-web", "/usr/bin/rustc"),
-        ("cargo-web", "/usr/bin/cargo"),
-        ("rust-web-src", "/usr/lib/rustlib/src/rust/library/core/Cargo.toml"),
-        ("lld", "/usr/bin/ld.lld"),
-    ])?;
-    Ok(Way::Debian)
+}
+
+fn way() -> Way {
+    static WAY: OnceLock<Way> = OnceLock::new();
+    *WAY.get_or_init(|| way_to(&TARGETS))
+}
+
+/// Everything that building firmware and starting boards needs, asked for at once.
+pub(crate) fn prepare() -> Result<(), String> {
+    let mut wanted = tools::QEMU.to_vec();
+    if way() == Way::Debian {
+        wanted.extend(tools::COMPILER);
+    }
+    tools::ensure(&wanted)
 }
 
 /// The workspace's folder.
@@ -44,35 +57,55 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
 }
 
-/// Builds a package of tests/qemu for a bare-metal target and returns the folder with its programs.
-pub(crate) fn build(package: &str, target: &str, features: &str) -> Result<PathBuf, String> {
-    let way = way(target)?;
-    let folder = root().join("target/bare");
-    let mut cargo = match way {
-        Way::Rustup => Command::new("cargo"),
-        Way::Debian => {
-            let mut cargo = Command::new("/usr/bin/cargo");
-            let linker = target.to_uppercase().replace('-', "_");
-            cargo
-                .env("PATH", "/usr/bin:/bin")
-                .env("RUSTC_BOOTSTRAP", "1")
-                .env(format!("CARGO_TARGET_{linker}_LINKER"), "ld.lld")
-                .env_remove("RUSTUP_TOOLCHAIN")
-                .env_remove("CARGO")
-                .env_remove("RUSTC")
-                .env_remove("RUSTFLAGS");
-            cargo
-        }
-    };
-    // The folder decides which .cargo/config.toml is read: the one with the compact hash.
-    cargo.current_dir(root().join("tests/qemu")).env("CARGO_TARGET_DIR", &folder);
-    cargo.args(["build", "--quiet", "--release", "--target", target, "-p", package, "--features", features]);
+/// cargo for a bare-metal target, in `folder`: it decides which .cargo/config.toml is read, and RUSTFLAGS would hide it.
+pub(crate) fn cargo(action: &str, folder: &Path, target: &str) -> Command {
+    let mut cargo = cargo_by(way(), action, "core", target);
+    let linker = target.to_uppercase().replace('-', "_");
+    cargo.current_dir(folder).arg("--release").env("CARGO_TARGET_DIR", output());
+    if way() == Way::Debian {
+        cargo.env(format!("CARGO_TARGET_{linker}_LINKER"), "ld.lld");
+    }
+    cargo
+}
+
+/// cargo for another system than this one: it can check, and has no linker.
+pub(crate) fn check_for(target: &str) -> Result<Command, String> {
+    let way = way_to(&[target]);
     if way == Way::Debian {
-        cargo.arg("-Zbuild-std=core");
+        tools::ensure(&tools::COMPILER)?;
     }
-    let status = cargo.status().map_err(|e| format!("cargo doesn't start: {e}"))?;
-    if !status.success() {
-        return Err(format!("building {package} for {target} failed"));
+    let mut cargo = cargo_by(way, "check", "std,panic_abort", target);
+    cargo.current_dir(root()).env("CARGO_TARGET_DIR", root().join("target/other"));
+    Ok(cargo)
+}
+
+fn cargo_by(way: Way, action: &str, parts: &str, target: &str) -> Command {
+    let mut cargo = Command::new(if way == Way::Debian { "/usr/bin/cargo" } else { "cargo" });
+    cargo.env_remove("RUSTFLAGS").args([action, "--quiet", "--target", target]);
+    if way == Way::Debian {
+        cargo
+            .arg(format!("-Zbuild-std={parts}"))
+            .env("PATH", "/usr/bin:/bin")
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env_remove("RUSTUP_TOOLCHAIN")
+            .env_remove("CARGO")
+            .env_remove("RUSTC");
     }
-    Ok(folder.join(target).join("release"))
+    cargo
+}
+
+fn output() -> PathBuf {
+    root().join("target/bare")
+}
+
+/// Builds a package of tests/qemu and returns the folder with its programs.
+pub(crate) fn build(package: &str, target: &str, features: &str) -> Result<PathBuf, String> {
+    let mut cargo = cargo("build", &root().join("tests/qemu"), target);
+    let status = cargo.args(["-p", package, "--features", features]).status();
+    let status = status.map_err(|e| format!("cargo doesn't start: {e}"))?;
+    if status.success() {
+        Ok(output().join(target).join("release"))
+    } else {
+        Err(format!("building {package} for {target} failed"))
+    }
 }

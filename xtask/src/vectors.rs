@@ -2,12 +2,12 @@
 
 use std::process::{Command, ExitCode};
 
-/// Launches the generator with the remaining arguments.
-pub(crate) fn run(arguments: &[String]) -> ExitCode {
+/// Launches the generator; `check` only compares.
+pub(crate) fn run(check: bool) -> ExitCode {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .args(["run", "--quiet", "--package", "patchlane-tests", "--bin", "vectors", "--"])
-        .args(arguments);
+        .args(check.then_some("--check"));
     match command.status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(status) => u8::try_from(status.code().unwrap_or(1)).map_or(ExitCode::FAILURE, ExitCode::from),

@@ -1,16 +1,20 @@
 //! `build`: a linked image becomes a bundle.
 
 use super::{anchor, baseline, describe, now};
-use crate::bundle::{Closes, Draft, sha256};
+use crate::bundle::{Closes, Draft, Linked, sha256};
 use crate::cli::{Global, Lane};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::files::{self, Over, Secrecy};
-use crate::image;
+use crate::files::{self, New, Over, Secrecy};
+use crate::image::{self, Source, source};
+use crate::map;
 use crate::output::Report;
+use crate::root::Root;
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use patchlane_device::verify;
 use patchlane_protocol::version::Open;
-use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Security, Severity, Version};
+use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Security, Severity, SignedRoot, Version};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -27,9 +31,9 @@ pub(crate) struct Options {
     /// Advisory indices below the level that this image still has open
     #[arg(long, value_delimiter = ',', value_name = "INDEX")]
     open: Vec<u32>,
-    /// What the linker made: ELF, Intel HEX or raw binary
-    #[arg(long, value_name = "FILE")]
-    image: PathBuf,
+    /// What the linker made: ELF, Intel HEX, or raw binary (FILE@0xADDRESS); repeat it for code that runs in either slot
+    #[arg(long, required = true, value_name = "FILE[@ADDRESS]", value_parser = PathBufValueParser::new().try_map(source))]
+    image: Vec<Source>,
     /// Advisories this release closes: INDEX:ID:SEVERITY[:exploited], severity none to critical
     #[arg(long, value_parser = closes, value_name = "ADVISORY")]
     closes: Vec<Closes>,
@@ -95,14 +99,60 @@ fn closes(text: &str) -> std::result::Result<Closes, String> {
     Ok(Closes { index, id: id.to_owned(), severity, exploited })
 }
 
-fn draft(options: &Options, config: &Config, root_version: u32) -> Result<Draft> {
-    let loaded = image::read(&options.image)?;
-    let elsewhere = config.build.address.zip(loaded.address).filter(|(wanted, found)| wanted != found);
-    if let Some((wanted, found)) = elsewhere {
-        let what = format!("is linked for {found:#010x}, and [build] address is {wanted:#010x}");
-        let next = "link it for the primary slot, or correct patchlane.toml";
-        return Err(Error::new(Code::Image, what, next).at(options.image.display()));
+/// Reads every image and checks it against the flash map.
+fn images(options: &Options, config: &Config) -> Result<Vec<Linked>> {
+    let (addresses, several) = (config.addresses(), options.image.len() > 1);
+    let mut images: Vec<Linked> = Vec::new();
+    for source in &options.image {
+        let loaded = image::load(source)?;
+        let wrong = |what: String, next: &str| Error::new(Code::Image, what, next).at(source.path.display());
+        if let Some(flash) = &config.flash {
+            config.layout()?;
+            let findings = map::check_image(&loaded, &addresses, flash, &config.ram());
+            if let Some(error) = map::error(Code::Image, source.path.display(), findings) {
+                return Err(error);
+            }
+        }
+        // One image goes wherever the device's slot is; of several each one has to say where.
+        let address = loaded.address.filter(|_| several);
+        if several && address.is_none() {
+            let what = "is one of several images, and doesn't say where it is linked for".to_owned();
+            return Err(wrong(what, "say it: FILE@0xADDRESS"));
+        }
+        if images.iter().any(|other| other.address == address) {
+            return Err(wrong(
+                "is linked for the same address as another".to_owned(),
+                "give one image for each slot",
+            ));
+        }
+        images.push(Linked { address, bytes: loaded.bytes });
     }
+    Ok(images)
+}
+
+/// Root links as devices follow them: each from the one before, up to the root that the bundle is made under.
+fn links(paths: &[PathBuf], root: &Root) -> Result<Vec<Vec<u8>>> {
+    let mut chain: Vec<Root> = Vec::new();
+    for path in paths {
+        let link = Root::read(path)?;
+        if let Some(before) = chain.last() {
+            verify::link(&SignedRoot::parse(link.bytes())?, &before.document()?)
+                .map_err(|refusal| Error::refused(refusal).at(path.display()))?;
+        }
+        chain.push(link);
+    }
+    if let Some((last, path)) = chain.last().zip(paths.last())
+        && last.document_bytes()? != root.document_bytes()?
+    {
+        let version = root.document()?.version;
+        let what = format!("is the last --link, and isn't root {version}, which the bundle is made under");
+        let next = "name every root file up to that one, oldest first";
+        return Err(Error::new(Code::Usage, what, next).at(path.display()));
+    }
+    Ok(chain.iter().map(|link| link.bytes().to_vec()).collect())
+}
+
+fn draft(options: &Options, config: &Config, root: &Root) -> Result<Draft> {
     let kind = match options.lane {
         Lane::Security => Kind::SecurityPatch,
         Lane::Feature => Kind::FeatureUpdate,
@@ -112,9 +162,10 @@ fn draft(options: &Options, config: &Config, root_version: u32) -> Result<Draft>
             Error::new(Code::Usage, format!("--open: {e}"), "list indices below --level, in order")
         })?;
     let mut draft =
-        Draft::new(kind, config.product(), Version { feature: options.baseline, security }, loaded.bytes);
+        Draft::new(kind, config.product(), Version { feature: options.baseline, security }, Vec::new());
+    draft.images = images(options, config)?;
     draft.hardware.clone_from(&config.product.hardware);
-    draft.root_version = root_version;
+    draft.root_version = root.document()?.version;
     draft.payload = !options.no_payload;
     draft.chunk = config.build.chunk;
     draft.closes.clone_from(&options.closes);
@@ -131,7 +182,7 @@ fn draft(options: &Options, config: &Config, root_version: u32) -> Result<Draft>
         };
         (reason, options.because.clone().unwrap_or_default())
     });
-    draft.links = options.link.iter().map(|p| files::read(p)).collect::<Result<_>>()?;
+    draft.links = links(&options.link, root)?;
     Ok(draft)
 }
 
@@ -143,26 +194,19 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         let next = "the root was made for another vendor or class; correct [product] or make a new root";
         return Err(Error::new(Code::Config, "[product] isn't the root's product", next));
     }
-    let draft = draft(options, &config, document.version)?;
+    let draft = draft(options, &config, &root)?;
     if !document.ceilings.admit(&draft.version) {
         return Err(Error::refused(Refusal::AboveCeiling).at(format!("release {}", draft.version)));
-    }
-    if let Some(flash) = config.flash {
-        let room = flash.layout()?.room() as usize;
-        if draft.image.len() > room {
-            let what = format!("has {} bytes, and the primary slot {room}", draft.image.len());
-            let next = "make it smaller, or the slot larger";
-            return Err(Error::new(Code::Image, what, next).at(options.image.display()));
-        }
     }
     let bundle = draft.build()?;
     let lane = if options.lane == Lane::Security { "security" } else { "feature" };
     let path = options.output.clone().unwrap_or_else(|| {
         let version = draft.version.to_string().replace([' ', ','], "-");
-        PathBuf::from(format!("{}_{version}_{lane}.plb", config.product.class))
+        PathBuf::from(format!("{}_{version}_{lane}.plb", config.file_stem()))
     });
     let over = if options.force { Over::Existing } else { Over::Nothing };
-    files::write(&path, &bundle.to_bytes()?, over, Secrecy::Public)?;
+    let pieces: [&[u8]; 2] = [&bundle.to_head()?, bundle.payload()];
+    files::write_together(&[New { path: &path, pieces: &pieces, over, secrecy: Secrecy::Public }])?;
     let file = path.display().to_string();
     let mut report = describe::bundle(&bundle, &format!("Built, not signed yet: patchlane sign {file}"))?;
     report.lines.insert(0, ("file".into(), file.clone()));

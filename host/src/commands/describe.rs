@@ -18,7 +18,7 @@ pub(crate) const fn lane(kind: Kind) -> &'static str {
 /// Everything a bundle says about itself.
 pub(crate) fn bundle(bundle: &Bundle, summary: &str) -> Result<Report> {
     let m = bundle.manifest()?;
-    let total = bundle.to_bytes()?.len();
+    let total = bundle.size()?;
     let overhead = total - bundle.payload().len();
     let components: Vec<_> = m.components.iter().collect();
     let mut report = Report::new(summary, json!(null))

@@ -1,8 +1,10 @@
 //! `init`: from nothing to a product that can be built, in one command.
 
+use crate::boards::{self, Board};
 use crate::config::{self, Config};
 use crate::error::{Code, Error, Result};
-use crate::files::{self, Over, Secrecy};
+use crate::explain::meant;
+use crate::files::{self, New, NewFolder, Over, Secrecy};
 use crate::keys;
 use crate::output::Report;
 use crate::root::{CEILINGS, Draft};
@@ -21,41 +23,55 @@ pub(crate) struct Options {
     /// The product's name
     #[arg(long, default_value = "demo")]
     class: String,
+    /// A board that patchlane knows: its flash map goes into patchlane.toml (`patchlane layout --list`)
+    #[arg(long, value_parser = board, value_name = "NAME")]
+    board: Option<&'static Board>,
 }
 
-/// Writes everything into a new folder first, so that a failure leaves nothing behind.
+pub(crate) fn board(name: &str) -> std::result::Result<&'static Board, String> {
+    boards::find(name).ok_or_else(|| meant(name, &boards::names()))
+}
+
+/// Everything appears together, or nothing.
 pub(crate) fn run(options: &Options) -> Result<Report> {
     let folder = &options.folder;
-    let made = |path: &Path| {
-        std::fs::create_dir_all(path).map_err(|e| {
-            Error::new(Code::Io, format!("can't be made: {e}"), "check the path").at(path.display())
-        })
-    };
     for taken in [folder.join(config::NAME), folder.join("trust")] {
         if taken.exists() {
             let next = "this product is started already; use another folder";
             return Err(Error::new(Code::Exists, "exists already", next).at(taken.display()));
         }
     }
-    made(folder)?;
-    let work = folder.join(format!(".trust.{}.part", std::process::id()));
-    let result = made(&work).and_then(|()| fill(options, folder, &work));
-    if result.is_err() {
-        let _ = std::fs::remove_dir_all(&work);
+    let made = if folder.exists() { None } else { Some(NewFolder::make(folder)?) };
+    let trust = NewFolder::make(&folder.join("trust"))?;
+    let report = fill(options, folder)?;
+    trust.keep();
+    if let Some(made) = made {
+        made.keep();
     }
-    result
+    Ok(report)
 }
 
-fn fill(options: &Options, folder: &Path, work: &Path) -> Result<Report> {
-    let text = config::template(&options.vendor, &options.class);
-    let mut signing = Vec::new();
+fn fill(options: &Options, folder: &Path) -> Result<Report> {
+    let flash = match options.board {
+        None => config::GENERIC_FLASH.to_owned(),
+        Some(board) => board.flash_section(),
+    };
+    let text = config::template(&options.vendor, &options.class, &flash);
+    let trust = folder.join("trust");
+    let (mut signing, mut texts) = (Vec::new(), Vec::new());
     for role in ["root", "security", "feature"] {
         let key = keys::generate()?;
-        keys::write(&work.join(format!("development-{role}.pem")), &key, None)?;
+        let path = trust.join(format!("development-{role}.pem"));
+        texts.push((path.clone(), keys::private_pem(&key, None)?, Secrecy::Secret));
+        texts.push((
+            keys::public_path(&path),
+            keys::public_pem(&key.verifying_key())?.into(),
+            Secrecy::Public,
+        ));
         signing.push(key);
     }
     let role = |i: usize| (vec![keys::public_of(&signing[i])], 1);
-    let parsed = Config::parse_template(&text)?;
+    let parsed = Config::parse(&text)?;
     let draft = Draft {
         product: parsed.product(),
         version: 1,
@@ -64,23 +80,27 @@ fn fill(options: &Options, folder: &Path, work: &Path) -> Result<Report> {
         roles: [role(0), role(1), role(2)],
     };
     let root = draft.sign(&[&signing[0]])?;
-    files::write(&work.join("root-1.plr"), root.bytes(), Over::Nothing, Secrecy::Public)?;
-    let trust = folder.join("trust");
-    std::fs::rename(work, &trust).map_err(|e| {
-        Error::new(Code::Io, format!("can't be made: {e}"), "check the folder").at(trust.display())
-    })?;
     let toml = folder.join(config::NAME);
-    files::write(&toml, text.as_bytes(), Over::Nothing, Secrecy::Public)?;
+    let root_path = trust.join("root-1.plr");
+    let public = [(&root_path, root.bytes()), (&toml, text.as_bytes())];
+    let all = texts.iter().map(|(path, text, secrecy)| (path, text.as_bytes(), *secrecy));
+    let all = all.chain(public.into_iter().map(|(path, bytes)| (path, bytes, Secrecy::Public)));
+    let all: Vec<_> = all.map(|(path, bytes, secrecy)| (path, [bytes], secrecy)).collect();
+    let new: Vec<_> = all
+        .iter()
+        .map(|(path, pieces, secrecy)| New { path, pieces, over: Over::Nothing, secrecy: *secrecy })
+        .collect();
+    files::write_together(&new)?;
     let data = json!({
         "config": toml.display().to_string(),
-        "root": trust.join("root-1.plr").display().to_string(),
+        "root": root_path.display().to_string(),
         "vendor_id": draft.product.vendor.to_string(),
         "class_id": draft.product.class.to_string(),
         "development": true,
     });
     Ok(Report::new("Development keys protect nothing: production devices refuse them.", data)
         .line("configuration", toml.display().to_string())
-        .line("root", trust.join("root-1.plr").display().to_string())
+        .line("root", root_path.display().to_string())
         .line("keys", trust.join("development-{root,security,feature}.pem").display().to_string())
         .line("vendor id", draft.product.vendor.to_string())
         .line("class id", draft.product.class.to_string())

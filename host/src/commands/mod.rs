@@ -3,9 +3,13 @@
 pub(crate) mod build;
 pub(crate) mod describe;
 pub(crate) mod device;
+pub(crate) mod diff;
+pub(crate) mod extract;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
+pub(crate) mod layout;
+pub(crate) mod man;
 pub(crate) mod provision;
 pub(crate) mod root;
 pub(crate) mod sign;
@@ -23,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 /// Reads a bundle file.
 pub(crate) fn read_bundle(path: &Path) -> Result<Bundle> {
-    Bundle::parse(&files::read(path)?).map_err(|e| e.at(path.display()))
+    Bundle::parse(files::read(path)?).map_err(|e| e.at(path.display()))
 }
 
 /// The root to judge by: the one given, or the configuration's. Never none.
@@ -48,11 +52,14 @@ pub(crate) fn baseline(text: &str) -> std::result::Result<Baseline, String> {
 
 /// Now, unless `SOURCE_DATE_EPOCH` says otherwise: seconds since 1970.
 pub(crate) fn now() -> Result<u64> {
-    if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
-        let next = "set it to seconds since 1970, or unset it";
-        return text
-            .parse()
-            .map_err(|_| Error::new(Code::Usage, format!("SOURCE_DATE_EPOCH is `{text}`"), next));
+    if let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") {
+        // One way to write a number: no sign, no space.
+        let digits = value.to_str().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let wrong = || {
+            let what = format!("SOURCE_DATE_EPOCH is `{}`, no number of seconds", value.to_string_lossy());
+            Error::new(Code::Usage, what, "set it to seconds since 1970 in decimal digits, or unset it")
+        };
+        return digits.and_then(|text| text.parse().ok()).ok_or_else(wrong);
     }
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Ok(since.map_or(0, |d| d.as_secs()))

@@ -1,11 +1,11 @@
 //! `sign`: adds signatures, and hands the bundle to the device's own verifier before it calls it signed.
 
-use super::{anchor, describe, read_bundle};
+use super::{anchor, describe};
 use crate::bundle::Bundle;
 use crate::cli::Global;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::files::{self, Over, Secrecy};
+use crate::files::{self, New, Over, Secrecy};
 use crate::keys;
 use crate::output::Report;
 use crate::root::role_of;
@@ -69,7 +69,8 @@ fn sign_with(bundle: &mut Bundle, global: &Global, path: &Path, root: &RootDocum
 }
 
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
-    let mut bundle = read_bundle(&options.file)?;
+    let (bytes, seen) = files::read_seen(&options.file)?;
+    let mut bundle = Bundle::parse(bytes).map_err(|e| e.at(options.file.display()))?;
     let root = anchor(global, options.root.as_ref())?;
     let document = root.document()?;
     let paths = if options.key.is_empty() {
@@ -91,8 +92,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         Err(error) => return Err(error.at(options.file.display())),
     };
     let target = options.output.as_ref().unwrap_or(&options.file);
-    let over = if options.output.is_some() { Over::Nothing } else { Over::Existing };
-    files::write(target, &bundle.to_bytes()?, over, Secrecy::Public)?;
+    let over = if options.output.is_some() { Over::Nothing } else { Over::Seen(seen) };
+    let pieces: [&[u8]; 2] = [&bundle.to_head()?, bundle.payload()];
+    files::write_together(&[New { path: target, pieces: &pieces, over, secrecy: Secrecy::Public }])?;
     let summary = if whole {
         format!("Signed, and verified under root {}.", document.version)
     } else {

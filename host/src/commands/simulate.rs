@@ -177,7 +177,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let config = Config::find(global.config.as_deref())?;
     let factory = options.factory.factory(&config)?;
     let device = provisioned(global, &config, &options.first, options.root.as_ref(), &factory)?;
-    let device_config = DeviceConfig { address: config.build.address, soak: 0, fenced: false };
+    let device_config = DeviceConfig { address: config.address(), soak: 0, fenced: false };
     let mut player = Player { device, config: device_config, events: Vec::new(), cut: None };
     player.restart(Cause::PowerOn)?;
     let mut results: Vec<Value> = Vec::new();

@@ -6,21 +6,33 @@ use patchlane::bundle::Bundle;
 use patchlane::config::Config;
 use patchlane::flash::Chip;
 use patchlane_device::{
-    Boot, Cause, Config as DeviceConfig, Device, Done, NoCounter, NoWatchdog, Running, Window,
+    Boot, Cause, Config as DeviceConfig, Device, Done, NoCounter, NoWatchdog, Region, Running, Window,
 };
 use patchlane_protocol::link::Outcome;
-use patchlane_protocol::{OwnerDocument, Request, Target, limits};
-use patchlane_tests::board::{ADDRESS, Board, FLASH_SECTION};
+use patchlane_protocol::{OwnerDocument, Refusal, Request, Target, limits};
+use patchlane_tests::board::{ADDRESS, Board, FLASH_SECTION, PATIENCE};
 use patchlane_tests::sim::world::image;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 type Res<T> = Result<T, String>;
 
 fn say(text: &str) {
     println!("\n{text}");
+}
+
+/// An argument as a shell wants it.
+fn quoted(argument: &str) -> String {
+    let plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:".contains(c));
+    if plain { argument.to_owned() } else { format!("'{argument}'") }
+}
+
+/// Shows a command as it can be typed in the demo's folder.
+fn show(arguments: &[&str]) {
+    let words: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
+    println!("  $ patchlane {}", words.join(" "));
 }
 
 /// The command line, run in the demo's folder.
@@ -30,9 +42,15 @@ struct Cli {
 }
 
 impl Cli {
-    /// Runs a command and shows it; `ok` says whether it should succeed.
-    fn run(&self, arguments: &[&str], ok: bool) -> Res<Value> {
-        println!("  $ patchlane {}", arguments.join(" "));
+    /// Runs a command that has to succeed, and shows it.
+    fn run(&self, arguments: &[&str]) -> Res<Value> {
+        let value = self.answer(arguments)?;
+        if value["ok"] == true { Ok(value) } else { Err(format!("patchlane {arguments:?}: {value}")) }
+    }
+
+    /// Runs a command, shows it, and returns what it answers, also if that is a refusal.
+    fn answer(&self, arguments: &[&str]) -> Res<Value> {
+        show(arguments);
         let out = Command::new(&self.program)
             .current_dir(&self.folder)
             .args(["--json", "--no-input"])
@@ -40,108 +58,140 @@ impl Cli {
             .output()
             .map_err(|e| format!("{}: {e}", self.program.display()))?;
         let text = String::from_utf8_lossy(&out.stdout);
-        let value: Value = serde_json::from_str(&text)
-            .map_err(|e| format!("{e}: {text}{}", String::from_utf8_lossy(&out.stderr)))?;
-        if out.status.success() == ok {
-            Ok(value)
-        } else {
-            Err(format!("patchlane {arguments:?} ended with {}: {text}", out.status))
-        }
+        serde_json::from_str(&text)
+            .map_err(|e| format!("{e}: {text}{}", String::from_utf8_lossy(&out.stderr)))
     }
 }
 
-/// A device that the story can happen to.
+/// A device that the story can happen to. What it answers is `taken` or a refusal, in words.
 trait Stage {
     fn send(&mut self, cli: &Cli, bundle: &str, cut: bool) -> Res<String>;
     fn approve(&mut self, cli: &Cli, bundle: &str, serial: u64) -> Res<String>;
     fn restart(&mut self, cli: &Cli, cut: bool) -> Res<()>;
     fn installed(&mut self, cli: &Cli) -> Res<(String, String)>;
     fn ask(&mut self, line: &str) -> Res<Option<String>>;
+    /// The image in the primary slot, `length` bytes of it.
+    fn primary(&mut self, length: usize) -> Res<Vec<u8>>;
+    /// Writes what can be looked at afterwards.
+    fn leave(&mut self, folder: &Path) -> Res<()>;
 }
 
-fn answer_of(value: &Value) -> String {
-    let text = |key: &str| value[key].as_str().map(str::to_owned);
-    text("outcome").or_else(|| text("what")).unwrap_or_else(|| "taken".into())
+const READY: &str = "taken: goes in at the restart";
+
+/// A refusal as a decision.
+fn refused(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Held => "held until it is approved".to_owned(),
+        other => format!("refused: {other}"),
+    }
+}
+
+/// What `patchlane --json device …` says about a decision.
+fn decision(value: &Value) -> Res<String> {
+    let code = value["refusal"].as_u64().and_then(|code| u8::try_from(code).ok());
+    match (value["ok"] == true, value["outcome"].as_str(), code.and_then(Refusal::from_code)) {
+        (true, Some("ready"), _) => Ok(READY.to_owned()),
+        (true, outcome, _) => Ok(outcome.unwrap_or("taken").to_owned()),
+        (false, _, Some(refusal)) => Ok(refused(refusal)),
+        _ => Err(format!("that is no decision: {value}")),
+    }
 }
 
 struct OnBoard(Board);
 
 /// Where the board stages images: block 1 of the secondary slot.
 const STAGED: u64 = 0x2c_0000;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 impl OnBoard {
-    fn device(&mut self, cli: &Cli, arguments: &[&str], ok: bool) -> Res<Value> {
+    fn port(&mut self) -> Res<String> {
         self.0.drain();
-        let port = self.0.port()?.display().to_string();
-        cli.run(&[&["device", "--port", &port], arguments].concat(), ok)
+        Ok(self.0.port()?.display().to_string())
+    }
+
+    fn status(&mut self, cli: &Cli) -> Res<Value> {
+        let port = self.port()?;
+        let status = cli.run(&["device", "--port", &port, "status"])?;
+        let (runs, held) = summary(&status["confirmed"], &status["held"], status["superseded"] == true);
+        let held = if held.is_empty() { held } else { format!(", holds {held}") };
+        println!("    runs {runs}{held}; {}", status["activity"].as_str().unwrap_or_default());
+        Ok(status)
+    }
+
+    /// Pushes, and kills QEMU once 16 KiB of the payload lie in the secondary slot.
+    fn push_and_cut(&mut self, cli: &Cli, bundle: &str) -> Res<()> {
+        let port = self.port()?;
+        show(&["device", "--port", &port, "push", bundle]);
+        let mut child = Command::new(&cli.program)
+            .current_dir(&cli.folder)
+            .args(["-q", "device", "--timeout", "2", "--port", &port, "push", bundle])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| e.to_string())?;
+        let until = Instant::now() + PATIENCE;
+        while self.0.contents(STAGED + 0x4000, 16)?.iter().all(|byte| *byte == 0xff) {
+            if Instant::now() > until {
+                return Err("the payload never arrived".into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.0.cut();
+        let _ = child.wait();
+        println!("    ## power fails half way: QEMU is killed, and started again on the same flash file");
+        self.0.power_on()?;
+        self.0.wait_for("is confirmed", PATIENCE)?;
+        // A cut that came too early or too late would show nothing.
+        let status = self.status(cli)?;
+        expect("after the cut the device", status["activity"].as_str().unwrap_or_default(), "Receiving")
     }
 }
 
 impl Stage for OnBoard {
     fn send(&mut self, cli: &Cli, bundle: &str, cut: bool) -> Res<String> {
         if cut {
-            let port = self.0.port()?.display().to_string();
-            println!("  $ patchlane device --port {port} push {bundle}   (and power fails half way)");
-            let mut child = Command::new(&cli.program)
-                .current_dir(&cli.folder)
-                .args(["-q", "device", "--timeout", "2", "--port", &port, "push", bundle])
-                .stdout(std::process::Stdio::null())
-                .stderr(std::process::Stdio::null())
-                .spawn()
-                .map_err(|e| e.to_string())?;
-            // Power fails once 16 KiB of the payload lie in the secondary slot.
-            let until = Instant::now() + PATIENCE;
-            while self.0.contents(STAGED + 0x4000, 16)?.iter().all(|byte| *byte == 0xff) {
-                if Instant::now() > until {
-                    return Err("the payload never arrived".into());
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            self.0.cut();
-            let _ = child.wait();
-            self.0.power_on()?;
-            self.0.wait_for("is confirmed", PATIENCE)?;
-            // A cut that came too early or too late would show nothing.
-            let status = self.device(cli, &["status"], true)?;
-            expect("after the cut the device", status["activity"].as_str().unwrap_or_default(), "Receiving")?;
+            self.push_and_cut(cli, bundle)?;
         }
-        self.0.drain();
-        let port = self.0.port()?.display().to_string();
-        println!("  $ patchlane device --port {port} push {bundle}");
-        let out = Command::new(&cli.program)
-            .current_dir(&cli.folder)
-            .args(["--json", "device", "--port", &port, "push", bundle])
-            .output()
-            .map_err(|e| e.to_string())?;
-        serde_json::from_slice(&out.stdout).map(|value| answer_of(&value)).map_err(|e| e.to_string())
+        let port = self.port()?;
+        decision(&cli.answer(&["device", "--port", &port, "push", bundle])?)
     }
     fn approve(&mut self, cli: &Cli, bundle: &str, serial: u64) -> Res<String> {
-        let serial = serial.to_string();
-        let arguments = ["approve", bundle, "--owner-key", "owner.pem", "--serial", &serial];
-        self.device(cli, &arguments, true).map(|_| "approved".to_owned())
+        let (port, serial) = (self.port()?, serial.to_string());
+        let device = ["device", "--port", &port, "approve", bundle];
+        decision(&cli.answer(&[&device[..], &["--owner-key", "owner.pem", "--serial", &serial]].concat())?)
     }
     fn restart(&mut self, cli: &Cli, cut: bool) -> Res<()> {
-        self.device(cli, &["reboot"], true)?;
+        let mut reboot = |board: &mut Board| {
+            board.drain();
+            let port = board.port()?.display().to_string();
+            cli.run(&["device", "--port", &port, "reboot"]).map(|_| ())
+        };
         if cut {
-            self.0.wait_for("moves blocks", PATIENCE)?;
-            std::thread::sleep(Duration::from_millis(20));
-            self.0.cut();
-            println!("  (power fails while blocks are moved; it comes back)");
-            self.0.power_on()?;
-            let line = self.0.wait_for("PowerOn, Swap", PATIENCE)?;
-            println!("  {line}");
+            let line = self.0.cut_at(&["moves blocks"], "PowerOn, Swap", &mut reboot)?;
+            println!("    ## power fails while blocks are moved: QEMU is killed, and started again");
+            println!("    {line}   (it finds itself in the middle of the swap, and goes on)");
+        } else {
+            reboot(&mut self.0)?;
         }
         let line = self.0.wait_for("is confirmed", PATIENCE)?;
-        println!("  {line}");
+        println!("    {line}");
         Ok(())
     }
     fn installed(&mut self, cli: &Cli) -> Res<(String, String)> {
-        let status = self.device(cli, &["status"], true)?;
+        let status = self.status(cli)?;
         Ok(summary(&status["confirmed"], &status["held"], status["superseded"] == true))
     }
     fn ask(&mut self, line: &str) -> Res<Option<String>> {
         self.0.ask(line).map(Some)
+    }
+    fn primary(&mut self, length: usize) -> Res<Vec<u8>> {
+        self.0.contents(0x20_0000, length)
+    }
+    fn leave(&mut self, folder: &Path) -> Res<()> {
+        let said = self.0.said.join("\n") + "\n";
+        std::fs::write(folder.join("console.txt"), said).map_err(|e| e.to_string())?;
+        println!("  flash.bin                  the board's flash as it is now");
+        println!("  console.txt                every line the board said");
+        Ok(())
     }
 }
 
@@ -174,7 +224,7 @@ impl OnSim {
         self.session();
         let boot = self.device.boot(cause);
         if self.device.media.off {
-            println!("  (power fails while blocks are moved; it comes back)");
+            println!("    ## power fails while blocks are moved; it comes back");
             return self.start(Cause::PowerOn);
         }
         match boot {
@@ -212,7 +262,7 @@ impl Stage for OnSim {
     fn send(&mut self, _: &Cli, name: &str, cut: bool) -> Res<String> {
         let (_, bytes) = self.bundle(name)?;
         if cut {
-            println!("  send {name} (and power fails half way)");
+            println!("  send {name}\n    ## power fails half way; it comes back");
             let _ = self.push(&bytes[..bytes.len() / 2]);
             self.start(Cause::PowerOn)?;
         }
@@ -220,9 +270,9 @@ impl Stage for OnSim {
         let outcome = self.push(&bytes);
         self.device.window(Window::Open).map_err(|e| e.to_string())?;
         Ok(match outcome {
-            Ok(_) if self.device.engine().needs_restart() => "ready".into(),
+            Ok(_) if self.device.engine().needs_restart() => READY.to_owned(),
             Ok(outcome) => format!("{outcome:?}").to_lowercase(),
-            Err(refusal) => refusal.to_string(),
+            Err(refusal) => refused(refusal),
         })
     }
     fn approve(&mut self, _: &Cli, name: &str, serial: u64) -> Res<String> {
@@ -236,7 +286,7 @@ impl Stage for OnSim {
         let request = Request::Release { action, manifest: bundle.digest() };
         let document = OwnerDocument { product: status.product, target: Target::All, serial, request };
         let signed = patchlane::owner::sign(&document, &[&key]).map_err(|e| e.to_string())?;
-        self.device.owner(&signed).map(|_| "approved".to_owned()).map_err(|e| e.to_string())
+        Ok(self.device.owner(&signed).map_or_else(refused, |_| "taken".to_owned()))
     }
     fn restart(&mut self, _: &Cli, cut: bool) -> Res<()> {
         self.cut = cut.then_some(12);
@@ -250,6 +300,15 @@ impl Stage for OnSim {
     }
     fn ask(&mut self, _: &str) -> Res<Option<String>> {
         Ok(None)
+    }
+    fn primary(&mut self, length: usize) -> Res<Vec<u8>> {
+        let start = self.device.engine().layout().place(Region::Primary).offset as usize;
+        Ok(self.device.media.bytes().get(start..start + length).unwrap_or(&[]).to_vec())
+    }
+    fn leave(&mut self, folder: &Path) -> Res<()> {
+        std::fs::write(folder.join("flash.bin"), self.device.media.bytes()).map_err(|e| e.to_string())?;
+        println!("  flash.bin                  the simulated flash as it is now");
+        Ok(())
     }
 }
 
@@ -274,7 +333,7 @@ const RELEASES: [Entry; 5] = [
 
 fn prepare(cli: &Cli, firmware: Option<&Path>) -> Res<()> {
     say("1. A release engineer starts a product. (Development keys: production devices refuse them.)");
-    cli.run(&["init", "--vendor", "example.com", "--class", "valve"], true)?;
+    cli.run(&["init", "--vendor", "example.com", "--class", "valve"])?;
     if firmware.is_some() {
         let path = cli.folder.join("patchlane.toml");
         let text = std::fs::read_to_string(&path).map_err(|e| e.to_string())?;
@@ -282,7 +341,7 @@ fn prepare(cli: &Cli, firmware: Option<&Path>) -> Res<()> {
         let kept = kept.replace("# address = 0x08010000", &format!("address = {ADDRESS}"));
         std::fs::write(&path, format!("{kept}{FLASH_SECTION}")).map_err(|e| e.to_string())?;
     }
-    cli.run(&["key", "new", "owner.pem", "--development"], true)?;
+    cli.run(&["key", "new", "owner.pem", "--development"])?;
     say("2. Five releases become bundles; each is signed, and judged by the device's own verifier.");
     for (name, lane, baseline, level, program, more) in RELEASES {
         let image = match firmware {
@@ -296,19 +355,16 @@ fn prepare(cli: &Cli, firmware: Option<&Path>) -> Res<()> {
         };
         let image = image.display().to_string();
         let build = ["build", lane, "--baseline", baseline, "--level", level, "--image", &image, "-o", name];
-        cli.run(&[&build, more].concat(), true)?;
-        let signed = cli.run(&["sign", name], true)?;
-        println!("    {} bytes, {} of them not payload", signed["bytes"], signed["overhead_bytes"]);
+        cli.run(&[&build, more].concat())?;
+        let signed = cli.run(&["sign", name])?;
+        println!("    {} bytes; all that isn't payload: {}", signed["bytes"], signed["overhead_bytes"]);
     }
     say(
         "3. The factory makes a device: security patches go in at once, feature updates need the owner's key.",
     );
     let policy =
         ["--security-policy", "apply-in-window", "--feature-policy", "owner-key", "--owner-key", "owner.pub"];
-    cli.run(
-        &[&["provision", "4.1-s7.plb", "--development", "-o", "factory.bin"], &policy[..]].concat(),
-        true,
-    )?;
+    cli.run(&[&["provision", "4.1-s7.plb", "--development", "-o", "factory.bin"], &policy[..]].concat())?;
     Ok(())
 }
 
@@ -319,72 +375,134 @@ struct Row {
     held: String,
 }
 
-/// Sends one bundle, restarts if it is ready, and notes what came of it.
-fn deliver(stage: &mut dyn Stage, cli: &Cli, name: &str, cut: bool, rows: &mut Vec<Row>) -> Res<String> {
-    let decided = stage.send(cli, name, cut)?;
-    println!("  the device: {decided}");
-    if decided == "ready" {
-        stage.restart(cli, cut)?;
+/// The device, and what was sent to it so far.
+struct Story<'a> {
+    stage: Box<dyn Stage + 'a>,
+    cli: &'a Cli,
+    rows: Vec<Row>,
+}
+
+impl Story<'_> {
+    /// Notes what was decided; it has to be this.
+    fn note(&mut self, sent: &str, decided: String, wanted: &str) -> Res<()> {
+        println!("    the device: {decided}");
+        expect(sent, &decided, wanted)?;
+        if decided == READY {
+            return Ok(());
+        }
+        self.row(sent, decided)
     }
-    let (installed, held) = stage.installed(cli)?;
-    rows.push(Row { sent: name.into(), decided: decided.clone(), installed, held });
-    Ok(decided)
+
+    fn row(&mut self, sent: &str, decided: String) -> Res<()> {
+        let (installed, held) = self.stage.installed(self.cli)?;
+        self.rows.push(Row { sent: sent.into(), decided, installed, held });
+        Ok(())
+    }
+
+    /// Sends a bundle, and restarts the device if it took it.
+    fn deliver(&mut self, name: &str, cut: bool, wanted: &str) -> Res<()> {
+        let decided = self.stage.send(self.cli, name, cut)?;
+        self.note(name, decided, wanted)?;
+        if wanted == READY {
+            self.stage.restart(self.cli, cut)?;
+            self.row(name, READY.to_owned())?;
+        }
+        Ok(())
+    }
+
+    fn approve(&mut self, name: &str, serial: u64, wanted: &str) -> Res<()> {
+        let decided = self.stage.approve(self.cli, name, serial)?;
+        self.note(&format!("owner's approval {serial}, of {name}"), decided, wanted)
+    }
+
+    fn ask(&mut self, line: &str, wanted: &str, meaning: &str) -> Res<()> {
+        if let Some(reply) = self.stage.ask(line)? {
+            println!("  ask the application {line} -> {reply}   {meaning}");
+            expect("the application's reply", &reply, wanted)?;
+        }
+        Ok(())
+    }
 }
 
 fn expect(what: &str, got: &str, wanted: &str) -> Res<()> {
     if got.contains(wanted) { Ok(()) } else { Err(format!("{what}: `{got}`, and it should be `{wanted}`")) }
 }
 
-fn ask(stage: &mut dyn Stage, line: &str, wanted: &str, meaning: &str) -> Res<()> {
-    if let Some(reply) = stage.ask(line)? {
-        println!("  {line} -> {reply}   {meaning}");
-        expect("the application's reply", &reply, wanted)?;
-    }
-    Ok(())
-}
+const HELD: &str = "held until it is approved";
+const LOSES: &str = "lose a security fix";
 
-fn play(stage: &mut dyn Stage, cli: &Cli) -> Res<Vec<Row>> {
-    let mut rows = Vec::new();
-    say("4. The plant runs 4.1 s7. It has a hole: one request reads beyond its four registers.");
-    ask(stage, ":R0401", ":Ddead", "(CVE-2027-4108: that is no register)")?;
-    say("5. A feature update arrives. Nobody asked for it; it is held, not stored.");
-    expect("5.0 s7", &deliver(stage, cli, "5.0-s7.plb", false, &mut rows)?, "held until it is approved")?;
+fn play(story: &mut Story<'_>) -> Res<()> {
+    say(
+        "4. The plant runs 4.1 s7. It has a hole: a request for register 4 is answered, and there are four, 0 to 3.",
+    );
+    story.ask(":R0401", ":Ddead", "(CVE-2027-4108: memory behind the registers)")?;
+    say(
+        "5. A feature update arrives. Nobody asked for it: the device holds its name, and stores nothing of it.",
+    );
+    story.deliver("5.0-s7.plb", false, HELD)?;
     say("6. The patch arrives over the same cable and goes straight in, through two power cuts.");
-    expect("4.1 s8", &deliver(stage, cli, "4.1-s8.plb", true, &mut rows)?, "ready")?;
-    ask(stage, ":R0401", ":E02", "(fixed; no new feature came with it)")?;
-    say("7. The held feature update would lose the fix now.");
-    expect("5.0 s7 again", &deliver(stage, cli, "5.0-s7.plb", false, &mut rows)?, "lose a security fix")?;
-    say("8. 5.0 s8 has the fix. The owner does the due diligence, and approves it.");
-    expect("5.0 s8", &deliver(stage, cli, "5.0-s8.plb", false, &mut rows)?, "held until it is approved")?;
-    stage.approve(cli, "5.0-s8.plb", 1)?;
-    expect("5.0 s8 approved", &deliver(stage, cli, "5.0-s8.plb", false, &mut rows)?, "ready")?;
-    ask(stage, ":R0401", ":D002a", "(the new register)")?;
+    story.deliver("4.1-s8.plb", true, READY)?;
+    story.ask(":R0401", ":E02", "(no such register: fixed, and no feature came with it)")?;
+    say(
+        "7. The feature update that was held would bring the hole back. The device won't have it, approved or not.",
+    );
+    story.deliver("5.0-s7.plb", false, LOSES)?;
+    say("8. 5.0 s8 has feature and fix. The owner does the due diligence, and signs an approval.");
+    story.deliver("5.0-s8.plb", false, HELD)?;
+    story.approve("5.0-s8.plb", 1, "taken")?;
+    story.deliver("5.0-s8.plb", false, READY)?;
+    story.ask(":R0401", ":D002a", "(the new register)")?;
     say("9. A week later the owner goes back to the old features, and keeps the fix.");
-    expect(
-        "rollback",
-        &deliver(stage, cli, "4.1-s8-full.plb", false, &mut rows)?,
-        "held until it is approved",
-    )?;
-    stage.approve(cli, "4.1-s8-full.plb", 2)?;
-    expect("rollback approved", &deliver(stage, cli, "4.1-s8-full.plb", false, &mut rows)?, "ready")?;
-    say("10. Someone replays the old release, and alters one byte of the new one.");
-    expect("4.1 s7", &deliver(stage, cli, "4.1-s7.plb", false, &mut rows)?, "lose a security fix")?;
-    let mut bytes = std::fs::read(cli.folder.join("4.1-s8.plb")).map_err(|e| e.to_string())?;
-    bytes[100] ^= 1;
-    std::fs::write(cli.folder.join("altered.plb"), bytes).map_err(|e| e.to_string())?;
-    let refused = cli.run(&["verify", "altered.plb"], false)?;
-    println!("    {} {}", refused["place"].as_str().unwrap_or_default(), answer_of(&refused));
-    Ok(rows)
+    story.deliver("4.1-s8-full.plb", false, HELD)?;
+    story.approve("4.1-s8-full.plb", 2, "taken")?;
+    story.deliver("4.1-s8-full.plb", false, READY)?;
+    story.ask(":R0401", ":E02", "(the register is gone, the hole is closed)")?;
+    say("10. Someone replays the first release, replays an approval, and flips one bit of a genuine bundle.");
+    story.deliver("4.1-s7.plb", false, LOSES)?;
+    story.approve("5.0-s8.plb", 1, "refused")?;
+    let path = story.cli.folder.join("5.0-s8.plb");
+    let mut bytes = std::fs::read(&path).map_err(|e| e.to_string())?;
+    let payload = Bundle::parse(&bytes).map_err(|e| e.to_string())?.payload().len();
+    let at = bytes.len() - payload - 5;
+    bytes[at] ^= 1;
+    std::fs::write(story.cli.folder.join("altered.plb"), bytes).map_err(|e| e.to_string())?;
+    story.deliver("altered.plb", false, "refused")
 }
 
-fn table(rows: &[Row], place: &str) {
-    say(&format!("What was sent to the {place}, what it decided, and what runs:"));
+/// What runs at the end is what the release engineer linked, byte for byte.
+fn compare(story: &mut Story<'_>) -> Res<usize> {
+    let bytes = std::fs::read(story.cli.folder.join("4.1-s8-full.plb")).map_err(|e| e.to_string())?;
+    let image = Bundle::parse(&bytes).and_then(|bundle| bundle.image_for(None)).map_err(|e| e.to_string())?;
+    let image = image.ok_or("4.1 s8 has no image")?;
+    if story.stage.primary(image.len())? == image {
+        Ok(image.len())
+    } else {
+        Err("the primary slot doesn't hold 4.1 s8".into())
+    }
+}
+
+fn close(story: &mut Story<'_>, place: &str) -> Res<()> {
+    let length = compare(story)?;
+    let rows = &story.rows;
+    say(&format!("What was sent to the {place}, what it decided, and what runs then:\n"));
     let width = |f: &dyn Fn(&Row) -> usize, least: usize| rows.iter().map(f).max().unwrap_or(0).max(least);
     let (a, b) = (width(&|r| r.sent.len(), 4), width(&|r| r.decided.len(), 7));
     println!("  {:a$}  {:b$}  {:6}  held", "sent", "decided", "runs");
     for row in rows {
-        println!("  {:a$}  {:b$}  {:6}  {}", row.sent, row.decided, row.installed, row.held);
+        let line = format!("  {:a$}  {:b$}  {:6}  {}", row.sent, row.decided, row.installed, row.held);
+        println!("{}", line.trim_end());
     }
+    println!(
+        "\nPower failed twice on the way. What runs is 4.1 s8 as it was linked: {length} bytes compared."
+    );
+    println!("\nLook around in {}", story.cli.folder.display());
+    println!("  *.plb                      bundles: patchlane inspect 4.1-s8.plb");
+    println!("  patchlane.toml, trust/     the product: its root and development keys");
+    println!("  owner.pem, owner.pub       the owner's key");
+    println!("  factory.bin                flash as it left the factory");
+    story.stage.leave(&story.cli.folder)?;
+    println!("  the command itself is {}", story.cli.program.display());
+    Ok(())
 }
 
 fn run() -> Res<()> {
@@ -395,10 +513,14 @@ fn run() -> Res<()> {
     let cli = Cli { program: program.into(), folder: folder.into() };
     let firmware = if kind == "virt" { Some(patchlane_tests::board::firmware()?) } else { None };
     let firmware = firmware.map(|f| f.canonicalize().unwrap_or(f));
+    let place = if kind == "virt" { "board" } else { "simulator" };
+    let on = if kind == "virt" { "a RISC-V board in QEMU, its flash in a file" } else { "simulated flash" };
+    println!(
+        "\nThe story happens on {on}. A version has two axes: in `4.1 s7`, 4.1 counts features, s7 security fixes."
+    );
     prepare(&cli, firmware.as_deref())?;
     let contents = std::fs::read(cli.folder.join("factory.bin")).map_err(|e| e.to_string())?;
-    let place = if kind == "virt" { "board" } else { "simulator" };
-    let mut stage: Box<dyn Stage> = match &firmware {
+    let stage: Box<dyn Stage> = match &firmware {
         Some(folder) => {
             let mut board = Board::new(&folder.join("boot"), &cli.folder.join("flash.bin"), &contents)?;
             board.power_on()?;
@@ -415,10 +537,9 @@ fn run() -> Res<()> {
             Box::new(sim)
         }
     };
-    let rows = play(stage.as_mut(), &cli)?;
-    table(&rows, place);
-    println!("\nLook around: {} (bundles, keys, root, flash image)", cli.folder.display());
-    Ok(())
+    let mut story = Story { stage, cli: &cli, rows: Vec::new() };
+    play(&mut story)?;
+    close(&mut story, place)
 }
 
 fn main() -> ExitCode {
