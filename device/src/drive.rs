@@ -36,6 +36,10 @@ impl Watchdog for NoWatchdog {
 
 /// A counter that only goes up, outside the state region: fuses, a secure element, RPMB.
 pub trait MonotonicCounter {
+    /// True if the part has one; one that can't be read is reported then, and blocks nothing.
+    fn exists(&self) -> bool {
+        true
+    }
     /// What it reads; `None` if it can't be read or the part has none.
     fn read(&mut self) -> Option<u32>;
     /// Raises it to `level` if it can express that; returns what it reads now.
@@ -47,6 +51,9 @@ pub trait MonotonicCounter {
 pub struct NoCounter;
 
 impl MonotonicCounter for NoCounter {
+    fn exists(&self) -> bool {
+        false
+    }
     fn read(&mut self) -> Option<u32> {
         None
     }
@@ -366,7 +373,12 @@ macro_rules! device {
 
             /// Raises the counter to the floor, once a record of this session holds it: record first, counter second.
             fn raise(&mut self) {
-                let Some(reads) = self.counter.read() else { return };
+                let Some(reads) = self.counter.read() else {
+                    if self.counter.exists() {
+                        self.engine.note_counter(CounterState::CannotExpress);
+                    }
+                    return;
+                };
                 let Some(state) = self.engine.state() else { return };
                 let level = state.confirmed.version.security.level();
                 let now = match self.engine.counter_floor() {

@@ -55,7 +55,7 @@ impl Watchdog for BoardWatchdog {
 /// Never, on this board: the layout is a constant.
 fn machine() -> Result<Machine, LayoutError> {
     let place = |(offset, length): (u32, u32)| Place::of::<Nor>(offset, length);
-    let layout = Layout::new(place(map::STATE), place(map::PRIMARY), place(map::SECONDARY))?;
+    let layout = Layout::on_one(place(map::STATE), place(map::PRIMARY), place(map::SECONDARY))?;
     let address = u32::try_from(map::APPLICATION).ok();
     let config = Config { address, soak: 0, fenced: false };
     // SAFETY: one machine in each program, and both run from RAM.

@@ -70,7 +70,7 @@ impl NorFlash for Ram {
 
 fn layout() -> Layout {
     let place = |offset, length| Place::of::<Ram>(offset, length);
-    let layout = Layout::new(place(0, STATE), place(STATE, SLOT), place(STATE + SLOT, SLOT + 4096));
+    let layout = Layout::on_one(place(0, STATE), place(STATE, SLOT), place(STATE + SLOT, SLOT + 4096));
     layout.unwrap_or_else(|_| fail("layout"))
 }
 
