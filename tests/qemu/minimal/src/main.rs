@@ -39,30 +39,13 @@ mod verify {
     }
 }
 
-fn opaque<T>(value: T) -> T {
-    core::hint::black_box(value)
-}
-
+/// What the device's state says comes from its caller: only the judging is measured.
 #[cfg(feature = "verify")]
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.start")]
-extern "C" fn start(bytes: *const u8, length: usize) -> bool {
-    use patchlane_device::evidence::Facts;
-    use patchlane_device::protocol::{Digest, Policy, Version};
-    use patchlane_device::rules::{Consent, Failures, Situation, Standing};
-    // SAFETY: the caller of a measurement has no memory to name; it isn't run.
-    let bytes = unsafe { core::slice::from_raw_parts(bytes, length) };
-    let place = Place { offset: 0, length: opaque(65536), read: 1, write: 4, erase: 4096 };
-    let Ok(layout) = Layout::new(place, place, Place { length: opaque(69632), ..place }) else { return false };
-    let facts = Facts {
-        hardware: opaque(1),
-        v: Standing { version: Version::new(4, 1, opaque(7)), images: Digest([0; 32]), damaged: opaque(false) },
-        on: Situation { policy: Policy::DEFAULT, anchored: opaque(true), runs: opaque(true), consent: opaque(Consent::None) },
-        failures: &Failures::default(),
-        layout: &layout,
-        address: opaque(None),
-    };
-    verify::judge(bytes, opaque(bytes), opaque(bytes), &facts, opaque(bytes)) == Ok(true)
+fn start(head: [&[u8]; 3], facts: &evidence::Facts<'_>, image: &[u8]) -> bool {
+    let [manifest, signatures, root] = head;
+    verify::judge(manifest, signatures, root, facts, image) == Ok(true)
 }
 
 #[cfg(not(feature = "verify"))]
@@ -154,8 +137,6 @@ mod whole {
 #[cfg(not(feature = "verify"))]
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.start")]
-extern "C" fn start(bytes: *const u8, length: usize, out: &mut [u8; patchlane_device::service::OUT]) -> usize {
-    // SAFETY: the caller of a measurement has no memory to name; it isn't run.
-    let bytes = unsafe { core::slice::from_raw_parts(bytes, length) };
-    whole::boot(opaque(Cause::PowerOn), opaque(bytes), out)
+fn start(cause: Cause, frame: &[u8], out: &mut [u8; patchlane_device::service::OUT]) -> usize {
+    whole::boot(cause, frame, out)
 }
