@@ -13,8 +13,8 @@ use patchlane_device::protocol::link::{Command, Deframer, Outcome, Reply};
 use patchlane_device::protocol::{
     self, DeviceId, FeaturePolicy, Header, Policy, PublicKey, SecurityPolicy, Version, Writer, limits,
 };
-use patchlane_device::service::{GrantNothing, OUT};
 use patchlane_device::rules::{Consent, Failures, Situation, Standing};
+use patchlane_device::service::{GrantNothing, OUT};
 use patchlane_device::*;
 
 const ROOT: &[u8] = include_bytes!(concat!(env!("INPUTS"), "/root"));
@@ -77,9 +77,10 @@ fn layout() -> Layout {
 #[inline(never)]
 fn place() -> &'static mut Machine {
     let config = Config { address: None, soak: 0, fenced: false };
-    let made = Device::new(layout(), config, Single::new(Ram, layout()), NoWatchdog, NoCounter);
+    let layout = layout();
     // SAFETY: whoever calls again has dropped what it got before.
-    unsafe { (*ptr::addr_of_mut!(MACHINE)).write(made) }
+    let machine = unsafe { &mut *ptr::addr_of_mut!(MACHINE) };
+    machine.write(Device::new(layout, config, Single::new(Ram, layout), NoWatchdog, NoCounter))
 }
 
 /// Manifest and signatures of a bundle.
@@ -229,7 +230,9 @@ fn depth(work: fn()) -> usize {
     }
     work();
     // SAFETY: the same words, read only.
-    let untouched = (top - PAINTED..top).step_by(4).take_while(|at| unsafe { ptr::read_volatile(*at as *const u32) } == PAINT);
+    let untouched = (top - PAINTED..top)
+        .step_by(4)
+        .take_while(|at| unsafe { ptr::read_volatile(*at as *const u32) } == PAINT);
     PAINTED - untouched.count() * 4 + 128
 }
 
