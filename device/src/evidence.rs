@@ -120,8 +120,9 @@ impl Authentic {
 #[inline(never)]
 fn claim_of<'a>(manifest: &[u8], signatures: &'a [u8], root: &'a [u8]) -> Result<Claim<'a>, Refusal> {
     let root = RootDocument::parse(root)?;
+    let document = Manifest::parse(manifest)?;
     let set = read_signatures(signatures)?;
-    Claim::of_manifest(manifest, &Manifest::parse(manifest)?, &set, &root)
+    Claim::of_manifest(manifest, &document, &set, &root)
 }
 
 impl<'a> Received<'a> {
