@@ -6,7 +6,7 @@ use crate::engine::requests::Change;
 use crate::engine::{Boot, Cause, Config, Done, Engine, Factory, Step, Task, Window};
 use crate::io::Op;
 use crate::layout::Layout;
-use crate::media::{AsyncMedia, Media};
+use crate::media::{AsyncMedia, Media, MediaError};
 use crate::service::{self, Answer, Application, OUT, Served, is_request};
 use patchlane_protocol::link::{Command, Outcome};
 use patchlane_protocol::owner::Action;
@@ -36,6 +36,10 @@ impl Watchdog for NoWatchdog {
 
 /// A counter that only goes up, outside the state region: fuses, a secure element, RPMB.
 pub trait MonotonicCounter {
+    /// True if the part has one; one that can't be read is reported then, and blocks nothing.
+    fn exists(&self) -> bool {
+        true
+    }
     /// What it reads; `None` if it can't be read or the part has none.
     fn read(&mut self) -> Option<u32>;
     /// Raises it to `level` if it can express that; returns what it reads now.
@@ -47,6 +51,9 @@ pub trait MonotonicCounter {
 pub struct NoCounter;
 
 impl MonotonicCounter for NoCounter {
+    fn exists(&self) -> bool {
+        false
+    }
     fn read(&mut self) -> Option<u32> {
         None
     }
@@ -84,10 +91,19 @@ macro_rules! device {
             /// Performs one task.
             fn run(&mut self, task: Task) -> Result<Done, Refusal> {
                 self.engine.start(task);
+                self.operate(Engine::next)$($wait)*
+            }}
+
+            async_if! { [$($asynchronous)?]
+            /// Performs operations until the task has ended.
+            fn operate(
+                &mut self,
+                next: impl Fn(&mut Engine, Result<(), MediaError>) -> Step,
+            ) -> Result<Done, Refusal> {
                 let mut last = Ok(());
                 loop {
                     self.watchdog.feed();
-                    last = match self.engine.next(last) {
+                    last = match next(&mut self.engine, last) {
                         Step::Done(done) => return done,
                         Step::Op(Op::Read { region, at, length }) => {
                             self.media.read(region, at, self.engine.buffer(length))$($wait)*
@@ -109,7 +125,26 @@ macro_rules! device {
             /// `Flash`: restart, and it is tried again.
             pub fn boot(&mut self, cause: Cause) -> Result<Boot, Refusal> {
                 let counter = self.counter.read();
-                match self.run(Task::Boot { cause, counter })$($wait)* {
+                let done = self.run(Task::Boot { cause, counter })$($wait)*;
+                self.booted(done)
+            }}
+
+            async_if! { [$($asynchronous)?]
+            /// As `boot`, for a bootloader that takes no bundles and serves no link: the application does. A program
+            /// that calls nothing else of the device holds no code for it.
+            ///
+            /// # Errors
+            /// `Flash`: restart, and it is tried again.
+            pub fn boot_only(&mut self, cause: Cause) -> Result<Boot, Refusal> {
+                let counter = self.counter.read();
+                self.engine.start(Task::Boot { cause, counter });
+                let done = self.operate(Engine::next_of_boot)$($wait)*;
+                self.booted(done)
+            }}
+
+            /// What runs is watched from here on.
+            fn booted(&mut self, done: Result<Done, Refusal>) -> Result<Boot, Refusal> {
+                match done {
                     Ok(Done::Boot(boot)) => {
                         if let Boot::Run(_) = boot {
                             self.raise();
@@ -120,7 +155,7 @@ macro_rules! device {
                     Ok(_) => Err(Refusal::NotInService),
                     Err(refusal) => Err(refusal),
                 }
-            }}
+            }
 
             async_if! { [$($asynchronous)?]
             /// Reads the state, unless it was read since the last reset or flash error.
@@ -300,7 +335,7 @@ macro_rules! device {
             /// Performs a command of the service link.
             fn perform(&mut self, command: Command<'_>) -> Result<Answer, Refusal> {
                 let outcome = match command {
-                    Command::Status => return self.status()$($wait)*.map(Answer::Status),
+                    Command::Status => return self.open()$($wait)*.map(|()| Answer::Status),
                     Command::Begin => return self.begin()$($wait)*.map(Answer::Want),
                     Command::Data { offset, bytes } => {
                         return self.push(offset, bytes)$($wait)*.map(|done| match done {
@@ -333,12 +368,17 @@ macro_rules! device {
                     }
                     Ok(command) => self.perform(command)$($wait)*,
                 };
-                service::reply(&answer.unwrap_or_else(Answer::Refused), out)
+                service::reply(answer.unwrap_or_else(Answer::Refused), &self.engine, out)
             }}
 
             /// Raises the counter to the floor, once a record of this session holds it: record first, counter second.
             fn raise(&mut self) {
-                let Some(reads) = self.counter.read() else { return };
+                let Some(reads) = self.counter.read() else {
+                    if self.counter.exists() {
+                        self.engine.note_counter(CounterState::CannotExpress);
+                    }
+                    return;
+                };
                 let Some(state) = self.engine.state() else { return };
                 let level = state.confirmed.version.security.level();
                 let now = match self.engine.counter_floor() {

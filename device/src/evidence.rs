@@ -53,7 +53,7 @@ use crate::rules::policy::{self, Situation};
 use crate::rules::transition::{Offer, Standing, Transition, classify};
 use crate::rules::{Failures, Rank, fallback};
 use crate::state::{Candidate, Phase, Release, State};
-use crate::verify;
+use crate::verify::{self, Claim};
 use patchlane_protocol::signature::read_signatures;
 use patchlane_protocol::{
     Alternative, Component, Digest, Encoding, Image, List, Manifest, Refusal, RootDocument, Signature, bundle,
@@ -94,11 +94,35 @@ impl<'a> Received<'a> {
     }
 }
 
-/// That a manifest with this digest was verified. The engine keeps it instead of a [`Verified`], so that curve arithmetic
-/// and rules don't stand on the stack at the same time.
+/// That a manifest with this digest was verified.
+///
+/// It is the way to a [`Verified`] that takes least stack: while curves are computed, no document and no rule stands
+/// there. [`Received::recall`] makes the [`Verified`] of it, when the head is read once more.
 #[derive(Debug)]
-pub(crate) struct Authentic {
+pub struct Authentic {
     digest: Digest,
+}
+
+impl Authentic {
+    /// Reads a head and judges it under a root, as [`Received::parse`] and [`Received::verify`] do.
+    ///
+    /// # Errors
+    /// Theirs, and `Malformed` for the root.
+    pub fn of(manifest: &[u8], signatures: &[u8], root: &[u8]) -> Result<Self, Refusal> {
+        match &claim_of(manifest, signatures, root) {
+            Ok(claim) => claim.holds()?,
+            Err(refusal) => return Err(*refusal),
+        }
+        Ok(Self { digest: verify::sha256(manifest) })
+    }
+}
+
+#[inline(never)]
+fn claim_of<'a>(manifest: &[u8], signatures: &'a [u8], root: &'a [u8]) -> Result<Claim<'a>, Refusal> {
+    let root = RootDocument::parse(root)?;
+    let document = Manifest::parse(manifest)?;
+    let set = read_signatures(signatures)?;
+    Claim::of_manifest(manifest, &document, &set, &root)
 }
 
 impl<'a> Received<'a> {
@@ -106,7 +130,7 @@ impl<'a> Received<'a> {
     ///
     /// # Errors
     /// `BadSignature` if it is another head.
-    pub(crate) fn recall(self, known: &Authentic) -> Result<Verified<'a>, Refusal> {
+    pub fn recall(self, known: &Authentic) -> Result<Verified<'a>, Refusal> {
         if verify::sha256(self.document) == known.digest {
             Ok(Verified { manifest: self.manifest, digest: known.digest })
         } else {
@@ -155,11 +179,6 @@ impl<'a> Verified<'a> {
         self.digest == release.manifest
             && self.manifest.version == release.version
             && self.component(address).is_ok_and(|(_, _, image)| image.size == release.size)
-    }
-
-    /// Keeps only that it was verified.
-    pub(crate) const fn remember(&self) -> Authentic {
-        Authentic { digest: self.digest }
     }
 
     /// What it offers.

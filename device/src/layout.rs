@@ -119,11 +119,10 @@ pub struct Layout {
 }
 
 /// The smallest multiple of `of` (a power of two) that is at least `n`.
+#[inline(never)]
 pub(crate) const fn round_up(n: u32, of: u32) -> u32 {
-    match n.checked_next_multiple_of(of) {
-        Some(rounded) => rounded,
-        None => u32::MAX,
-    }
+    let below = of.saturating_sub(1);
+    n.saturating_add(below) & !below
 }
 
 impl Layout {

@@ -120,6 +120,15 @@ pub struct Area {
     pub sealed: bool,
 }
 
+impl Area {
+    /// What orders areas: those without a valid copy are 0 and go first, unproven ones next. (An area that counts has a
+    /// valid copy.)
+    fn age(&self) -> u64 {
+        let proven = u64::from(self.proven) << 33;
+        proven | self.sequence.map_or(0, |sequence| 1 << 32 | u64::from(sequence))
+    }
+}
+
 /// Which area counts, and what the next write does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Log {
@@ -188,14 +197,19 @@ impl Log {
     /// Where the next record goes: an area without a valid copy, then an unproven one, then the oldest; never the
     /// one that counts.
     pub fn target(&self) -> Option<Target> {
-        let areas = || self.areas.iter().take(self.count).enumerate();
-        let highest = areas().filter_map(|(_, area)| area.sequence).max().unwrap_or(0);
-        let invalid = areas().filter(|(_, area)| area.sequence.is_none()).count();
-        let (index, _) = areas()
-            .filter(|(index, _)| Some(*index) != self.current)
-            .min_by_key(|(_, area)| (area.sequence.is_some(), area.proven, area.sequence))?;
-        let skip = u32::try_from(invalid).ok()?.checked_add(2)?;
-        Some(Target { area: u32::try_from(index).ok()?, sequence: highest.checked_add(skip)? })
+        let (mut highest, mut skip) = (0, 2u32);
+        let mut oldest: Option<(u64, u32)> = None;
+        for (index, area) in (0u32..).zip(self.areas.iter().take(self.count)) {
+            highest = highest.max(area.sequence.unwrap_or(0));
+            // What is invalid today may be readable again one day.
+            skip = skip.saturating_add(u32::from(area.sequence.is_none()));
+            let age = area.age();
+            if usize::try_from(index).ok() != self.current && oldest.is_none_or(|(least, _)| age < least) {
+                oldest = Some((age, index));
+            }
+        }
+        let (_, area) = oldest?;
+        Some(Target { area, sequence: highest.checked_add(skip)? })
     }
 
     /// Notes that the target was erased: whatever it held is gone.

@@ -17,9 +17,10 @@
 //! # }
 //! ```
 
+use crate::engine::Engine;
 use patchlane_protocol::codec::Writer;
 use patchlane_protocol::link::{Command, Outcome, Reply, STUFFED, encode_frame};
-use patchlane_protocol::{Refusal, Status, limits};
+use patchlane_protocol::{FormatError, Refusal, limits};
 
 /// Bytes of a buffer that holds any reply.
 pub const OUT: usize = STUFFED + 4;
@@ -42,11 +43,10 @@ impl Application for GrantNothing {
 }
 
 /// What a command led to.
-#[expect(clippy::large_enum_variant, reason = "one at a time, and there is no allocator to box it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// The report.
-    Status(Status),
+    /// The report: the engine's, of the moment it is written.
+    Status,
     /// The transfer goes on here.
     Want(u32),
     /// It was taken.
@@ -72,21 +72,25 @@ pub const fn is_request(command: &Command<'_>) -> bool {
 }
 
 /// Writes the frame that carries `answer`.
-pub fn reply<'o>(answer: &Answer, out: &'o mut [u8; OUT]) -> Served<'o> {
-    let restart = *answer == Answer::Restart;
+#[inline(never)]
+pub fn reply<'o>(answer: Answer, engine: &Engine, out: &'o mut [u8; OUT]) -> Served<'o> {
+    let restart = answer == Answer::Restart;
     let mut content = [0; limits::FRAME];
-    let written = write(answer, &mut content).unwrap_or(0);
+    let written = write(answer, engine, &mut content).unwrap_or(0);
     // Any reply fits (tested in the protocol crate); if not, silence is what a lost frame looks like, too.
     let frame = encode_frame(content.get(..written).unwrap_or(&[]), out).unwrap_or(&[]);
     Served { frame, restart }
 }
 
-fn write(answer: &Answer, content: &mut [u8]) -> Result<usize, patchlane_protocol::FormatError> {
+fn write(answer: Answer, engine: &Engine, content: &mut [u8]) -> Result<usize, FormatError> {
     let mut report = [0; limits::STATUS];
     let reply = match answer {
-        Answer::Status(status) => Reply::Status(status.encode(None, &mut report)?),
-        Answer::Want(offset) => Reply::Want(*offset),
-        Answer::Outcome(outcome) => Reply::Outcome(*outcome),
+        Answer::Status => match engine.status() {
+            Ok(status) => Reply::Status(status.encode(None, &mut report)?),
+            Err(refusal) => Reply::Refused(refusal.code()),
+        },
+        Answer::Want(offset) => Reply::Want(offset),
+        Answer::Outcome(outcome) => Reply::Outcome(outcome),
         Answer::Restart => Reply::Outcome(Outcome::Done),
         Answer::Refused(refusal) => Reply::Refused(refusal.code()),
     };

@@ -4,7 +4,7 @@ use ed25519_dalek::VerifyingKey;
 use patchlane_protocol::owner::SignedOwner;
 use patchlane_protocol::{
     Algorithm, DeviceId, Digest, DocumentKind, Kind, List, Manifest, Preimage, Product, PublicKey, Refusal,
-    Request, Role, RootDocument, Signature, SignedRoot,
+    Request, Role, Roles, RootDocument, Signature, SignedRoot,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -25,6 +25,7 @@ impl Signed {
     }
 
     /// True if `signature` is by `key` over this document. Strict: RFC 8032 canonical, no small-order points.
+    #[inline(never)]
     fn is_by(&self, key: &PublicKey, signature: &Signature) -> bool {
         if key.id() != signature.key || key.algorithm != signature.algorithm {
             return false;
@@ -38,35 +39,118 @@ impl Signed {
     }
 }
 
-/// Every signature is valid and by a key of `roles`, and each role reaches its threshold.
-///
-/// A set is strictly ordered by key id and a root document lists a key once, so a key counts once in a role;
-/// a key that stands in both roles (the old and the new root) counts once in each.
-fn quorum<'a>(
-    signed: &Signed,
-    set: &List<'_, Signature>,
-    roles: [Option<&Role<'a>>; 2],
-    listed: impl Fn(&Signature) -> bool,
-) -> Result<(), Refusal> {
-    let mut counts = [0u8; 2];
-    for signature in set.iter() {
-        let mut relevant = false;
-        for (role, count) in roles.iter().zip(&mut counts) {
-            let key = role.and_then(|role| role.keys().iter().find(|key| key.id() == signature.key));
-            let Some(key) = key else { continue };
-            relevant = true;
-            if !signed.is_by(&key, &signature) {
-                return Err(Refusal::BadSignature);
-            }
-            *count = count.saturating_add(1);
-        }
-        if !relevant {
-            return Err(if listed(&signature) { Refusal::WrongRole } else { Refusal::UnknownKey });
+/// Which roles have to reach their thresholds.
+#[derive(Debug, Clone, Copy)]
+enum Needs {
+    /// The security role.
+    Security,
+    /// Both roles of a release.
+    BothRoles,
+    /// The root role of the old and of the new root.
+    BothRoots,
+}
+
+/// A document that claims to be signed as it has to be. It holds all that [`Claim::holds`] looks at, so that the
+/// documents themselves needn't stand on the stack while curves are computed.
+pub(crate) struct Claim<'a> {
+    signed: Signed,
+    set: List<'a, Signature>,
+    needs: Needs,
+    roots: [Roles<'a>; 2],
+    /// True if the root's ceilings admit it.
+    within: bool,
+}
+
+impl<'a> Claim<'a> {
+    fn roles(&self) -> [Option<&Role<'a>>; 2] {
+        let [old, new] = &self.roots;
+        match self.needs {
+            Needs::Security => [Some(old.security()), None],
+            Needs::BothRoles => [Some(old.security()), Some(old.feature())],
+            Needs::BothRoots => [Some(old.root()), Some(new.root())],
         }
     }
-    let reached =
-        roles.iter().zip(counts).all(|(role, count)| role.is_none_or(|role| count >= role.threshold()));
-    if reached { Ok(()) } else { Err(Refusal::BelowThreshold) }
+
+    /// Every signature is valid and by a key of the roles, and each role reaches its threshold.
+    ///
+    /// A set is strictly ordered by key id and a root document lists a key once, so a key counts once in a role;
+    /// a key that stands in both roles (the old and the new root) counts once in each.
+    #[inline(never)]
+    pub(crate) fn holds(&self) -> Result<(), Refusal> {
+        let mut counts = [0u8; 2];
+        for signature in self.set.iter() {
+            let mut relevant = false;
+            for (role, count) in self.roles().iter().zip(&mut counts) {
+                let Some(key) = role.and_then(|role| role.key(&signature.key)) else { continue };
+                relevant = true;
+                if !self.signed.is_by(&key, &signature) {
+                    return Err(Refusal::BadSignature);
+                }
+                *count = count.saturating_add(1);
+            }
+            if !relevant {
+                let listed = self.roots.iter().any(|roles| roles.list(&signature.key));
+                return Err(if listed { Refusal::WrongRole } else { Refusal::UnknownKey });
+            }
+        }
+        let reached = |(role, count): (&Option<&Role<'_>>, u8)| role.is_none_or(|r| count >= r.threshold());
+        if !self.roles().iter().zip(counts).all(reached) {
+            return Err(match self.needs {
+                Needs::BothRoots => Refusal::RootQuorum,
+                Needs::Security | Needs::BothRoles => Refusal::BelowThreshold,
+            });
+        }
+        if self.within { Ok(()) } else { Err(Refusal::AboveCeiling) }
+    }
+
+    /// What a manifest with its signature set claims under `root`.
+    pub(crate) fn of_manifest(
+        document: &[u8],
+        manifest: &Manifest<'_>,
+        set: &List<'a, Signature>,
+        root: &RootDocument<'a>,
+    ) -> Result<Self, Refusal> {
+        if manifest.product != root.product {
+            return Err(Refusal::WrongProduct);
+        }
+        if manifest.root_version > root.version {
+            return Err(Refusal::NeedRoot);
+        }
+        Ok(Self {
+            signed: Signed::new(manifest.kind.document(), &manifest.product, document),
+            set: *set,
+            needs: match manifest.kind {
+                Kind::SecurityPatch => Needs::Security,
+                Kind::FeatureUpdate => Needs::BothRoles,
+            },
+            roots: [root.roles, root.roles],
+            within: root.ceilings.admit(&manifest.version),
+        })
+    }
+
+    /// What a root link claims under `present`.
+    pub(crate) fn of_link(link: &SignedRoot<'a>, present: &RootDocument<'a>) -> Result<Self, Refusal> {
+        let next = &link.document;
+        if next.product != present.product {
+            return Err(Refusal::WrongProduct);
+        }
+        if present.version.checked_add(1) != Some(next.version) {
+            return Err(Refusal::RootNotNext);
+        }
+        if !next.ceilings.cover(&present.ceilings) {
+            return Err(Refusal::CeilingLowered);
+        }
+        if next.development && !present.development {
+            return Err(Refusal::DevelopmentRoot);
+        }
+        Ok(Self {
+            signed: Signed::new(DocumentKind::Root, &next.product, link.bytes),
+            set: link.signatures,
+            needs: Needs::BothRoots,
+            roots: [present.roles, next.roles],
+            within: true,
+        })
+    }
 }
 
 /// Verifies a manifest with its signature set under `root`: product, root version, quorums, ceilings.
@@ -79,20 +163,7 @@ pub fn manifest(
     set: &List<'_, Signature>,
     root: &RootDocument<'_>,
 ) -> Result<(), Refusal> {
-    if manifest.product != root.product {
-        return Err(Refusal::WrongProduct);
-    }
-    if manifest.root_version > root.version {
-        return Err(Refusal::NeedRoot);
-    }
-    let feature = match manifest.kind {
-        Kind::SecurityPatch => None,
-        Kind::FeatureUpdate => Some(root.roles.feature()),
-    };
-    let signed = Signed::new(manifest.kind.document(), &manifest.product, document);
-    let listed = |signature: &Signature| root.keys().any(|key| key.id() == signature.key);
-    quorum(&signed, set, [Some(root.roles.security()), feature], listed)?;
-    if root.ceilings.admit(&manifest.version) { Ok(()) } else { Err(Refusal::AboveCeiling) }
+    Claim::of_manifest(document, manifest, set, root)?.holds()
 }
 
 /// Verifies a root link from `present`: exactly the next version, signed by the old and the new quorum.
@@ -100,26 +171,7 @@ pub fn manifest(
 /// # Errors
 /// `WrongProduct`, `RootNotNext`, `CeilingLowered`, `DevelopmentRoot`, `RootQuorum`, and those of signatures.
 pub fn link(link: &SignedRoot<'_>, present: &RootDocument<'_>) -> Result<(), Refusal> {
-    let next = &link.document;
-    if next.product != present.product {
-        return Err(Refusal::WrongProduct);
-    }
-    if present.version.checked_add(1) != Some(next.version) {
-        return Err(Refusal::RootNotNext);
-    }
-    if !next.ceilings.cover(&present.ceilings) {
-        return Err(Refusal::CeilingLowered);
-    }
-    if next.development && !present.development {
-        return Err(Refusal::DevelopmentRoot);
-    }
-    let signed = Signed::new(DocumentKind::Root, &next.product, link.bytes);
-    let listed =
-        |signature: &Signature| present.keys().chain(next.keys()).any(|key| key.id() == signature.key);
-    match quorum(&signed, &link.signatures, [Some(present.roles.root()), Some(next.roles.root())], listed) {
-        Err(Refusal::BelowThreshold) => Err(Refusal::RootQuorum),
-        other => other,
-    }
+    Claim::of_link(link, present)?.holds()
 }
 
 /// The device an owner document speaks to.
@@ -137,36 +189,57 @@ pub struct Addressee<'a> {
     pub serial: u64,
 }
 
+/// An owner document that claims to be signed by the owner. As [`Claim`]: all that its signatures need.
+pub(crate) struct OwnerClaim<'a> {
+    signed: Signed,
+    set: List<'a, Signature>,
+    anchor: PublicKey,
+    next: Option<PublicKey>,
+    /// What is to be said of it if it is signed.
+    then: Result<(), Refusal>,
+}
+
+impl<'a> OwnerClaim<'a> {
+    pub(crate) fn of(signed: &SignedOwner<'a>, on: &Addressee<'_>) -> Result<Self, Refusal> {
+        let document = &signed.document;
+        let anchor = on.anchor.ok_or(Refusal::NoAnchor)?;
+        if document.product != on.root.product {
+            return Err(Refusal::WrongProduct);
+        }
+        if !document.target.includes(&on.device, on.group) {
+            return Err(Refusal::NotForThisDevice);
+        }
+        let next = match document.request {
+            Request::Anchor(key) => Some(key),
+            _ => None,
+        };
+        let then = match next {
+            _ if document.serial <= on.serial => Err(Refusal::SerialSpent),
+            Some(key) => new_anchor(&key, on.root),
+            None => Ok(()),
+        };
+        let signed_bytes = Signed::new(DocumentKind::Owner, &document.product, signed.bytes);
+        Ok(Self { signed: signed_bytes, set: signed.signatures, anchor, next, then })
+    }
+
+    /// Signed by the anchor, and by the new one if there is one, and by nobody else.
+    #[inline(never)]
+    pub(crate) fn holds(&self) -> Result<(), Refusal> {
+        let by = |key: &PublicKey| self.set.iter().any(|signature| self.signed.is_by(key, &signature));
+        let needed = if self.next.is_some() { 2 } else { 1 };
+        if !by(&self.anchor) || !self.next.is_none_or(|key| by(&key)) || self.set.len() != needed {
+            return Err(Refusal::OwnerSignature);
+        }
+        self.then
+    }
+}
+
 /// Verifies an owner document: anchor, target, serial, and a new anchor's own signature.
 ///
 /// # Errors
 /// `NoAnchor`, `WrongProduct`, `NotForThisDevice`, `OwnerSignature`, `SerialSpent`, `VendorKeyAsOwner`.
 pub fn owner(signed: &SignedOwner<'_>, on: &Addressee<'_>) -> Result<(), Refusal> {
-    let document = &signed.document;
-    let anchor = on.anchor.ok_or(Refusal::NoAnchor)?;
-    if document.product != on.root.product {
-        return Err(Refusal::WrongProduct);
-    }
-    if !document.target.includes(&on.device, on.group) {
-        return Err(Refusal::NotForThisDevice);
-    }
-    let next = match document.request {
-        Request::Anchor(key) => Some(key),
-        _ => None,
-    };
-    let over = Signed::new(DocumentKind::Owner, &document.product, signed.bytes);
-    let by = |key: &PublicKey| signed.signatures.iter().any(|signature| over.is_by(key, &signature));
-    let needed = if next.is_some() { 2 } else { 1 };
-    if !by(&anchor) || !next.is_none_or(|key| by(&key)) || signed.signatures.len() != needed {
-        return Err(Refusal::OwnerSignature);
-    }
-    if document.serial <= on.serial {
-        return Err(Refusal::SerialSpent);
-    }
-    match next {
-        Some(key) => new_anchor(&key, on.root),
-        None => Ok(()),
-    }
+    OwnerClaim::of(signed, on)?.holds()
 }
 
 /// A vendor key can't be an owner key: consent is the owner's own.
@@ -174,7 +247,7 @@ pub fn owner(signed: &SignedOwner<'_>, on: &Addressee<'_>) -> Result<(), Refusal
 /// # Errors
 /// `VendorKeyAsOwner`; `BadSignature` for a key that every signature would satisfy.
 pub fn new_anchor(key: &PublicKey, root: &RootDocument<'_>) -> Result<(), Refusal> {
-    if root.keys().any(|vendor| vendor.id() == key.id()) {
+    if root.roles.list(&key.id()) {
         return Err(Refusal::VendorKeyAsOwner);
     }
     match VerifyingKey::from_bytes(&key.bytes) {

@@ -54,6 +54,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// `UnexpectedEnd`.
+    #[inline(never)]
     pub fn u8(&mut self) -> Result<u8, FormatError> {
         let (head, tail) = self.rest.split_first().ok_or(FormatError::UnexpectedEnd)?;
         self.rest = tail;

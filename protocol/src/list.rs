@@ -110,7 +110,7 @@ impl<'a, T: Element<'a>> List<'a, T> {
 
     /// The elements in order.
     pub fn iter(&self) -> Iter<'a, T> {
-        Iter { form: self.form, next: 0 }
+        Iter { form: self.form }
     }
 
     /// The element at `index`.
@@ -123,7 +123,6 @@ impl<'a, T: Element<'a>> List<'a, T> {
 #[derive(Debug, Clone)]
 pub struct Iter<'a, T> {
     form: Form<'a, T>,
-    next: usize,
 }
 
 impl<'a, T: Element<'a>> Iterator for Iter<'a, T> {
@@ -132,9 +131,9 @@ impl<'a, T: Element<'a>> Iterator for Iter<'a, T> {
     fn next(&mut self) -> Option<T> {
         match &mut self.form {
             Form::Values(values) => {
-                let element = values.get(self.next).copied();
-                self.next = self.next.saturating_add(1);
-                element
+                let (element, rest) = values.split_first()?;
+                *values = rest;
+                Some(*element)
             }
             Form::Bytes { bytes, count } => {
                 *count = count.checked_sub(1)?;

@@ -5,7 +5,7 @@ use crate::error::FormatError;
 use crate::ids::Product;
 use crate::limits;
 use crate::list::{Bounds, List};
-use crate::signature::{PublicKey, SIGNATURE_BOUNDS, Signature};
+use crate::signature::{KeyId, PublicKey, SIGNATURE_BOUNDS, Signature};
 use crate::version::{Baseline, Version};
 
 /// A role: its keys, and how many of them must sign.
@@ -38,6 +38,12 @@ impl<'a> Role<'a> {
         &self.keys
     }
 
+    /// The key with this id.
+    #[inline(never)]
+    pub fn key(&self, id: &KeyId) -> Option<PublicKey> {
+        self.keys.iter().find(|key| key.id() == *id)
+    }
+
     fn read(reader: &mut Reader<'a>, max: usize) -> Result<Self, FormatError> {
         Self::new(reader.u8()?, List::read(reader, Bounds { min: 1, max })?)
     }
@@ -63,13 +69,13 @@ impl<'a> Roles<'a> {
     /// # Errors
     /// `DuplicateKey`.
     pub fn new(root: Role<'a>, security: Role<'a>, feature: Role<'a>) -> Result<Self, FormatError> {
-        let roles = Self { root, security, feature };
-        for (position, key) in roles.keys().enumerate() {
-            if roles.keys().skip(position.saturating_add(1)).any(|other| other.id() == key.id()) {
+        // Inside a role no id repeats: its list is strictly increasing.
+        for (role, other) in [(&root, &security), (&root, &feature), (&security, &feature)] {
+            if role.keys.iter().any(|key| other.key(&key.id()).is_some()) {
                 return Err(FormatError::DuplicateKey);
             }
         }
-        Ok(roles)
+        Ok(Self { root, security, feature })
     }
 
     /// Signs the next root.
@@ -85,6 +91,11 @@ impl<'a> Roles<'a> {
     /// Signs feature updates together with the security role.
     pub const fn feature(&self) -> &Role<'a> {
         &self.feature
+    }
+
+    /// True if one of the roles has a key with this id.
+    pub fn list(&self, id: &KeyId) -> bool {
+        [&self.root, &self.security, &self.feature].iter().any(|role| role.key(id).is_some())
     }
 
     /// All keys of all roles.

@@ -37,7 +37,7 @@ tagged! {
         Absent = 0,
         /// It agrees with the floor.
         Raised = 1,
-        /// It can't express the floor; the record alone keeps it.
+        /// It can't express the floor, or can't be read; the record alone keeps it.
         CannotExpress = 2,
         /// It is above the floor: the state region is older than the part has seen.
         Above = 3,

@@ -1,10 +1,13 @@
 //! The drivers share one engine: blocking and asynchronous, on one chip and on three, issue the same operations.
 
+use patchlane_device::engine::{Engine, Step, Task};
 use patchlane_device::{
-    AsyncDevice, Boot, Cause, Config, Device, Done, Layout, NoCounter, NoWatchdog, Place, Running, Single,
-    Split, Watchdog, Window,
+    AsyncDevice, Boot, Cause, Config, Device, Done, Layout, Media, MonotonicCounter, NoCounter, NoWatchdog,
+    Op, Place, Running, Single, Split, Watchdog, Window,
 };
+use patchlane_protocol::Refusal;
 use patchlane_protocol::link::Outcome;
+use patchlane_protocol::status::CounterState;
 use patchlane_tests::sim::world::{self, Release, Roles, factory, image};
 use patchlane_tests::sim::{Nor, Power, Torn};
 use std::future::Future;
@@ -52,8 +55,8 @@ fn first() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     (Roles::default().document(), bundle.manifest_bytes().to_vec(), bundle.signature_bytes().unwrap())
 }
 
-/// Operations and bytes of an update, blocking.
-fn blocking() -> (u64, (u64, u64, u64)) {
+/// Operations and bytes of an update, blocking; the bootloader may be one that takes no bundles.
+fn blocking(boot_only: bool) -> (u64, (u64, u64, u64)) {
     let (layout, power, chip) = single();
     let mut device = Device::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);
     let (root, manifest, set) = first();
@@ -72,7 +75,9 @@ fn blocking() -> (u64, (u64, u64, u64)) {
     device.window(Window::Open).unwrap();
     let chip = device.media.flash.clone();
     let mut device = Device::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);
-    assert_eq!(device.boot(Cause::Requested), Ok(Boot::Run(Running::Trial)));
+    let cause = Cause::Requested;
+    let booted = if boot_only { device.boot_only(cause) } else { device.boot(cause) };
+    assert_eq!(booted, Ok(Boot::Run(Running::Trial)));
     device.confirm().unwrap();
     assert_eq!(device.status().unwrap().confirmed.version, releases().1.version);
     assert!(power.violations().is_empty(), "{:?}", power.violations());
@@ -80,7 +85,7 @@ fn blocking() -> (u64, (u64, u64, u64)) {
 }
 
 /// The same, asynchronous; the flash really suspends.
-async fn asynchronous() -> (u64, (u64, u64, u64)) {
+async fn asynchronous(boot_only: bool) -> (u64, (u64, u64, u64)) {
     let (layout, power, chip) = single();
     let mut device = AsyncDevice::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);
     let (root, manifest, set) = first();
@@ -99,7 +104,9 @@ async fn asynchronous() -> (u64, (u64, u64, u64)) {
     device.window(Window::Open).await.unwrap();
     let chip = device.media.flash.clone();
     let mut device = AsyncDevice::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);
-    assert_eq!(device.boot(Cause::Requested).await, Ok(Boot::Run(Running::Trial)));
+    let cause = Cause::Requested;
+    let booted = if boot_only { device.boot_only(cause).await } else { device.boot(cause).await };
+    assert_eq!(booted, Ok(Boot::Run(Running::Trial)));
     device.confirm().await.unwrap();
     assert_eq!(device.status().await.unwrap().confirmed.version, releases().1.version);
     assert!(power.violations().is_empty(), "{:?}", power.violations());
@@ -108,9 +115,61 @@ async fn asynchronous() -> (u64, (u64, u64, u64)) {
 
 #[test]
 fn blocking_and_asynchronous_drivers_issue_the_same_operations() {
-    let (result, waits) = block_on(asynchronous());
-    assert_eq!(result, blocking());
-    assert!(waits as u64 > result.0, "the asynchronous flash never suspended");
+    for boot_only in [false, true] {
+        let (result, waits) = block_on(asynchronous(boot_only));
+        assert_eq!(result, blocking(false));
+        assert_eq!(result, blocking(boot_only));
+        assert!(waits as u64 > result.0, "the asynchronous flash never suspended");
+    }
+}
+
+/// A bootloader that takes no bundles says why nothing boots, and takes none even if an engine were asked to.
+#[test]
+fn a_boot_is_a_scope_of_its_own() {
+    let (layout, _, chip) = single();
+    let mut device = Device::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);
+    assert_eq!(device.boot_only(Cause::PowerOn), Ok(Boot::Service(Refusal::NotProvisioned)));
+    let (root, manifest, set) = first();
+    device.provision(&root, &manifest, &set, factory(world::STORY_POLICY, true)).unwrap();
+    let mut engine = Engine::new(layout, CONFIG);
+    let mut media = device.media;
+    engine.begin_transfer();
+    engine.start(Task::Intake);
+    let mut last = Ok(());
+    let done = loop {
+        last = match engine.next_of_boot(last) {
+            Step::Done(done) => break done,
+            Step::Op(Op::Read { region, at, length }) => media.read(region, at, engine.buffer(length)),
+            Step::Op(op) => panic!("{op:?}"),
+        };
+    };
+    assert_eq!(done, Err(Refusal::NotInService));
+}
+
+/// A counter that is there and can't be read is reported, and blocks nothing.
+#[test]
+fn a_dead_counter_is_not_an_absent_one() {
+    struct Dead;
+    impl MonotonicCounter for Dead {
+        fn read(&mut self) -> Option<u32> {
+            None
+        }
+        fn raise(&mut self, _: u32) -> Option<u32> {
+            None
+        }
+    }
+    let (layout, _, chip) = single();
+    let (root, manifest, set) = first();
+    let mut device = Device::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);
+    device.provision(&root, &manifest, &set, factory(world::STORY_POLICY, true)).unwrap();
+    assert_eq!(device.boot(Cause::PowerOn), Ok(Boot::Run(Running::Confirmed)));
+    assert_eq!(device.status().unwrap().counter, CounterState::Absent);
+    let mut device = Device::new(layout, CONFIG, device.media, NoWatchdog, Dead);
+    assert_eq!(device.boot(Cause::PowerOn), Ok(Boot::Run(Running::Confirmed)));
+    assert_eq!(device.status().unwrap().counter, CounterState::CannotExpress);
+    assert_eq!(device.push(0, &releases().1.bytes()), Err(Refusal::NotInService));
+    device.begin().unwrap();
+    assert_eq!(device.push(0, &releases().1.bytes()), Ok(Done::Outcome(Outcome::Staged)));
 }
 
 /// Dropping a future is a power cut without the restart: nothing is lost, and nothing in RAM is believed.

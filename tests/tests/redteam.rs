@@ -1,12 +1,14 @@
 //! What the red team found (design-redteam.md), on the real device code: one test for each finding that touches it.
 
-use patchlane_device::{Boot, Cause, Running};
+use patchlane::bundle::{Draft, Linked, sha256};
+use patchlane_device::{Boot, Cause, Config, Running, Window};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::owner::Action;
 use patchlane_protocol::{
-    FeaturePolicy, FormatError, Header, Policy, Refusal, Request, SecurityPolicy, Version,
+    FeaturePolicy, FormatError, Header, Kind, Policy, Refusal, Request, SecurityPolicy, Version,
 };
 use patchlane_tests::sim::cases::*;
+use patchlane_tests::sim::device::CONFIG;
 use patchlane_tests::sim::world::{self, Release, Roles, approval, factory, owner, public};
 use patchlane_tests::sim::{SimDevice, Torn};
 
@@ -289,6 +291,50 @@ fn redteam_14_one_key_serves_one_role() {
     fresh.restart(Cause::PowerOn);
     assert_eq!(fresh.machine.set_anchor(public("security")), Err(Refusal::VendorKeyAsOwner));
     fresh.machine.set_anchor(public("owner")).unwrap();
+}
+
+/// A patch whose images are linked for these slot addresses, and those images.
+fn linked_for(addresses: [u32; 2]) -> (Vec<u8>, [Release; 2]) {
+    let images = [patch(4, 8, 2), patch(4, 8, 3)];
+    let version = images[0].version;
+    let mut draft = Draft::new(Kind::SecurityPatch, world::PRODUCT, version, Vec::new());
+    let linked = addresses.iter().zip(&images);
+    draft.images =
+        linked.map(|(address, i)| Linked { address: Some(*address), bytes: i.image.clone() }).collect();
+    let mut bundle = draft.build().expect("a bundle");
+    bundle.sign(&world::key("security")).expect("a signature");
+    (bundle.to_bytes().expect("a bundle"), images)
+}
+
+#[test]
+fn redteam_19_a_device_takes_the_image_linked_for_its_slot() {
+    let (bundle, images) = linked_for([0x0800_8000, 0x0804_0000]);
+    let device_at = |address| {
+        let config = Config { address, ..CONFIG };
+        let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Auto };
+        let factory = factory(policy, false);
+        let mut device = SimDevice::with(config, SMALL, &patch(4, 7, 1), factory, 1, Torn::Stable);
+        images.iter().for_each(|release| device.expect(release));
+        device.restart(Cause::PowerOn);
+        device
+    };
+    for (address, release) in [0x0800_8000, 0x0804_0000].into_iter().zip(&images) {
+        let mut device = device_at(Some(address));
+        assert_eq!(device.push(&bundle, 512), Ok(Outcome::Staged));
+        device.machine.window(Window::Open).unwrap();
+        assert_eq!(device.restart(Cause::Requested), Some(Boot::Run(Running::Trial)));
+        device.machine.confirm().unwrap();
+        assert_eq!(device.primary_digest(release.image.len()), sha256(&release.image));
+        assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Run(Running::Confirmed)));
+    }
+    // One that is linked for neither, or that takes only images which state no address, takes none.
+    for address in [Some(0x0808_0000), None] {
+        let mut device = device_at(address);
+        let before = device.power.operations();
+        assert_eq!(device.push(&bundle, 512), Err(Refusal::NoAlternative));
+        assert_eq!(device.power.operations(), before, "a refusal cost a flash operation");
+        assert_eq!(device.status().confirmed.version, patch(4, 7, 1).version);
+    }
 }
 
 #[test]

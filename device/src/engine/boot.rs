@@ -90,7 +90,7 @@ fn count_boot(state: &mut State, failed_now: bool) -> bool {
 
 impl Engine {
     #[inline(never)]
-    pub(super) fn begin_boot(&mut self, cause: Cause, counter: Option<u32>) -> Act {
+    pub(super) fn count_and_go(&mut self, cause: Cause, counter: Option<u32>) -> Act {
         let Some(state) = self.bench.state.as_mut() else { return self.service(Refusal::NotProvisioned) };
         let floor = state.confirmed.version.security.level();
         if counter.is_some_and(|counter| counter > floor) {
@@ -121,29 +121,33 @@ impl Engine {
         }
     }
 
-    fn release(&self, who: Who) -> Option<Release> {
+    fn release(&self, who: Who) -> Option<&Release> {
         let state = self.bench.state.as_ref()?;
         match who {
-            Who::Confirmed => Some(state.confirmed),
-            Who::Kept if !state.degraded => Some(state.confirmed),
-            Who::Standby | Who::Spare | Who::Kept => state.fallback,
-            Who::Staged | Who::Trial => state.candidate.map(|candidate| candidate.release),
+            Who::Confirmed => Some(&state.confirmed),
+            Who::Kept if !state.degraded => Some(&state.confirmed),
+            Who::Standby | Who::Spare | Who::Kept => state.fallback.as_ref(),
+            Who::Staged | Who::Trial => state.candidate.as_ref().map(|candidate| &candidate.release),
         }
     }
 
     /// Begins to judge a release: its receipt, then its image.
     pub(super) fn check(&mut self, who: Who) -> Act {
-        match self.release(who) {
-            Some(release) => self.load(Stage::Loading(who), release.cell),
+        match self.release(who).map(|release| release.cell) {
+            Some(cell) => self.load(Stage::Loading(who), cell),
             None => self.judged(who, Err(Refusal::UnknownManifest)),
         }
     }
 
-    #[inline(never)]
     pub(super) fn loaded(&mut self, who: Who, result: Result<(), Refusal>) -> Act {
         let authentic = result.and_then(|()| self.own_root(who)).and_then(|own| self.verify_head(own));
+        self.receipt_verified(who, authentic)
+    }
+
+    #[inline(never)]
+    fn receipt_verified(&mut self, who: Who, authentic: Result<Authentic, Refusal>) -> Act {
         match authentic.and_then(|authentic| self.judge_receipt(who, &authentic)) {
-            Ok(job) => Act::Job(Stage::Hashing(who), job),
+            Ok((region, at, size)) => self.job(Stage::Hashing(who), Job::Hash(Hash::new(region, at, size))),
             Err(refusal) => self.judged(who, Err(refusal)),
         }
     }
@@ -151,42 +155,33 @@ impl Engine {
     /// Checks that the receipt just loaded is the one that the record names, and says under which root it is judged: a
     /// confirmed one under the root that admitted it, all others under the present one (I8).
     fn own_root(&mut self, who: Who) -> Result<bool, Refusal> {
+        let read = self.receipt.take();
         let release = self.release(who).ok_or(Refusal::UnknownManifest)?;
         let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
-        if self.receipt.take() != Some(release.receipt) {
+        if read.as_ref() != Some(&release.receipt) {
             return Err(Refusal::ImageDigest);
         }
         Ok(who == Who::Confirmed || who == Who::Kept && !state.degraded)
     }
 
-    /// Judges the receipt just loaded and verified, and says what to read back.
-    #[inline(never)]
-    fn judge_receipt(&mut self, who: Who, authentic: &Authentic) -> Result<Job, Refusal> {
+    /// Judges the receipt just loaded and verified, and says what to read back: region, beginning, bytes.
+    fn judge_receipt(&mut self, who: Who, authentic: &Authentic) -> Result<(Region, u32, u32), Refusal> {
         let release = self.release(who).ok_or(Refusal::UnknownManifest)?;
         let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
         let docs = &self.bench.mem.docs;
         let verified = Received::parse(docs.manifest(), docs.signatures())?.recall(authentic)?;
-        if !verified.is(&release, self.config.address) {
+        if !verified.is(release, self.config.address) {
             return Err(Refusal::UnknownManifest);
         }
-        let block = self.bench.layout.block();
-        let room = self.bench.layout.room();
-        let (region, at, image) = match who {
-            Who::Staged => {
-                let permitted = verified.permit(&self.facts(state, &release.manifest))?;
-                let image = *permitted.image();
-                self.permitted = Some(permitted);
-                (Region::Secondary, block, image)
-            }
-            _ => {
-                let admitted = verified.admit(self.config.address, room)?;
-                let image = *admitted.image();
-                self.admitted = Some(admitted);
-                let kept = matches!(who, Who::Spare | Who::Kept);
-                (if kept { Region::Secondary } else { Region::Primary }, 0, image)
-            }
-        };
-        Ok(Job::Hash(Hash::new(region, at, image.size)))
+        let size = release.size;
+        if who == Who::Staged {
+            let permitted = verified.permit(&self.facts(state, &release.manifest))?;
+            self.permitted = Some(permitted);
+            return Ok((Region::Secondary, self.bench.layout.block(), size));
+        }
+        self.admitted = Some(verified.admit(self.config.address, self.bench.layout.room())?);
+        let kept = matches!(who, Who::Spare | Who::Kept);
+        Ok((if kept { Region::Secondary } else { Region::Primary }, 0, size))
     }
 
     #[inline(never)]
@@ -333,12 +328,12 @@ impl Engine {
         state.step = step;
         // A step is recorded before it erases.
         if self.marked == Some(step) {
-            return Act::Job(Stage::Moving, Job::Copy(copy));
+            return self.job(Stage::Moving, Job::Copy(copy));
         }
         match mark(&mut self.bench, step) {
             Some(put) => {
                 self.marked = Some(step);
-                Act::Job(Stage::Marking, Job::Put(put))
+                self.job(Stage::Marking, Job::Put(put))
             }
             None => self.save(Stage::Go),
         }

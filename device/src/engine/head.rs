@@ -1,7 +1,7 @@
 //! The head of a bundle: the one place where it is decided what becomes of a release.
 
 use super::{Act, Done, Engine, Stage as EngineStage, Who};
-use crate::evidence::{Authentic, Facts, Payload, Permitted, Received, Trial, Verified};
+use crate::evidence::{Authentic, Facts, Permitted, Received, Trial, Verified};
 use crate::io::{Hash, Job, Put, Source};
 use crate::media::Region;
 use crate::rules::Standing;
@@ -31,9 +31,10 @@ pub(super) enum Stage {
 }
 
 /// What becomes of a release.
+#[derive(Debug, Clone, Copy)]
 enum Ruling {
     /// It waits for consent, and is listed; or is only listed.
-    List(Refusal, Listed),
+    List(Refusal),
     /// It ends the trial, which is confirmed.
     Confirm,
     /// It ends the trial, which is reverted if what ran before is whole.
@@ -41,15 +42,29 @@ enum Ruling {
     /// It is here already.
     Here(Outcome),
     /// It is half here.
-    Resume(Permitted, Payload),
+    Resume,
     /// It is taken.
-    Take(Permitted),
+    Take,
+}
+
+/// What a ruling is about, as far as it was found out. Beside the ruling, not in it: so it isn't moved about.
+#[derive(Debug, Default)]
+struct Found {
+    listed: Option<Listed>,
+    permitted: Option<Permitted>,
 }
 
 impl Engine {
+    /// What is found out isn't on the stack yet while curves are computed.
     pub(super) fn head(&mut self) -> Act {
         let authentic = self.verify_head(false);
-        let ruling = match authentic.and_then(|authentic| self.rule(&authentic)) {
+        self.verified(authentic)
+    }
+
+    #[inline(never)]
+    fn verified(&mut self, authentic: Result<Authentic, Refusal>) -> Act {
+        let mut found = Found::default();
+        let ruling = match authentic.and_then(|authentic| self.rule(&authentic, &mut found)) {
             Ok(ruling) => ruling,
             // The bundle brought a new root, and nothing else this device needs.
             Err(Refusal::SameVersion) if self.intake.committed => {
@@ -58,26 +73,23 @@ impl Engine {
             }
             Err(refusal) => return Act::End(Err(refusal)),
         };
+        self.permitted = found.permitted;
         match ruling {
-            Ruling::List(refusal, listed) => self.list(refusal, listed),
+            Ruling::List(refusal) => self.list(refusal, found.listed),
             Ruling::Confirm => self.confirm_for_patch(),
             Ruling::Revert => self.check(Who::Kept),
             Ruling::Here(outcome) => {
                 self.intake.stop();
                 Act::End(Ok(Done::Outcome(outcome)))
             }
-            Ruling::Resume(permitted, payload) => {
-                self.permitted = Some(permitted);
-                self.begin_payload(payload, None);
-                self.wanting()
-            }
-            Ruling::Take(permitted) => self.take(permitted),
+            Ruling::Resume => self.expect_payload(None),
+            Ruling::Take => self.take(),
         }
     }
 
     /// The rules, in order. Nothing here changes anything.
     #[inline(never)]
-    fn rule(&self, authentic: &Authentic) -> Result<Ruling, Refusal> {
+    fn rule(&self, authentic: &Authentic, found: &mut Found) -> Result<Ruling, Refusal> {
         let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
         let docs = &self.bench.mem.docs;
         let verified = Received::parse(docs.manifest(), docs.signatures())?.recall(authentic)?;
@@ -90,21 +102,22 @@ impl Engine {
             return self.rule_during_trial(state, &verified, &facts);
         }
         let rank = verified.rank(&facts)?;
+        found.listed = Some(Listed { manifest, rank });
         // Its fixes come in no other way, so it is listed as a patch would be, though it may not go in.
         let notifies = verified.manifest().combined.is_some() && state.policy.security != SecurityPolicy::Off;
-        let permitted = match verified.permit(&facts) {
-            Err(refusal @ Refusal::PolicyNever) if notifies => {
-                return Ok(Ruling::List(refusal, Listed { manifest, rank }));
+        match verified.permit(&facts) {
+            Err(refusal @ Refusal::PolicyNever) if notifies => return Ok(Ruling::List(refusal)),
+            Err(refusal @ (Refusal::Held | Refusal::PolicyNotify)) => return Ok(Ruling::List(refusal)),
+            Err(refusal) => return Err(refusal),
+            Ok(permitted) => found.permitted = Some(permitted),
+        }
+        match &state.candidate {
+            Some(known) if known.release.manifest == manifest => {
+                let payload = found.permitted.as_ref().and_then(Permitted::payload);
+                Ok(same_candidate(state.phase, payload.is_some()))
             }
-            Err(refusal @ (Refusal::Held | Refusal::PolicyNotify)) => {
-                return Ok(Ruling::List(refusal, Listed { manifest, rank }));
-            }
-            permitted => permitted?,
-        };
-        match state.candidate {
-            Some(known) if known.release.manifest == manifest => Ok(same_candidate(state.phase, permitted)),
             Some(known) if !rank.outranks(&known.rank()) => Err(Refusal::Busy),
-            _ => Ok(Ruling::Take(permitted)),
+            _ => Ok(Ruling::Take),
         }
     }
 
@@ -114,7 +127,7 @@ impl Engine {
         verified: &Verified<'_>,
         facts: &Facts<'_>,
     ) -> Result<Ruling, Refusal> {
-        let candidate = state.candidate.ok_or(Refusal::TrialPending)?.release;
+        let candidate = &state.candidate.as_ref().ok_or(Refusal::TrialPending)?.release;
         if candidate.manifest == verified.digest() {
             return Err(Refusal::SameVersion);
         }
@@ -137,11 +150,13 @@ impl Engine {
 
     /// Remembers what waits for consent, unless something of higher rank waits already.
     #[inline(never)]
-    fn list(&mut self, refusal: Refusal, listed: Listed) -> Act {
-        let Some(state) = self.bench.state.as_mut() else { return Act::End(Err(Refusal::NotProvisioned)) };
-        let displaces = state.held.is_none_or(|held| {
+    fn list(&mut self, refusal: Refusal, listed: Option<Listed>) -> Act {
+        let (Some(listed), Some(state)) = (listed, self.bench.state.as_mut()) else {
+            return Act::End(Err(Refusal::NotProvisioned));
+        };
+        let displaces = state.held.as_ref().is_none_or(|held| {
             held.manifest != listed.manifest
-                && (listed.rank.outranks(&held.rank) || is_superseded(state, &held))
+                && (listed.rank.outranks(&held.rank) || is_superseded(state, held))
         });
         if !displaces {
             return Act::End(Err(refusal));
@@ -172,23 +187,18 @@ impl Engine {
     }
 
     #[inline(never)]
-    fn take(&mut self, permitted: Permitted) -> Act {
-        let payload_free = permitted.payload().is_none();
-        let image = *permitted.image();
-        let fits = self
-            .bench
-            .state
-            .as_ref()
-            .is_some_and(|state| self.runs && permitted.is_same_images(&state.confirmed.images));
-        self.permitted = Some(permitted);
-        if payload_free {
-            if !fits {
-                return Act::End(Err(Refusal::NeedPayload));
-            }
-            let hash = Hash::new(Region::Primary, 0, image.size);
-            return Act::Job(EngineStage::Head(Stage::ReadBack), Job::Hash(hash));
+    fn take(&mut self) -> Act {
+        let (Some(permitted), Some(state)) = (self.permitted.as_ref(), self.bench.state.as_ref()) else {
+            return Act::End(Err(Refusal::NotInService));
+        };
+        if permitted.payload().is_some() {
+            return self.open_log(false);
         }
-        self.open_log(false)
+        if !self.runs || !permitted.is_same_images(&state.confirmed.images) {
+            return Act::End(Err(Refusal::NeedPayload));
+        }
+        let hash = Hash::new(Region::Primary, 0, permitted.image().size);
+        self.job(EngineStage::Head(Stage::ReadBack), Job::Hash(hash))
     }
 
     /// Flash is changed only on the word of a record that this session wrote.
@@ -205,7 +215,7 @@ impl Engine {
         let length = self.bench.mem.docs.receipt_length(Source::Receipt);
         let (at, erase) = (self.bench.layout.cell_at(cell), self.bench.layout.cell_size());
         let put = Put::new(Region::State, at, erase, Source::Receipt, length);
-        Act::Job(EngineStage::Head(Stage::Stored { payload_free }), Job::Put(put))
+        self.job(EngineStage::Head(Stage::Stored { payload_free }), Job::Put(put))
     }
 
     #[inline(never)]
@@ -219,14 +229,16 @@ impl Engine {
             Stage::Opened { payload_free } => self.store_receipt(payload_free),
             Stage::Stored { payload_free: true } => self.apply(),
             Stage::Stored { payload_free: false } => self.receive(),
-            Stage::Saved => match self.permitted.as_ref().and_then(Permitted::payload) {
-                Some(payload) => {
-                    self.begin_payload(payload, Some(0));
-                    self.wanting()
-                }
-                None => Act::End(Err(Refusal::NotInService)),
-            },
+            Stage::Saved => self.expect_payload(Some(0)),
         }
+    }
+
+    fn expect_payload(&mut self, write_from: Option<u32>) -> Act {
+        let Some(payload) = self.permitted.as_ref().and_then(Permitted::payload) else {
+            return Act::End(Err(Refusal::NotInService));
+        };
+        self.begin_payload(payload, write_from);
+        self.wanting()
     }
 
     fn receive(&mut self) -> Act {
@@ -263,12 +275,12 @@ impl Engine {
     }
 }
 
-fn same_candidate(phase: Phase, permitted: Permitted) -> Ruling {
-    match (phase, permitted.payload()) {
-        (Phase::Ready, _) => Ruling::Here(Outcome::Ready),
-        (Phase::Staged, _) => Ruling::Here(Outcome::Staged),
-        (_, Some(payload)) => Ruling::Resume(permitted, payload),
-        (_, None) => Ruling::Take(permitted),
+fn same_candidate(phase: Phase, has_payload: bool) -> Ruling {
+    match phase {
+        Phase::Ready => Ruling::Here(Outcome::Ready),
+        Phase::Staged => Ruling::Here(Outcome::Staged),
+        _ if has_payload => Ruling::Resume,
+        _ => Ruling::Take,
     }
 }
 

@@ -119,6 +119,7 @@ impl Intake {
 
 impl Engine {
     /// Announces a bundle. An unfinished transfer is forgotten; what it wrote stays and is taken up again.
+    #[inline(never)]
     pub fn begin_transfer(&mut self) {
         self.intake = Intake::new();
         self.permitted = None;

@@ -2,11 +2,10 @@
 
 use super::boot::end_trial;
 use super::{Act, Engine};
-use crate::evidence::Received;
 use crate::io::{Documents, Job, Put, Source};
 use crate::media::Region;
 use crate::state::{Cell, RootRef};
-use crate::verify;
+use crate::verify::{self, Claim};
 use core::cmp::Ordering;
 use patchlane_protocol::{Refusal, RootDocument, SignedRoot};
 
@@ -34,6 +33,7 @@ pub(super) enum Stage {
 }
 
 /// What a link is to this device.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Verdict {
     /// It is known already.
     Old,
@@ -41,22 +41,36 @@ pub(super) enum Verdict {
     Next,
 }
 
-/// Judges the link in the work buffer. If the root that the record names was lost to rot, its own document brings it
-/// back, and no other does: the record holds its digest.
+/// Judges the link in the work buffer.
 pub(super) fn judge(docs: &Documents, length: usize, named: &RootRef) -> Result<Verdict, Refusal> {
-    let link = SignedRoot::parse(docs.work.get(..length).unwrap_or(&[]))?;
+    match &claim(docs, length, named) {
+        Ok(claim) => claim.holds().map(|()| Verdict::Next),
+        Err(verdict) => *verdict,
+    }
+}
+
+/// What the link claims; `Err` if its signatures needn't be looked at. If the root that the record names was lost to
+/// rot, its own document brings it back, and no other does: the record holds its digest.
+#[inline(never)]
+fn claim<'a>(
+    docs: &'a Documents,
+    length: usize,
+    named: &RootRef,
+) -> Result<Claim<'a>, Result<Verdict, Refusal>> {
+    let work = docs.work.get(..length).unwrap_or(&[]);
+    let link = SignedRoot::parse(work).map_err(|error| Err(error.into()))?;
     if docs.root().is_empty() {
-        return match link.document.version.cmp(&named.version) {
+        return Err(match link.document.version.cmp(&named.version) {
             Ordering::Less => Ok(Verdict::Old),
             Ordering::Equal if verify::sha256(link.bytes) == named.digest => Ok(Verdict::Next),
             _ => Err(Refusal::RootNotNext),
-        };
+        });
     }
-    let present = RootDocument::parse(docs.root())?;
+    let present = RootDocument::parse(docs.root()).map_err(|error| Err(error.into()))?;
     if link.document.version <= present.version && link.document.product == present.product {
-        return Ok(Verdict::Old);
+        return Err(Ok(Verdict::Old));
     }
-    verify::link(&link, &present).map(|()| Verdict::Next)
+    Claim::of_link(&link, &present).map_err(Err)
 }
 
 impl Engine {
@@ -80,10 +94,8 @@ impl Engine {
     fn link_opened(&mut self) -> Act {
         let Some(state) = self.bench.state.as_ref() else { return Act::End(Err(Refusal::NotProvisioned)) };
         let cell = state.free_cell();
-        match state.candidate {
-            Some(candidate) => {
-                self.load(super::Stage::Links(Stage::Judging { cell }), candidate.release.cell)
-            }
+        match state.candidate.as_ref().map(|candidate| candidate.release.cell) {
+            Some(own) => self.load(super::Stage::Links(Stage::Judging { cell }), own),
             None => self.store_root(cell),
         }
     }
@@ -106,14 +118,11 @@ impl Engine {
 
     #[inline(never)]
     fn judge_candidate(&mut self, loaded: bool, cell: Cell) -> Act {
-        let docs = &self.bench.mem.docs;
-        let candidate = self.bench.state.as_ref().and_then(|state| state.candidate);
-        let holds = loaded
-            && self.receipt.take() == candidate.map(|candidate| candidate.release.receipt)
-            && self.root_document().is_ok_and(|root| {
-                let received = Received::parse(docs.manifest(), docs.signatures());
-                received.and_then(|received| received.verify(&root)).is_ok()
-            });
+        let read = self.receipt.take().filter(|_| loaded);
+        let candidate = self.bench.state.as_ref().and_then(|state| state.candidate.as_ref());
+        let is_its_own =
+            read.is_some() && read.as_ref() == candidate.map(|candidate| &candidate.release.receipt);
+        let holds = is_its_own && self.verify_head(false).is_ok();
         if let (false, Some(state)) = (holds, self.bench.state.as_mut()) {
             if state.phase.on_trial() {
                 self.restart = true;
@@ -129,7 +138,7 @@ impl Engine {
         let length = self.bench.mem.docs.receipt_length(Source::RootOnly);
         let (at, erase) = (self.bench.layout.cell_at(cell), self.bench.layout.cell_size());
         let put = Put::new(Region::State, at, erase, Source::RootOnly, length);
-        Act::Job(super::Stage::Links(Stage::Stored { cell }), Job::Put(put))
+        self.job(super::Stage::Links(Stage::Stored { cell }), Job::Put(put))
     }
 
     #[inline(never)]

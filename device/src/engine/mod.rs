@@ -20,7 +20,7 @@ pub use boot::{Boot, Cause, Running};
 pub use provision::Factory;
 pub use requests::Window;
 
-use crate::evidence::{Admitted, Authentic, Facts, Permitted, Readback, Received};
+use crate::evidence::{Admitted, Authentic, Facts, Permitted, Readback};
 use crate::io::{Bench, Job, Load, Memory, Op, Record, Scan, Turn};
 use crate::layout::Layout;
 use crate::log::Log;
@@ -129,7 +129,11 @@ enum Who {
 /// What a decision leads to.
 #[derive(Debug)]
 enum Act {
-    Job(Stage, Job),
+    /// The job that was set up ([`Engine::job`]).
+    Job,
+    /// The state was read, or is blank where it has to be: the task begins.
+    Begin,
+    /// The task has ended.
     End(Result<Done, Refusal>),
 }
 
@@ -243,6 +247,21 @@ impl Engine {
 
     /// Takes the result of the last operation and says what is next.
     pub fn next(&mut self, last: Result<(), MediaError>) -> Step {
+        self.advance(last, Self::decide, Self::begin)
+    }
+
+    /// The same for [`Task::Open`] and [`Task::Boot`] alone: a program that never calls [`Engine::next`] holds nothing
+    /// of reception, requests and provisioning.
+    pub fn next_of_boot(&mut self, last: Result<(), MediaError>) -> Step {
+        self.advance(last, Self::decide_boot, Self::begin_boot)
+    }
+
+    fn advance(
+        &mut self,
+        last: Result<(), MediaError>,
+        decide: impl Fn(&mut Self, Result<(), Refusal>) -> Act,
+        begin: impl Fn(&mut Self) -> Act,
+    ) -> Step {
         let mut last = last;
         loop {
             let result = match self.job.next(&mut self.bench, last) {
@@ -251,17 +270,27 @@ impl Engine {
             };
             last = Ok(());
             self.collect(&result);
-            match self.decide(result) {
-                Act::Job(stage, job) => {
-                    self.stage = stage;
-                    self.job = job;
-                }
+            let act = match decide(self, result) {
+                Act::Begin => begin(self),
+                act => act,
+            };
+            match act {
+                Act::Job => {}
                 Act::End(done) => return self.end(done),
+                Act::Begin => return self.end(Err(Refusal::NotInService)),
             }
         }
     }
 
+    /// Sets up a job, and what it is for.
+    fn job(&mut self, stage: Stage, job: Job) -> Act {
+        self.stage = stage;
+        self.job = job;
+        Act::Job
+    }
+
     /// Keeps what a job found.
+    #[inline(never)]
     fn collect(&mut self, result: &Result<(), Refusal>) {
         match core::mem::replace(&mut self.job, Job::Rest) {
             Job::Hash(hash) => self.readback = result.is_ok().then(|| hash.finish()),
@@ -307,40 +336,45 @@ impl Engine {
 
     fn decide(&mut self, result: Result<(), Refusal>) -> Act {
         match self.stage {
+            Stage::Provision(stage) => self.provisioning(stage, result),
+            Stage::Links(stage) => self.links_went_on(stage, result),
+            Stage::Payload(stage) => self.payload_went_on(stage, result),
+            Stage::Head(stage) => self.head_went_on(stage, result),
+            _ => self.decide_boot(result),
+        }
+    }
+
+    fn decide_boot(&mut self, result: Result<(), Refusal>) -> Act {
+        match self.stage {
             Stage::Start => self.open_or_begin(),
             Stage::Scanning => self.scanned(result),
             Stage::Rooting { again } => self.rooted(result, again),
             Stage::Loading(who) => self.loaded(who, result),
             Stage::Hashing(who) => self.hashed(who, result),
-            Stage::Provision(stage) => self.provisioning(stage, result),
-            Stage::Links(stage) => self.links_went_on(stage, result),
-            Stage::Payload(stage) => self.payload_went_on(stage, result),
-            Stage::Head(stage) => self.head_went_on(stage, result),
-            Stage::Begin | Stage::Go | Stage::Marking | Stage::Moving | Stage::Ending(_)
-                if result.is_err() =>
-            {
-                Act::End(Err(Refusal::Flash))
-            }
-            Stage::Begin => self.begin(),
+            _ if result.is_err() => Act::End(Err(Refusal::Flash)),
+            Stage::Begin => Act::Begin,
             Stage::Go => self.go(),
             Stage::Marking => self.move_block(),
             Stage::Moving => self.moved(),
             Stage::Ending(done) => Act::End(done),
+            Stage::Provision(_) | Stage::Links(_) | Stage::Payload(_) | Stage::Head(_) => {
+                Act::End(Err(Refusal::NotInService))
+            }
         }
     }
 
     fn open_or_begin(&mut self) -> Act {
         if self.open && self.task != Task::Provision {
-            return self.begin();
+            return Act::Begin;
         }
         self.close();
-        Act::Job(Stage::Scanning, Job::Scan(Scan::new()))
+        self.job(Stage::Scanning, Job::Scan(Scan::new()))
     }
 
     fn scanned(&mut self, result: Result<(), Refusal>) -> Act {
         match (result, self.task) {
             (Ok(()), Task::Provision) => Act::End(Err(Refusal::AlreadyProvisioned)),
-            (Err(_), Task::Provision) => self.provision(),
+            (Err(_), Task::Provision) => Act::Begin,
             (Err(_), Task::Boot { .. }) => self.service(Refusal::NotProvisioned),
             (Err(_), _) => Act::End(Err(Refusal::NotProvisioned)),
             (Ok(()), _) => self.load(Stage::Rooting { again: false }, self.root_cell()),
@@ -351,8 +385,8 @@ impl Engine {
         self.bench.state.as_ref().map_or(0, |state| state.root.cell)
     }
 
-    fn load(&self, stage: Stage, cell: Cell) -> Act {
-        Act::Job(stage, Job::Load(Load::new(self.bench.layout.cell_at(cell))))
+    fn load(&mut self, stage: Stage, cell: Cell) -> Act {
+        self.job(stage, Job::Load(Load::new(self.bench.layout.cell_at(cell))))
     }
 
     /// The trusted root, or v's receipt, which may hold the same one. Without any, nothing more is admitted.
@@ -371,25 +405,33 @@ impl Engine {
         self.open = true;
         self.damaged |= degraded;
         self.runs &= !degraded;
-        if self.bench.log.is_sealed() { self.begin() } else { self.save(Stage::Begin) }
+        if self.bench.log.is_sealed() { Act::Begin } else { self.save(Stage::Begin) }
     }
 
     fn begin(&mut self) -> Act {
         match self.task {
-            Task::Open => Act::End(Ok(Done::Opened)),
-            Task::Boot { cause, counter } => self.begin_boot(cause, counter),
             Task::Intake => self.piece(),
             Task::Save(outcome) => {
                 self.intake.rewind();
                 self.save(Stage::Ending(Ok(Done::Outcome(outcome))))
             }
             Task::Provision => self.provision(),
+            Task::Open | Task::Boot { .. } => self.begin_boot(),
+        }
+    }
+
+    fn begin_boot(&mut self) -> Act {
+        match self.task {
+            Task::Open => Act::End(Ok(Done::Opened)),
+            Task::Boot { cause, counter } => self.count_and_go(cause, counter),
+            Task::Intake | Task::Save(_) | Task::Provision => Act::End(Err(Refusal::NotInService)),
         }
     }
 
     /// Writes the state, then goes on with `stage`.
-    fn save(&self, stage: Stage) -> Act {
-        Act::Job(stage, Job::Record(Record::new()))
+    #[inline(never)]
+    fn save(&mut self, stage: Stage) -> Act {
+        self.job(stage, Job::Record(Record::new()))
     }
 
     fn root_document(&self) -> Result<RootDocument<'_>, Refusal> {
@@ -397,12 +439,10 @@ impl Engine {
     }
 
     /// Verifies the head in RAM, under the root of the receipt just loaded or the present one.
-    #[inline(never)]
     fn verify_head(&self, own_root: bool) -> Result<Authentic, Refusal> {
         let docs = &self.bench.mem.docs;
-        let root = RootDocument::parse(if own_root { docs.loaded_root() } else { docs.root() })?;
-        let verified = Received::parse(docs.manifest(), docs.signatures())?.verify(&root)?;
-        Ok(verified.remember())
+        let root = if own_root { docs.loaded_root() } else { docs.root() };
+        Authentic::of(docs.manifest(), docs.signatures(), root)
     }
 
     /// What the release with this manifest is judged against.

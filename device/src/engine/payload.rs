@@ -62,7 +62,7 @@ impl Engine {
         self.mark_block();
         let at = self.bench.layout.block().saturating_add(self.intake.position);
         let put = Put::compare(Region::Secondary, at, Source::Work(0), data);
-        Act::Job(EngineStage::Payload(Stage::Compared), Job::Put(put))
+        self.job(EngineStage::Payload(Stage::Compared), Job::Put(put))
     }
 
     #[inline(never)]
@@ -96,7 +96,7 @@ impl Engine {
         let erase = if inside == 0 { block } else { 0 };
         let from = Source::Work(cursor.saturating_sub(position));
         let put = Put::new(Region::Secondary, block.saturating_add(cursor), erase, from, length);
-        Act::Job(EngineStage::Payload(Stage::Written), Job::Put(put))
+        self.job(EngineStage::Payload(Stage::Written), Job::Put(put))
     }
 
     fn next_chunk(&mut self) -> Act {
@@ -114,7 +114,7 @@ impl Engine {
         }
         let size = self.permitted.as_ref().map_or(0, |permitted| permitted.image().size);
         let hash = Hash::new(Region::Secondary, self.bench.layout.block(), size);
-        Act::Job(EngineStage::Payload(Stage::ReadBack), Job::Hash(hash))
+        self.job(EngineStage::Payload(Stage::ReadBack), Job::Hash(hash))
     }
 
     /// Remembers the chunk that holds the first byte of a block.

@@ -1,7 +1,7 @@
 //! The first state of a device: written by the debug or production port only, never over a readable record (I6).
 
 use super::{Act, Done, Engine, Stage as EngineStage};
-use crate::evidence::{Admitted, Received};
+use crate::evidence::{Admitted, Authentic, Received};
 use crate::io::{Hash, Job, Put, Source};
 use crate::media::Region;
 use crate::rules::Failures;
@@ -68,10 +68,15 @@ impl Engine {
         Ok(())
     }
 
-    #[inline(never)]
     fn admit_first(&self, factory: &Factory) -> Result<Admitted, Refusal> {
+        let authentic = self.verify_head(false)?;
+        self.admit_authentic(&authentic, factory)
+    }
+
+    #[inline(never)]
+    fn admit_authentic(&self, authentic: &Authentic, factory: &Factory) -> Result<Admitted, Refusal> {
         let docs = &self.bench.mem.docs;
-        let verified = Received::parse(docs.manifest(), docs.signatures())?.verify(&self.root_document()?)?;
+        let verified = Received::parse(docs.manifest(), docs.signatures())?.recall(authentic)?;
         if !verified.manifest().hardware.iter().any(|revision| revision == factory.hardware) {
             return Err(Refusal::WrongHardware);
         }
@@ -85,7 +90,7 @@ impl Engine {
                 let size = admitted.image().size;
                 self.admitted = Some(admitted);
                 let hash = Hash::new(Region::Primary, 0, size);
-                Act::Job(EngineStage::Provision(Stage::ReadBack), Job::Hash(hash))
+                self.job(EngineStage::Provision(Stage::ReadBack), Job::Hash(hash))
             }
             Err(refusal) => Act::End(Err(refusal)),
         }
@@ -106,9 +111,8 @@ impl Engine {
                 }
             }
             Stage::Receipt => self.put(Stage::Root, SECOND, Source::RootOnly),
-            Stage::Root => match self.first_state() {
-                Ok(state) => {
-                    self.bench.state = Some(state);
+            Stage::Root => match self.verify_head(false).and_then(|authentic| self.first_state(&authentic)) {
+                Ok(()) => {
                     self.open = true;
                     self.save(EngineStage::Ending(Ok(Done::Outcome(Outcome::Done))))
                 }
@@ -117,20 +121,20 @@ impl Engine {
         }
     }
 
-    fn put(&self, stage: Stage, cell: u8, source: Source) -> Act {
+    fn put(&mut self, stage: Stage, cell: u8, source: Source) -> Act {
         let length = self.bench.mem.docs.receipt_length(source);
         let (at, erase) = (self.bench.layout.cell_at(cell), self.bench.layout.cell_size());
-        Act::Job(EngineStage::Provision(stage), Job::Put(Put::new(Region::State, at, erase, source, length)))
+        self.job(EngineStage::Provision(stage), Job::Put(Put::new(Region::State, at, erase, source, length)))
     }
 
     #[inline(never)]
-    fn first_state(&self) -> Result<State, Refusal> {
+    fn first_state(&mut self, authentic: &Authentic) -> Result<(), Refusal> {
         let factory = self.factory.ok_or(Refusal::NotInService)?;
         let docs = &self.bench.mem.docs;
         let root = self.root_document()?;
-        let verified = Received::parse(docs.manifest(), docs.signatures())?.verify(&root)?;
+        let verified = Received::parse(docs.manifest(), docs.signatures())?.recall(authentic)?;
         let (_, _, image) = verified.component(self.config.address)?;
-        Ok(State {
+        self.bench.state = Some(State {
             device: factory.device,
             hardware: factory.hardware,
             group: factory.group,
@@ -160,6 +164,7 @@ impl Engine {
             approval: None,
             held: None,
             failures: Failures::default(),
-        })
+        });
+        Ok(())
     }
 }

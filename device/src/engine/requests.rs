@@ -8,7 +8,7 @@ use crate::evidence::Trial;
 use crate::rules::policy::{self, Consent, Install};
 use crate::rules::trial;
 use crate::state::{Approval, Phase, State};
-use crate::verify::{self, Addressee};
+use crate::verify::{self, Addressee, OwnerClaim};
 use patchlane_protocol::owner::{Action, Request, SignedOwner};
 use patchlane_protocol::{Digest, Policy, PublicKey, Refusal};
 
@@ -45,6 +45,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotProvisioned`.
+    #[inline(never)]
     pub fn healthy(&mut self) -> Result<Change, Refusal> {
         let soak = self.config.soak;
         let state = self.open_state()?;
@@ -100,6 +101,7 @@ impl Engine {
     }
 
     /// When the candidate that is in this phase goes in, judged by the policy and the approvals of now.
+    #[inline(never)]
     pub(super) fn install_of(&self, phase: Phase) -> Option<Install> {
         let state = self.bench.state.as_ref().filter(|state| state.phase == phase)?;
         let candidate = state.candidate?;
@@ -169,7 +171,17 @@ impl Engine {
     ///
     /// # Errors
     /// As [`verify::owner`], and the rule that the request breaks; then the serial isn't spent.
+    #[inline(never)]
     pub fn owner(&mut self, bytes: &[u8]) -> Result<Change, Refusal> {
+        match &self.owner_claim(bytes) {
+            Ok(claim) => claim.holds()?,
+            Err(refusal) => return Err(*refusal),
+        }
+        self.owner_asks(bytes)
+    }
+
+    #[inline(never)]
+    fn owner_claim<'a>(&self, bytes: &'a [u8]) -> Result<OwnerClaim<'a>, Refusal> {
         let signed = SignedOwner::parse(bytes)?;
         let state = self.bench.state.as_ref().filter(|_| self.open).ok_or(Refusal::NotProvisioned)?;
         let root = self.root_document()?;
@@ -180,8 +192,14 @@ impl Engine {
             group: state.group,
             serial: state.serial,
         };
-        verify::owner(&signed, &on)?;
-        match signed.document.request {
+        OwnerClaim::of(&signed, &on)
+    }
+
+    /// What the owner asks for, once it is known that he does.
+    #[inline(never)]
+    fn owner_asks(&mut self, bytes: &[u8]) -> Result<Change, Refusal> {
+        let document = SignedOwner::parse(bytes)?.document;
+        match document.request {
             Request::Release { action, manifest } => {
                 let _ = self.release_request(action, &manifest, Consent::Owner)?;
             }
@@ -190,10 +208,11 @@ impl Engine {
             }
             Request::Anchor(key) => self.open_state()?.anchor = Some(key),
         }
-        self.open_state()?.serial = signed.document.serial;
+        self.open_state()?.serial = document.serial;
         Ok(Change::Save)
     }
 
+    #[inline(never)]
     fn release_request(&mut self, action: Action, manifest: &Digest, by: Consent) -> Result<Change, Refusal> {
         if action == Action::Apply {
             // Any answer but a refusal will do: someone asks for it now.

@@ -29,6 +29,7 @@ impl Copy {
         Self { from, to, length, erased: 0, position: 0, read: 0, attempts: 0 }
     }
 
+    #[inline(never)]
     pub(super) fn next(&mut self, bench: &mut Bench, last: Result<(), Refusal>) -> Turn {
         if last.is_err() && self.read == 0 {
             return Turn::End(last);

@@ -24,6 +24,7 @@ impl Hash {
         Self { region, start: at, at, left: length, pending: 0, hasher: Sha256::new() }
     }
 
+    #[inline(never)]
     pub(super) fn next(&mut self, bench: &mut Bench, last: Result<(), Refusal>) -> Turn {
         if last.is_err() {
             return Turn::End(last);

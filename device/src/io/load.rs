@@ -23,6 +23,7 @@ impl Load {
         Self { at, position: 0, total: 0, pending: 0, hasher: Sha256::new() }
     }
 
+    #[inline(never)]
     pub(super) fn next(&mut self, bench: &mut Bench, last: Result<(), Refusal>) -> Turn {
         if last.is_err() {
             return Turn::End(last);

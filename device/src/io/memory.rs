@@ -69,7 +69,7 @@ impl Memory {
     pub fn fill(&mut self, source: Source, position: u32, length: u32, padded: u32) {
         self.io.iter_mut().take(narrow(padded)).for_each(|byte| *byte = 0xff);
         let io = &mut self.io;
-        self.docs.each(source, position, length, |at, bytes| {
+        self.docs.each(source, position, length, &mut |at, bytes| {
             if let Some(place) = io.get_mut(at..at.saturating_add(bytes.len())) {
                 place.copy_from_slice(bytes);
             }
@@ -80,7 +80,7 @@ impl Memory {
     /// True if the operation buffer begins with `length` bytes of `source` from `position` on.
     pub fn matches(&self, source: Source, position: u32, length: u32) -> bool {
         let io = &self.io;
-        self.docs.each(source, position, length, |at, bytes| {
+        self.docs.each(source, position, length, &mut |at, bytes| {
             io.get(at..at.saturating_add(bytes.len())).is_some_and(|place| place == bytes)
         })
     }
@@ -165,7 +165,7 @@ impl Documents {
     /// SHA-256 of the receipt that `source` stands for.
     pub fn receipt_digest(&self, source: Source) -> Digest {
         let mut hasher = Sha256::new();
-        self.each(source, 0, self.receipt_length(source), |_, bytes| {
+        self.each(source, 0, self.receipt_length(source), &mut |_, bytes| {
             hasher.update(bytes);
             true
         });
@@ -179,7 +179,7 @@ impl Documents {
         source: Source,
         position: u32,
         length: u32,
-        mut take: impl FnMut(usize, &[u8]) -> bool,
+        take: &mut dyn FnMut(usize, &[u8]) -> bool,
     ) -> bool {
         let (start, end) = (narrow(position), narrow(position.saturating_add(length)));
         if let Source::Work(from) = source {

@@ -20,6 +20,7 @@ impl Record {
         Self { part: 0, target: None, length: 0, put: Put::new(Region::State, 0, 0, Source::Work(0), 0) }
     }
 
+    #[inline(never)]
     pub(super) fn next(&mut self, bench: &mut Bench, last: Result<(), Refusal>) -> Turn {
         let mut last = last;
         loop {

@@ -47,6 +47,7 @@ impl Scan {
         }
     }
 
+    #[inline(never)]
     pub(super) fn next(&mut self, bench: &mut Bench, last: Result<(), Refusal>) -> Turn {
         let read = last.is_ok();
         if self.pending > 0 {

@@ -1,14 +1,20 @@
-//! `inputs FOLDER`: writes a root, two bundles and an image for programs that measure. Launched by `cargo xtask sizes`.
+//! `inputs FOLDER`: writes a root, two bundles, an image and an owner's document for programs that measure. Launched by `cargo xtask sizes`.
 
-use patchlane_tests::sim::world::{Release, Roles, image};
+use patchlane_protocol::{FeaturePolicy, Policy, Request, SecurityPolicy};
+use patchlane_tests::sim::world::{Release, Roles, image, owner, public};
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
     let folder = std::env::args().nth(1).unwrap_or_default();
     let folder = Path::new(&folder);
     std::fs::create_dir_all(folder)?;
-    let new = Release::patch(4, 1, 8, image(1, 6000));
+    // The new release brings a root link, whose two quorums take the deepest stack.
+    let links = vec![Roles { version: 2, ..Roles::default() }.link(&["root"])];
+    let new = Release { links, ..Release::patch(4, 1, 8, image(1, 6000)) };
     let old = Release::patch(4, 1, 7, new.image[..5999].to_vec());
+    std::fs::write(folder.join("anchor"), public("owner").bytes)?;
+    let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Local };
+    std::fs::write(folder.join("policy"), owner(1, Request::Policy(policy)))?;
     std::fs::write(folder.join("root"), Roles::default().document())?;
     std::fs::write(folder.join("old"), old.bytes())?;
     std::fs::write(folder.join("new"), new.bytes())?;

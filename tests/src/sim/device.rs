@@ -20,6 +20,9 @@ pub struct SimCounter {
 }
 
 impl MonotonicCounter for SimCounter {
+    fn exists(&self) -> bool {
+        self.value.is_some()
+    }
     fn read(&mut self) -> Option<u32> {
         self.value
     }

@@ -49,30 +49,26 @@ impl Watchdog for BoardWatchdog {
     }
 }
 
-/// Makes the device. The application says how long a healthy release soaks; here it doesn't.
-///
-/// # Errors
-/// Never, on this board: the layout is a constant.
-fn machine() -> Result<Machine, LayoutError> {
+fn layout() -> Result<Layout, LayoutError> {
     let place = |(offset, length): (u32, u32)| Place::of::<Nor>(offset, length);
-    let layout = Layout::new(place(map::STATE), place(map::PRIMARY), place(map::SECONDARY))?;
-    let address = u32::try_from(map::APPLICATION).ok();
-    let config = Config { address, soak: 0, fenced: false };
-    // SAFETY: one machine in each program, and both run from RAM.
-    let flash = unsafe { Nor::new() };
-    let watchdog = BoardWatchdog(board_virt::Watchdog::new(WATCHDOG));
-    let media = Witness { flash: Single::new(flash, layout), moving: false };
-    Ok(Device::new(layout, config, media, watchdog, NoCounter))
+    Layout::on_one(place(map::STATE), place(map::PRIMARY), place(map::SECONDARY))
 }
 
 static mut MACHINE: core::mem::MaybeUninit<Machine> = core::mem::MaybeUninit::uninit();
 
-/// Makes the device where it stays: it is no guest of the stack. Once in each program.
+/// Makes the device where it stays: it is no guest of the stack. Once in each program; `None` never on this board, whose
+/// layout is a constant. The application says how long a healthy release soaks; here it doesn't.
 #[inline(never)]
 pub fn place() -> Option<&'static mut Machine> {
-    let made = machine().ok()?;
+    let layout = layout().ok()?;
+    let config = Config { address: u32::try_from(map::APPLICATION).ok(), soak: 0, fenced: false };
+    // SAFETY: one machine in each program, and both run from RAM.
+    let flash = unsafe { Nor::new() };
+    let watchdog = BoardWatchdog(board_virt::Watchdog::new(WATCHDOG));
+    let media = Witness { flash: Single::new(flash, layout), moving: false };
     // SAFETY: each program calls it once, at its beginning.
-    unsafe { Some((*core::ptr::addr_of_mut!(MACHINE)).write(made)) }
+    let machine = unsafe { &mut *core::ptr::addr_of_mut!(MACHINE) };
+    Some(machine.write(Device::new(layout, config, media, watchdog, NoCounter)))
 }
 
 /// Why the machine restarted.

@@ -17,8 +17,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 #[cfg(feature = "verify")]
 mod verify {
-    use patchlane_device::evidence::{Facts, Received};
-    use patchlane_device::protocol::{Refusal, RootDocument};
+    use patchlane_device::evidence::{Authentic, Facts, Received};
+    use patchlane_device::protocol::Refusal;
 
     /// Everything up to `Permitted`, and the digest of an image.
     #[inline(never)]
@@ -33,43 +33,28 @@ mod verify {
         if manifest[image.len()] == 0 {
             return Ok(false);
         }
-        let root = RootDocument::parse(root)?;
-        let permitted = Received::parse(manifest, signatures)?.verify(&root)?.permit(facts)?;
+        let authentic = Authentic::of(manifest, signatures, root)?;
+        let permitted = Received::parse(manifest, signatures)?.recall(&authentic)?.permit(facts)?;
         Ok(patchlane_device::verify::sha256(image) == permitted.image().digest)
     }
 }
 
-fn opaque<T>(value: T) -> T {
-    core::hint::black_box(value)
-}
-
+/// What the device's state says comes from its caller: only the judging is measured.
 #[cfg(feature = "verify")]
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.start")]
-extern "C" fn start(bytes: *const u8, length: usize) -> bool {
-    use patchlane_device::evidence::Facts;
-    use patchlane_device::protocol::{Digest, Policy, Version};
-    use patchlane_device::rules::{Consent, Failures, Situation, Standing};
-    // SAFETY: the caller of a measurement has no memory to name; it isn't run.
-    let bytes = unsafe { core::slice::from_raw_parts(bytes, length) };
-    let place = Place { offset: 0, length: opaque(65536), read: 1, write: 4, erase: 4096 };
-    let Ok(layout) = Layout::new(place, place, Place { length: opaque(69632), ..place }) else { return false };
-    let facts = Facts {
-        hardware: opaque(1),
-        v: Standing { version: Version::new(4, 1, opaque(7)), images: Digest([0; 32]), damaged: opaque(false) },
-        on: Situation { policy: Policy::DEFAULT, anchored: opaque(true), runs: opaque(true), consent: opaque(Consent::None) },
-        failures: &Failures::default(),
-        layout: &layout,
-        address: opaque(None),
-    };
-    verify::judge(bytes, opaque(bytes), opaque(bytes), &facts, opaque(bytes)) == Ok(true)
+fn start(head: [&[u8]; 3], facts: &evidence::Facts<'_>, image: &[u8]) -> bool {
+    let [manifest, signatures, root] = head;
+    verify::judge(manifest, signatures, root, facts, image) == Ok(true)
 }
 
 #[cfg(not(feature = "verify"))]
 mod whole {
     use super::*;
     use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
-    use patchlane_device::service::{GrantNothing, OUT};
+    #[cfg(not(feature = "boot"))]
+    use patchlane_device::service::GrantNothing;
+    use patchlane_device::service::OUT;
 
     /// Flash without a driver: three functions that someone else links.
     pub struct Window;
@@ -109,14 +94,12 @@ mod whole {
 
     type Machine = Device<Single<Window>>;
 
-    fn machine() -> Result<Machine, LayoutError> {
-        let layout = Layout::new(
+    fn layout() -> Result<Layout, LayoutError> {
+        Layout::on_one(
             Place::of::<Window>(0, 0x8000),
             Place::of::<Window>(0x8000, 0x20000),
             Place::of::<Window>(0x28000, 0x21000),
-        )?;
-        let config = Config { address: None, soak: 0, fenced: true };
-        Ok(Device::new(layout, config, Single::new(Window, layout), NoWatchdog, NoCounter))
+        )
     }
 
     static mut MACHINE: core::mem::MaybeUninit<Machine> = core::mem::MaybeUninit::uninit();
@@ -124,12 +107,23 @@ mod whole {
     /// Makes the device where it stays: it is no guest of the stack.
     #[inline(never)]
     fn place() -> Option<&'static mut Machine> {
-        let made = machine().ok()?;
+        let layout = layout().ok()?;
+        let config = Config { address: None, soak: 0, fenced: true };
         // SAFETY: called once, before anything else runs.
-        unsafe { Some((*core::ptr::addr_of_mut!(MACHINE)).write(made)) }
+        let machine = unsafe { &mut *core::ptr::addr_of_mut!(MACHINE) };
+        Some(machine.write(Device::new(layout, config, Single::new(Window, layout), NoWatchdog, NoCounter)))
+    }
+
+    /// A bootloader: it verifies, swaps, reverts and falls back, and takes no bundles.
+    #[cfg(feature = "boot")]
+    #[inline(never)]
+    pub fn boot(cause: Cause, _: &[u8], _: &mut [u8; OUT]) -> usize {
+        let Some(machine) = place() else { return 0 };
+        usize::from(matches!(machine.boot_only(cause), Ok(Boot::Run(_))))
     }
 
     /// A bootloader with service mode.
+    #[cfg(not(feature = "boot"))]
     #[inline(never)]
     pub fn boot(cause: Cause, content: &[u8], out: &mut [u8; OUT]) -> usize {
         let Some(machine) = place() else { return 0 };
@@ -143,8 +137,6 @@ mod whole {
 #[cfg(not(feature = "verify"))]
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.start")]
-extern "C" fn start(bytes: *const u8, length: usize, out: &mut [u8; patchlane_device::service::OUT]) -> usize {
-    // SAFETY: the caller of a measurement has no memory to name; it isn't run.
-    let bytes = unsafe { core::slice::from_raw_parts(bytes, length) };
-    whole::boot(opaque(Cause::PowerOn), opaque(bytes), out)
+fn start(cause: Cause, frame: &[u8], out: &mut [u8; patchlane_device::service::OUT]) -> usize {
+    whole::boot(cause, frame, out)
 }

@@ -1,4 +1,5 @@
-//! Paints the stack, runs (a) the verifier on a head and (b) a whole update on flash in RAM, and says how deep each went.
+//! Paints the stack, runs (a) the verifier on a head, (b) a boot that moves a release in and (c) a whole update with
+//! an owner's document and a root link, on flash in RAM, and says how deep each went.
 //! Launched by `cargo xtask sizes`, which puts the bundles there.
 #![no_std]
 #![no_main]
@@ -6,14 +7,21 @@
 use core::fmt::Write;
 use core::ptr;
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
-use patchlane_device::evidence::{Facts, Received};
-use patchlane_device::protocol::{DeviceId, FeaturePolicy, Header, Policy, RootDocument, SecurityPolicy, Version};
+use patchlane_device::evidence::{Authentic, Facts, Received};
+use patchlane_device::protocol::bundle::LINK_PREFIX;
+use patchlane_device::protocol::link::{Command, Deframer, Outcome, Reply};
+use patchlane_device::protocol::{
+    self, DeviceId, FeaturePolicy, Header, Policy, PublicKey, SecurityPolicy, Version, Writer, limits,
+};
 use patchlane_device::rules::{Consent, Failures, Situation, Standing};
+use patchlane_device::service::{GrantNothing, OUT};
 use patchlane_device::*;
 
 const ROOT: &[u8] = include_bytes!(concat!(env!("INPUTS"), "/root"));
 const OLD: &[u8] = include_bytes!(concat!(env!("INPUTS"), "/old"));
 const NEW: &[u8] = include_bytes!(concat!(env!("INPUTS"), "/new"));
+const ANCHOR: &[u8; 32] = include_bytes!(concat!(env!("INPUTS"), "/anchor"));
+const POLICY: &[u8] = include_bytes!(concat!(env!("INPUTS"), "/policy"));
 const IMAGE: &[u8] = include_bytes!(concat!(env!("INPUTS"), "/image"));
 
 const STATE: u32 = 8 * 4096;
@@ -62,28 +70,42 @@ impl NorFlash for Ram {
 
 fn layout() -> Layout {
     let place = |offset, length| Place::of::<Ram>(offset, length);
-    let layout = Layout::new(place(0, STATE), place(STATE, SLOT), place(STATE + SLOT, SLOT + 4096));
+    let layout = Layout::on_one(place(0, STATE), place(STATE, SLOT), place(STATE + SLOT, SLOT + 4096));
     layout.unwrap_or_else(|_| fail("layout"))
 }
 
 #[inline(never)]
 fn place() -> &'static mut Machine {
     let config = Config { address: None, soak: 0, fenced: false };
-    let made = Device::new(layout(), config, Single::new(Ram, layout()), NoWatchdog, NoCounter);
+    let layout = layout();
     // SAFETY: whoever calls again has dropped what it got before.
-    unsafe { (*ptr::addr_of_mut!(MACHINE)).write(made) }
+    let machine = unsafe { &mut *ptr::addr_of_mut!(MACHINE) };
+    machine.write(Device::new(layout, config, Single::new(Ram, layout), NoWatchdog, NoCounter))
 }
 
-/// Manifest and signatures of a bundle without links.
+/// Manifest and signatures of a bundle.
 fn head(bundle: &'static [u8]) -> (&'static [u8], &'static [u8]) {
     let Ok(header) = Header::parse(&bundle[..Header::WIDTH]) else { fail("header") };
-    let (manifest, rest) = bundle[Header::WIDTH..].split_at(usize::from(header.manifest));
+    let mut rest = &bundle[Header::WIDTH..];
+    for _ in 0..header.links {
+        let length = usize::from(u16::from_le_bytes([rest[0], rest[1]]));
+        rest = &rest[LINK_PREFIX + length..];
+    }
+    let (manifest, rest) = rest.split_at(usize::from(header.manifest));
     (manifest, &rest[..usize::from(header.signatures)])
 }
 
-#[inline(never)]
+/// Signatures first, then the rules: so they don't stand on the stack at the same time.
 fn verify() {
     let (manifest, signatures) = head(NEW);
+    match Authentic::of(manifest, signatures, ROOT) {
+        Ok(authentic) => judge(manifest, signatures, &authentic),
+        Err(_) => fail("verify"),
+    }
+}
+
+#[inline(never)]
+fn judge(manifest: &[u8], signatures: &[u8], authentic: &Authentic) {
     let layout = layout();
     let facts = Facts {
         hardware: 1,
@@ -93,40 +115,91 @@ fn verify() {
         layout: &layout,
         address: None,
     };
-    let judge = || {
-        let root = RootDocument::parse(ROOT)?;
-        Received::parse(manifest, signatures)?.verify(&root)?.permit(&facts)
-    };
-    match judge() {
+    let received = Received::parse(manifest, signatures);
+    match received.and_then(|received| received.recall(authentic)?.permit(&facts)) {
         Ok(permitted) if patchlane_device::verify::sha256(IMAGE) == permitted.image().digest => {}
-        _ => fail("verify"),
+        _ => fail("judge"),
+    }
+}
+
+static mut COMMAND: [u8; limits::FRAME] = [0; limits::FRAME];
+static mut OUTPUT: [u8; OUT] = [0; OUT];
+static mut FRAMES: Deframer = Deframer::new();
+
+/// Serves one command of the link; the offset wanted next, if the transfer goes on. Frames lie outside the stack.
+#[inline(never)]
+fn serve(machine: &mut Machine, command: &Command<'_>) -> Option<u32> {
+    // SAFETY: one thread, and no two of these live at once.
+    let (content, out, frames) =
+        unsafe { (&mut *(&raw mut COMMAND), &mut *(&raw mut OUTPUT), &mut *(&raw mut FRAMES)) };
+    let mut writer = Writer::new(content);
+    if command.write(&mut writer).is_err() {
+        fail("command");
+    }
+    let served = machine.serve(writer.finish(), &mut GrantNothing, out);
+    for byte in served.frame {
+        match frames.push(*byte).map(|content| content.map(Reply::parse)) {
+            Ok(None) => {}
+            Ok(Some(Ok(Reply::Want(offset)))) => return Some(offset),
+            Ok(Some(Ok(Reply::Outcome(Outcome::Staged | Outcome::Done)))) => return None,
+            _ => break,
+        }
+    }
+    fail("reply")
+}
+
+/// Takes the bundle, and the root link in it, frame by frame.
+#[inline(never)]
+fn receive() {
+    let machine = place();
+    let mut want = serve(machine, &Command::Begin);
+    while let Some(offset) = want {
+        let rest = &NEW[offset as usize..];
+        let bytes = &rest[..rest.len().min(limits::FRAME_DATA)];
+        want = serve(machine, &Command::Data { offset, bytes });
+    }
+    if machine.engine().state().map(|state| state.root.version) != Some(2) {
+        fail("link");
+    }
+}
+
+/// Takes a document of the owner's.
+#[inline(never)]
+fn obey() {
+    let machine = place();
+    let wants = serve(machine, &Command::Owner(POLICY));
+    if wants.is_some() || machine.engine().state().map(|state| state.serial) != Some(1) {
+        fail("owner");
     }
 }
 
 #[inline(never)]
-fn update() {
-    let machine = place();
-    if machine.begin().is_err() {
-        fail("begin");
-    }
-    let mut offset = 0;
-    loop {
-        match machine.push(offset, &NEW[offset as usize..]) {
-            Ok(Done::Want(want)) => offset = want,
-            Ok(Done::Outcome(_)) => break,
-            _ => fail("push"),
-        }
-    }
-    if machine.window(Window::Open).is_err() {
+fn allow() {
+    if place().window(Window::Open).is_err() {
         fail("window");
     }
-    let machine = place();
-    if machine.boot(Cause::Requested) != Ok(Boot::Run(Running::Trial)) {
+}
+
+/// A bootloader's part: the new release is moved in.
+#[inline(never)]
+fn install() {
+    if place().boot_only(Cause::Requested) != Ok(Boot::Run(Running::Trial)) {
         fail("boot");
     }
-    if machine.confirm().is_err() || cells(STATE, IMAGE.len()) != IMAGE {
+}
+
+#[inline(never)]
+fn confirm() {
+    if place().confirm().is_err() || cells(STATE, IMAGE.len()) != IMAGE {
         fail("confirm");
     }
+}
+
+/// Service mode's part of an update, with a restart before each step.
+fn take() {
+    obey();
+    receive();
+    allow();
 }
 
 fn provision() {
@@ -135,8 +208,9 @@ fn provision() {
     // The old release's image is the new one's, a byte shorter.
     cells(STATE, IMAGE.len() - 1).copy_from_slice(&IMAGE[..IMAGE.len() - 1]);
     let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Never };
+    let anchor = Some(PublicKey::ed25519(*ANCHOR));
     let factory =
-        Factory { device: DeviceId([1; 16]), hardware: 1, group: 0, policy, anchor: None, production: true };
+        Factory { device: DeviceId([1; 16]), hardware: 1, group: 0, policy, anchor, production: true };
     if place().provision(ROOT, manifest, signatures, factory).is_err() {
         fail("provision");
     }
@@ -156,14 +230,16 @@ fn depth(work: fn()) -> usize {
     }
     work();
     // SAFETY: the same words, read only.
-    let untouched = (top - PAINTED..top).step_by(4).take_while(|at| unsafe { ptr::read_volatile(*at as *const u32) } == PAINT);
+    let untouched = (top - PAINTED..top)
+        .step_by(4)
+        .take_while(|at| unsafe { ptr::read_volatile(*at as *const u32) } == PAINT);
     PAINTED - untouched.count() * 4 + 128
 }
 
 fn run() -> ! {
     provision();
-    let (verify, update) = (depth(verify), depth(update));
-    let _ = writeln!(Out, "stack {verify} {update}");
+    let (verify, take, boot, confirm) = (depth(verify), depth(take), depth(install), depth(confirm));
+    let _ = writeln!(Out, "stack {verify} {boot} {}", take.max(boot).max(confirm));
     end()
 }
 
