@@ -1,7 +1,7 @@
 //! `simulate`: the device crate itself, on flash in memory.
 
 use super::provision::{Factoring, provisioned};
-use super::{date, read_bundle};
+use super::{date, read_bundle, signed};
 use crate::cli::Global;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use std::path::PathBuf;
 pub(crate) struct Options {
     /// What the device runs at first: a signed bundle with a full image
     first: PathBuf,
-    /// Bundles to send, one after the other
+    /// Bundles to send, one after the other; exit code 1 if one is refused
     bundles: Vec<PathBuf>,
     /// The root to trust (default: the configuration's)
     #[arg(long, value_name = "FILE")]
@@ -186,6 +186,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let mut results: Vec<Value> = Vec::new();
     for (number, path) in options.bundles.iter().enumerate() {
         let bundle = read_bundle(path)?;
+        signed(&bundle, path)?;
         let version = bundle.manifest()?.version.to_string();
         let text = format!("{version}, issued {}", date(bundle.manifest()?.issued_at));
         player.say("send", text);
