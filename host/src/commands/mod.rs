@@ -40,6 +40,15 @@ pub(crate) fn parse_bundle<'a>(bytes: impl Into<Cow<'a, [u8]>>, path: &Path) -> 
     Bundle::parse(bytes).map_err(|e| kind::explain(e, &head, Kind::Bundle).at(path.display()))
 }
 
+/// What isn't signed needn't be sent: no device takes it.
+pub(crate) fn signed(bundle: &Bundle, path: &Path) -> Result<()> {
+    if !bundle.signatures().is_empty() {
+        return Ok(());
+    }
+    let next = format!("sign it: patchlane sign {}", path.display());
+    Err(Error::new(Code::Unsigned, "isn't signed: no device takes it", next).at(path.display()))
+}
+
 /// The root to judge by: the one given, or the configuration's. Never none.
 pub(crate) fn anchor(global: &Global, given: Option<&PathBuf>) -> Result<Root> {
     if let Some(path) = given {

@@ -147,13 +147,13 @@ fn what_is_empty_or_of_another_kind_is_told_exactly() {
             "sign a.plb --key empty",
             4,
             "key",
-            "empty isn't a PEM key file\n  next: an Ed25519 key is made by `patchlane key new`, or by `openssl genpkey -algorithm ed25519`",
+            "empty is empty\n  next: name the private key: `patchlane key new` makes it (.pem)",
         ),
         (
             &format!("{config} empty"),
             3,
             "config",
-            "empty line 1: `product` is missing\n  next: add it; the schema tells what it means",
+            "empty is empty\n  next: name the configuration: `patchlane init` makes it (patchlane.toml)",
         ),
     ] {
         if told.is_empty() {

@@ -282,7 +282,7 @@ fn the_journal_is_plain_and_has_what_changed() {
     let desk = desk("dev-log");
     let bench = Bench::provisioned(&desk, "a.plb", Nature { chatty: true, ..GRANTS });
     let mut follower = desk.command();
-    follower.args(["--json", "device", "--port", &bench.port, "log", "--for", "4", "--every", "1"]);
+    follower.args(["--json", "device", "--port", &bench.port, "log", "--for", "2", "--every", "1"]);
     let follower = follower.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let out = follower.wait_with_output().unwrap();
     assert!(out.status.success(), "{out:?}");
@@ -301,7 +301,7 @@ fn the_journal_is_plain_and_has_what_changed() {
         assert!(at.len() == 24 && at.ends_with('Z') && at.starts_with("20"), "{at}");
     }
     // For people: an escape is spelt out.
-    let out = desk.run(&format!("device --port {} log --for 2 --every 1", bench.port));
+    let out = desk.run(&format!("device --port {} log --for 1 --every 1", bench.port));
     let text = String::from_utf8(out.stdout).unwrap();
     assert!(text.contains("\\u{1b}[2J") && !text.contains('\u{1b}'), "{text}");
 }

@@ -51,7 +51,7 @@ fn diff_never_calls_taken_what_a_device_refuses() {
     let words = |what: &str| format!("a.plb would be refused: it {what}");
     refused(&desk, &ask("a.plb"), 1, "refused", &words("is the version already installed"));
     desk.ok("build security --baseline 4.1 --level 9 --image b.bin -o u.plb");
-    let words = "u.plb would be refused: it isn't signed";
+    let words = "u.plb would be refused: it is signed by fewer keys than its role demands";
     refused(&desk, &ask("u.plb"), 1, "not-enough-signatures", words);
     desk.ok("init other --vendor example.com --class pump");
     for line in ["build security --baseline 4.1 --level 9 --image b.bin -o s.plb", "sign s.plb"] {
@@ -140,23 +140,22 @@ fn simulate_fails_when_a_bundle_is_refused() {
     desk.ok("sign f.plb");
     desk.ok("build security --baseline 4.1 --level 9 --image b.bin -o u.plb");
     let words = "4.1 s7 would lose a security fix";
-    refused_after_data(&desk, "simulate b.plb a.plb --development", "refused", words);
+    refused_after_data(&desk, "simulate b.plb a.plb --development", words);
     // A later one that is taken doesn't make up for it.
     refused_after_data(
         &desk,
         "simulate a.plb f.plb b.plb --development",
-        "refused",
         "5.0 s7 is held until it is approved",
     );
-    let words = "4.1 s9 isn't signed";
-    refused_after_data(&desk, "simulate a.plb u.plb --development", "not-enough-signatures", words);
+    let words = "u.plb isn't signed: no device takes it";
+    refused(&desk, "simulate a.plb u.plb --development", 1, "not-enough-signatures", words);
     desk.ok("simulate a.plb f.plb --development --approve");
     desk.ok("simulate a.plb b.plb --development");
 }
 
 /// Data on stdout, and then this error.
-fn refused_after_data(desk: &Desk, line: &str, code: &str, words: &str) {
-    desk.fails(line, 1, code);
+fn refused_after_data(desk: &Desk, line: &str, words: &str) {
+    desk.fails(line, 1, "refused");
     let out = desk.run(line);
     let told = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(!out.stdout.is_empty() && told.contains(&format!("error: {words}\n  next: ")), "{line}: {told}");

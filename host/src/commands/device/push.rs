@@ -3,7 +3,7 @@
 use super::Cable;
 use crate::bundle::Bundle;
 use crate::cli::Global;
-use crate::commands::parse_bundle;
+use crate::commands::{parse_bundle, signed};
 use crate::error::{Code, Error, Result};
 use crate::files;
 use crate::link::Link;
@@ -201,10 +201,7 @@ pub(super) fn run(global: &Global, cable: &Cable, path: &Path) -> Result<Report>
     // What can be wrong with a file is said before the port is opened.
     let bytes = files::read(path)?;
     let bundle = parse_bundle(&bytes, path)?;
-    if bundle.signatures().is_empty() {
-        let next = format!("sign it: patchlane sign {}", path.display());
-        return Err(Error::new(Code::Unsigned, "isn't signed: no device takes it", next).at(path.display()));
-    }
+    signed(&bundle, path)?;
     let (manifest, spans) = (bundle.manifest()?, Spans::of(&bundle)?);
     let file = path.display().to_string();
     let mut link = cable.open()?;

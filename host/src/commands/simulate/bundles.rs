@@ -4,7 +4,7 @@ use super::Options;
 use crate::bundle::Bundle;
 use crate::cli::Global;
 use crate::commands::provision::{device_config, provisioned};
-use crate::commands::{date, read_bundle};
+use crate::commands::{date, read_bundle, signed};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::flash::{Cut, When};
@@ -152,6 +152,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<Report> {
     let mut results: Vec<Value> = Vec::new();
     for (number, path) in bundles.iter().enumerate() {
         let bundle = player.expect(path)?;
+        signed(&bundle, path)?;
         let version = bundle.manifest()?.version.to_string();
         let text = format!("{version}, issued {}", date(bundle.manifest()?.issued_at));
         player.say("send", text);
