@@ -28,6 +28,7 @@ pub(crate) fn failure_of(value: &Value) -> &'static str {
     match () {
         () if has("verdict") => "diff-refused",
         () if has("events") => "simulate-refused",
+        () if has("scenarios") => "simulate-differs",
         () => "error",
     }
 }
