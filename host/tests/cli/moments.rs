@@ -36,7 +36,11 @@ fn is_writing(folder: &std::path::Path) -> bool {
 fn interrupted(desk: &Desk, line: &str, folder: &str, signal: Signal) -> Option<(ExitStatus, String)> {
     let (folder, begun) = (desk.path(folder), Instant::now());
     let mut child = start(desk, line);
-    while child.try_wait().unwrap().is_none() && !is_writing(&folder) {
+    while !is_writing(&folder) {
+        // Waited for, its number may be someone else's by now.
+        if child.try_wait().unwrap().is_some() {
+            return None;
+        }
         assert!(begun.elapsed() < Duration::from_secs(20), "{line} hangs");
     }
     send(&child, Signal::STOP);
