@@ -275,7 +275,7 @@ impl Config {
     /// The checked layout.
     ///
     /// # Errors
-    /// `config`: everything that is wrong with [flash].
+    /// `config`: everything that is wrong with `[flash]`.
     pub fn layout(&self) -> Result<Layout> {
         map::layout(self.flash()?, format!("{}: [flash]", self.file.display()))
     }
@@ -301,7 +301,7 @@ impl Config {
         self.build.addresses.first().copied()
     }
 
-    /// Where RAM lies: what [ram] says, then what the board has; the main one first.
+    /// Where RAM lies: what `[ram]` says, then what the board has; the main one first.
     pub fn ram(&self) -> Vec<Ram> {
         let board = self.flash.as_ref().and_then(map::board);
         let known = board.map_or(&[][..], |board| board.ram).iter();

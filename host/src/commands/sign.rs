@@ -81,6 +81,43 @@ fn sign_with(bundle: &mut Bundle, global: &Global, path: &Path, root: &RootDocum
     Ok(Signed { key: id.to_string(), path: path.to_path_buf(), notes: private.notes })
 }
 
+fn sign_with_all(
+    bundle: &mut Bundle,
+    global: &Global,
+    paths: &[PathBuf],
+    root: &RootDocument<'_>,
+) -> Result<Vec<Signed>> {
+    let mut signed: Vec<Signed> = Vec::new();
+    for path in paths {
+        let new = sign_with(bundle, global, path, root)?;
+        if let Some(other) = signed.iter().find(|other| other.key == new.key) {
+            // Two names for one key would look like two signatures.
+            let what = format!("is the same key as {}", other.path.display());
+            return Err(Error::new(Code::Usage, what, "name each key once").at(path.display()));
+        }
+        signed.push(new);
+    }
+    Ok(signed)
+}
+
+/// The device's verdict: true if the quorum is complete, false if it isn't and needn't be yet.
+fn judged(bundle: &Bundle, root: &RootDocument<'_>, partial: bool) -> Result<bool> {
+    match bundle.verify(root, |_| Ok(())) {
+        Ok(()) => Ok(true),
+        Err(error) if error.code == Code::Unsigned && partial => Ok(false),
+        Err(error) if error.code == Code::Unsigned => {
+            let next = "name all keys with --key, or use --partial and let the others sign";
+            Err(Error { next: next.into(), ..error })
+        }
+        // The keys of this command are in the root: one that isn't has signed before.
+        Err(error) if error.refusal == Some(Refusal::UnknownKey) => {
+            let next = "it carries a signature made under another root: build it anew, and sign that";
+            Err(Error { next: next.into(), ..error })
+        }
+        Err(error) => Err(error),
+    }
+}
+
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let (bytes, seen) = files::read_seen(&options.file)?;
     let mut bundle = parse_bundle(bytes, &options.file)?;
@@ -92,30 +129,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         options.key.clone()
     };
     let before: Vec<String> = bundle.signatures().iter().map(|s| s.key.to_string()).collect();
-    let mut signed: Vec<Signed> = Vec::new();
-    for path in &paths {
-        let new = sign_with(&mut bundle, global, path, &document)?;
-        if let Some(other) = signed.iter().find(|other| other.key == new.key) {
-            // Two names for one key would look like two signatures.
-            let what = format!("is the same key as {}", other.path.display());
-            return Err(Error::new(Code::Usage, what, "name each key once").at(path.display()));
-        }
-        signed.push(new);
-    }
-    let whole = match bundle.verify(&document, |_| Ok(())) {
-        Ok(()) => true,
-        Err(error) if error.code == Code::Unsigned && options.partial => false,
-        Err(error) if error.code == Code::Unsigned => {
-            let next = "name all keys with --key, or use --partial and let the others sign";
-            return Err(Error { next: next.into(), ..error }.at(options.file.display()));
-        }
-        // The keys of this command are in the root: one that isn't has signed before.
-        Err(error) if error.refusal == Some(Refusal::UnknownKey) => {
-            let next = "it carries a signature made under another root: build it anew, and sign that";
-            return Err(Error { next: next.into(), ..error }.at(options.file.display()));
-        }
-        Err(error) => return Err(error.at(options.file.display())),
-    };
+    let signed = sign_with_all(&mut bundle, global, &paths, &document)?;
+    let whole = judged(&bundle, &document, options.partial).map_err(|e| e.at(options.file.display()))?;
     let target = options.output.as_ref().unwrap_or(&options.file);
     let over = if options.output.is_some() { Over::Nothing } else { Over::Seen(seen) };
     let pieces: [&[u8]; 2] = [&bundle.to_head()?, bundle.payload()];
