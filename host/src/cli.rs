@@ -2,12 +2,11 @@
 
 use crate::commands;
 use crate::error::Error;
-use crate::output::{Colour, Output, plain, written};
+use crate::output::{Colour, Output, emit, plain, tell};
 use crate::passphrase::Passphrase;
 use clap::error::ErrorKind;
-use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Package, sign and verify firmware updates that keep security patches and feature updates apart.
@@ -133,9 +132,7 @@ pub(crate) enum Lane {
 /// Runs the command line and returns the exit code.
 pub fn main() -> u8 {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
-    // Whether help and usage errors are coloured is asked before anything is understood.
-    let parsed = Cli::command().color(asked_colour(std::env::args_os())).try_get_matches();
-    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&steady(error), wants_json),
     };
@@ -165,23 +162,27 @@ fn steady(error: clap::Error) -> clap::Error {
     Cli::try_parse_from(escaped).err().unwrap_or_else(|| Cli::command().error(ErrorKind::InvalidValue, what))
 }
 
-fn asked_colour(arguments: impl Iterator<Item = OsString>) -> ColorChoice {
+/// What `--color` asks for, where nothing is understood yet.
+fn asked_colour(arguments: impl Iterator<Item = OsString>) -> Colour {
     let arguments: Vec<_> = arguments.collect();
     let given = |word: &str| {
         arguments.contains(&OsString::from(format!("--color={word}")))
             || arguments.windows(2).any(|pair| pair[0] == "--color" && pair[1] == word)
     };
     match (given("always"), given("never")) {
-        (true, false) => ColorChoice::Always,
-        (false, true) => ColorChoice::Never,
-        _ => ColorChoice::Auto,
+        (true, false) => Colour::Always,
+        (false, true) => Colour::Never,
+        _ => Colour::Auto,
     }
 }
 
 fn usage(error: &clap::Error, json: bool) -> u8 {
+    let colour = asked_colour(std::env::args_os());
+    // Coloured by our own rules: clap's colour where the variable CI is set, whatever the terminal can do.
+    let text = |on: bool| if on { error.render().ansi().to_string() } else { error.render().to_string() };
     if !error.use_stderr() {
         // Help and version are data.
-        let printed = written(error.print().and_then(|()| std::io::stdout().flush()));
+        let printed = emit(&text(colour.on(&std::io::stdout())));
         return printed.map_or_else(|error| Output::default().finish(Err(error)), |()| 0);
     }
     if json {
@@ -193,7 +194,7 @@ fn usage(error: &clap::Error, json: bool) -> u8 {
             "see `patchlane help`",
         ));
     } else {
-        let _ = error.print();
+        tell(&text(colour.on(&std::io::stderr())));
     }
     2
 }

@@ -120,7 +120,7 @@ pub(crate) fn emit(text: &str) -> Result<()> {
 }
 
 /// Whether data got out.
-pub(crate) fn written(result: std::io::Result<()>) -> Result<()> {
+fn written(result: std::io::Result<()>) -> Result<()> {
     match result {
         // A closed pipe is the reader's choice, not an error.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

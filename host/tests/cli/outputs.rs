@@ -282,7 +282,12 @@ fn a_terminal_is_coloured_unless_somebody_doesnt_want_it() {
     let desk = Desk::signed("colour");
     let shown = |line: &str, variable: Option<(&str, &str)>| {
         let mut command = desk.command();
-        command.args(line.split_whitespace()).env("TERM", "xterm").env_remove("NO_COLOR").envs(variable);
+        command
+            .args(line.split_whitespace())
+            .env("TERM", "xterm")
+            .env("CI", "true")
+            .env_remove("NO_COLOR")
+            .envs(variable);
         let (status, shown) = Terminal::run(&command).end();
         assert!(status.code().is_some(), "{line}: {status}");
         shown
