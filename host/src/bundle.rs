@@ -365,7 +365,26 @@ impl Bundle {
         Ok(())
     }
 
-    /// Judges the head with the device's own verifier, and gives it to `look`.
+    /// Walks the root links as a device that trusts `root` does, and returns the root that judges after them.
+    ///
+    /// # Errors
+    /// `refused`: which rule a link breaks; `malformed`.
+    pub fn walk<'a>(&'a self, root: RootDocument<'a>) -> Result<RootDocument<'a>> {
+        let mut present = root;
+        for link in &self.links {
+            let link = SignedRoot::parse(link)?;
+            if link.document.product != present.product {
+                return Err(Refusal::WrongProduct.into());
+            }
+            if link.document.version > present.version {
+                patchlane_device::verify::link(&link, &present)?;
+                present = link.document;
+            }
+        }
+        Ok(present)
+    }
+
+    /// Judges links and head with the device's own verifier, and gives the head to `look`.
     ///
     /// # Errors
     /// `refused`, `not-enough-signatures`, `malformed`.
@@ -378,6 +397,7 @@ impl Bundle {
             return Err(Error::new(Code::Unsigned, "isn't signed", "sign it: patchlane sign FILE"));
         }
         let set = self.signature_bytes()?;
+        let root = &self.walk(*root)?;
         let verified = Received::parse(&self.manifest, &set)?.verify(root).map_err(|refusal| {
             let lacking = if refusal == Refusal::BelowThreshold { self.lacking(root) } else { None };
             let error = Error::refused(refusal);

@@ -278,6 +278,11 @@ impl Staging {
         if !folder.is_dir() {
             return Err(failed(&ErrorKind::NotFound.into(), &folder, "written"));
         }
+        if self.0.iter().any(|other| same_place(&other.target, &target)) {
+            return Err(
+                Error::new(Code::Usage, "is named twice", "give each its own name").at(new.path.display())
+            );
+        }
         let (temporary, mut file) = beside(&target, &folder, new.secrecy)?;
         self.0.push(Waiting { temporary, target: target.clone(), folder, over: new.over });
         let written = new.pieces.iter().try_for_each(|piece| file.write_all(piece));
@@ -328,9 +333,23 @@ impl Waiting {
             return Ok(None);
         }
         let before = self.temporary.with_extension("before");
-        let kept =
-            fs::hard_link(&self.target, &before).or_else(|_| fs::copy(&self.target, &before).map(drop));
-        kept.map_err(|e| failed(&e, &self.target, "kept"))?;
+        let copy = || {
+            // A name that someone else put there is followed nowhere.
+            let mut to = OpenOptions::new().write(true).create_new(true).open(&before)?;
+            let copied = File::open(&self.target).and_then(|mut from| io::copy(&mut from, &mut to));
+            let kept =
+                copied.and_then(|_| fs::set_permissions(&before, fs::metadata(&self.target)?.permissions()));
+            kept.inspect_err(|_| drop(fs::remove_file(&before)))
+        };
+        let kept = fs::hard_link(&self.target, &before).or_else(|error| match error.kind() {
+            ErrorKind::AlreadyExists => Err(error),
+            _ => copy(),
+        });
+        kept.map_err(|e| {
+            let what = format!("can't be kept while another file is replaced: {e}");
+            let next = format!("take {} away if it is there, and run it again", before.display());
+            Error::new(Code::Io, what, next).at(self.target.display())
+        })?;
         Ok(Some(before))
     }
 
@@ -367,14 +386,33 @@ impl Waiting {
     }
 }
 
+/// True if two names, of files that needn't be there yet, lead to one place.
+fn same_place(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = parent.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    a == b || place(a).is_some_and(|a| place(b) == Some(a))
+}
+
 /// Between the look at a file and its replacement no other patchlane replaces one in this folder. Where folders can't
 /// be locked the look still is the last thing before.
 fn alone(folder: &Path) -> Option<File> {
     #[cfg(unix)]
     {
         let folder = File::open(folder).ok()?;
-        rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive).ok()?;
-        Some(folder)
+        // Signals wait meanwhile, and whoever can read the folder can lock it: not for ever.
+        for _ in 0..50 {
+            match rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Some(folder),
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
+                Err(_) => return None,
+            }
+        }
+        None
     }
     #[cfg(not(unix))]
     {
@@ -517,8 +555,8 @@ mod tests {
         assert_eq!(write_together(&[new(&a), new(&b)]).unwrap_err().code, Code::Exists);
         assert!(!a.exists());
         fs::remove_dir(&b).unwrap();
-        // Twice the same: the second one finds the first one's name taken, and both are gone.
-        assert_eq!(write_together(&[new(&a), new(&a)]).unwrap_err().code, Code::Exists);
+        // Twice the same is a mistake, told before anything is placed.
+        assert_eq!(write_together(&[new(&a), new(&a)]).unwrap_err().code, Code::Usage);
         assert!(!a.exists());
         write_together(&[new(&a), new(&b)]).unwrap();
         assert_eq!((read(&a).unwrap(), read(&b).unwrap()), (b"xy".to_vec(), b"xy".to_vec()));
@@ -526,9 +564,11 @@ mod tests {
         let over = |path| New { pieces: &[b"z"], over: Over::Existing, ..new(path) };
         assert_eq!(write_together(&[over(&a), new(&b)]).unwrap_err().code, Code::Exists);
         assert_eq!(read(&a).unwrap(), b"xy");
-        let c = folder.join("c");
-        assert_eq!(write_together(&[over(&a), new(&c), new(&c)]).unwrap_err().code, Code::Exists);
-        assert_eq!((read(&a).unwrap(), c.exists()), (b"xy".to_vec(), false));
+        let (_, seen) = read_seen(&b).unwrap();
+        fs::write(&b, "longer").unwrap();
+        let late = New { over: Over::Seen(seen), ..new(&b) };
+        assert_eq!(write_together(&[over(&a), late]).unwrap_err().code, Code::Io);
+        assert_eq!((read(&a).unwrap(), read(&b).unwrap()), (b"xy".to_vec(), b"longer".to_vec()));
         write_together(&[over(&a), over(&b)]).unwrap();
         assert_eq!((read(&a).unwrap(), read(&b).unwrap()), (b"z".to_vec(), b"z".to_vec()));
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "a temporary file was left behind");

@@ -139,7 +139,7 @@ pub fn private_pem(
 pub fn write(path: &Path, key: &SigningKey, development: bool, passphrase: Option<&[u8]>) -> Result<PathBuf> {
     let public = free(path)?;
     let file = private_pem(key, development, passphrase)?;
-    let half = public_pem(&key.verifying_key())?;
+    let half = public_pem(&key.verifying_key(), development || passphrase.is_none())?;
     let new = |path, pieces, secrecy| New { path, pieces, over: Over::Nothing, secrecy };
     files::write_together(&[
         new(path, &[file.as_bytes()], Secrecy::Secret),
@@ -178,18 +178,24 @@ pub fn rewrite(path: &Path, private: &Private, passphrase: &[u8]) -> Result<()> 
     files::write(path, file.as_bytes(), Over::Existing, Secrecy::Secret)
 }
 
-/// A public key's file.
+/// A public key's file; a development key's says what it is.
 ///
 /// # Errors
 /// `internal`.
-pub fn public_pem(key: &VerifyingKey) -> Result<String> {
+pub fn public_pem(key: &VerifyingKey, development: bool) -> Result<String> {
     let bytes = key.to_bytes();
     let info = SubjectPublicKeyInfoRef {
         algorithm: AlgorithmIdentifierRef { oid: ED25519, parameters: None },
         subject_public_key: BitStringRef::from_bytes(&bytes).map_err(defect)?,
     };
     let der = info.to_der().map_err(defect)?;
-    pkcs8::der::pem::encode_string("PUBLIC KEY", LineEnding::LF, &der).map_err(defect)
+    let pem = pkcs8::der::pem::encode_string("PUBLIC KEY", LineEnding::LF, &der).map_err(defect)?;
+    Ok(if development { format!("{DEVELOPMENT}{pem}") } else { pem })
+}
+
+/// True if what stands before a PEM block says that it is a development key.
+fn is_marked(before: &str) -> bool {
+    before.trim_start_matches('\u{feff}').lines().any(|line| line.trim() == DEVELOPMENT.trim())
 }
 
 /// A PKCS#8 document as it lies in a file.
@@ -212,8 +218,8 @@ fn unwrap(path: &Path, bytes: &[u8]) -> Result<(bool, Wrapped)> {
         return Err(kind::explain(broken(path, "isn't a key file"), bytes, Kind::PrivateKey));
     };
     let text = std::str::from_utf8(bytes).map_err(|_| broken(path, "isn't a PEM key file: it isn't text"))?;
-    let development = text.starts_with(DEVELOPMENT);
-    let (_, block) = text.split_at(begin);
+    let (before, block) = text.split_at(begin);
+    let development = is_marked(before);
     if block.matches("-----BEGIN ").count() > 1 {
         return Err(broken(path, "holds several PEM blocks, and one key is needed"));
     }
@@ -411,7 +417,26 @@ pub fn is_private(path: &Path) -> Result<bool> {
 /// # Errors
 /// `key`, and those of the file.
 pub fn read_public(path: &Path) -> Result<PublicKey> {
+    Ok(read_public_marked(path)?.0)
+}
+
+/// Reads the public half of a key that production can trust.
+///
+/// # Errors
+/// As [`read_public`]; `development-trust` for a development key.
+pub fn read_production(path: &Path) -> Result<PublicKey> {
+    let (key, development) = read_public_marked(path)?;
+    if development {
+        let what = "is a development key: it lies unencrypted somewhere";
+        let next = "make keys with `patchlane key new`, and name their public halves";
+        return Err(Error::new(Code::Development, what, next).at(path.display()));
+    }
+    Ok(key)
+}
+
+fn read_public_marked(path: &Path) -> Result<(PublicKey, bool)> {
     let bytes = content(path)?;
+    let mut development = false;
     match Kind::of(&bytes) {
         Some(Kind::PublicKey) => {}
         Some(Kind::PrivateKey) => {
@@ -425,7 +450,8 @@ pub fn read_public(path: &Path) -> Result<PublicKey> {
         Some(begin) => {
             let unsound = |e: &dyn std::fmt::Display| broken(path, format!("isn't a sound PEM file: {e}"));
             let text = std::str::from_utf8(&bytes).map_err(|e| unsound(&e))?;
-            let (_, block) = text.split_at(begin);
+            let (before, block) = text.split_at(begin);
+            development = is_marked(before);
             if block.matches("-----BEGIN ").count() > 1 {
                 return Err(broken(path, "holds several PEM blocks, and one key is needed"));
             }
@@ -436,7 +462,8 @@ pub fn read_public(path: &Path) -> Result<PublicKey> {
         SubjectPublicKeyInfoRef::from_der(&der).map_err(|_| broken(path, "isn't a sound public key"))?;
     is_ed25519(path, info.algorithm.oid)?;
     let bytes = info.subject_public_key.as_bytes().and_then(|b| <[u8; 32]>::try_from(b).ok());
-    sound_public(path, bytes.ok_or_else(|| broken(path, "isn't a sound Ed25519 key: it hasn't 32 bytes"))?)
+    let bytes = bytes.ok_or_else(|| broken(path, "isn't a sound Ed25519 key: it hasn't 32 bytes"))?;
+    Ok((sound_public(path, bytes)?, development))
 }
 
 #[cfg(test)]

@@ -65,11 +65,6 @@ impl Kind {
             .or_else(|| SignedRoot::parse(bytes).ok().map(|_| Self::Root))
             .or_else(|| text(bytes))
     }
-
-    /// True for what linkers and their tools make.
-    pub const fn is_image(self) -> bool {
-        matches!(self, Self::Elf | Self::Hex)
-    }
 }
 
 const BEGIN: &str = "-----BEGIN ";
@@ -89,7 +84,7 @@ pub(crate) fn pem_label(block: &str) -> &str {
 
 fn pem(bytes: &[u8]) -> Option<Kind> {
     let block = &bytes[pem_begin(bytes)?..];
-    let line = block.split(|byte| *byte == b'\n').next()?;
+    let line = block.split(|byte| *byte == b'\n').next()?.trim_ascii_end();
     Some(match pem_label(std::str::from_utf8(line).ok()?) {
         "PUBLIC KEY" => Kind::PublicKey,
         label if label.ends_with("PRIVATE KEY") => Kind::PrivateKey,

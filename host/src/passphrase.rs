@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 /// No passphrase is longer, in bytes.
@@ -83,7 +84,15 @@ fn too_long(place: &OsStr) -> Error {
     Error::new(Code::Passphrase, what, "check that it is the right one").at(place.display())
 }
 
+/// Open descriptors, by their paths: opened again, a regular file would begin again at its first line.
+static OPEN: Mutex<Vec<(PathBuf, File)>> = Mutex::new(Vec::new());
+
 fn from_file(path: &Path) -> Result<Secret> {
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, file)) = open.iter_mut().find(|(known, _)| known == path) {
+        let line = first_line(file).map_err(|e| files::failed(&e, path, "read"))?;
+        return line.ok_or_else(|| too_long(path.as_os_str()));
+    }
     let mut file = File::open(path).map_err(|e| match path.strip_prefix("/dev/fd") {
         Ok(number) if e.kind() == std::io::ErrorKind::NotFound => {
             let what = format!("file descriptor {} isn't open", number.display());
@@ -92,6 +101,9 @@ fn from_file(path: &Path) -> Result<Secret> {
         _ => files::failed(&e, path, "opened"),
     })?;
     let line = first_line(&mut file).map_err(|e| files::failed(&e, path, "read"))?;
+    if path.starts_with("/dev/fd") {
+        open.push((path.to_path_buf(), file));
+    }
     line.ok_or_else(|| too_long(path.as_os_str()))
 }
 

@@ -88,7 +88,8 @@ fn msrv() -> Result<(), String> {
     let out = cargo(&["metadata", "--format-version", "1"]).output().map_err(|e| e.to_string())?;
     let metadata = String::from_utf8_lossy(&out.stdout).into_owned();
     let asked = metadata.split("\"rust_version\":\"").skip(1).filter_map(|rest| rest.split('"').next());
-    let newest = asked.max_by_key(|asked| version(asked)).unwrap_or("0").to_owned();
+    let newest = asked.max_by_key(|asked| version(asked)).filter(|_| out.status.success());
+    let newest = newest.ok_or("cargo metadata says nothing of Rust versions")?.to_owned();
     println!("stated {stated}; the newest that any dependency asks for is {newest}");
     if version(&newest) > version(stated) {
         return Err(format!("a dependency asks for Rust {newest}, and we state {stated}"));

@@ -4,8 +4,9 @@ use super::{anchor, describe, read_bundle};
 use crate::bundle::{Bundle, sha256};
 use crate::cli::Global;
 use crate::error::{Code, Error, Result};
-use crate::files::{self, Over, Secrecy};
+use crate::files::{self, New, Over, Secrecy};
 use crate::output::Report;
+use crate::root::Root;
 use clap::Args;
 use patchlane_protocol::SignedRoot;
 use serde_json::json;
@@ -99,7 +100,7 @@ fn document(path: PathBuf, bytes: Vec<u8>, content: &'static str) -> Part {
     Part { path, bytes, content, address: None, what: content.to_owned() }
 }
 
-fn parts(bundle: &Bundle, options: &Options) -> Result<Vec<Part>> {
+fn parts(bundle: &Bundle, options: &Options, anchor: Option<&Root>) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
     if let Some(output) = &options.output {
         parts.extend(images(bundle, options, output)?);
@@ -117,7 +118,17 @@ fn parts(bundle: &Bundle, options: &Options) -> Result<Vec<Part>> {
     if let Some(path) = &options.links {
         let path = folder(path)?;
         for link in bundle.links() {
-            let version = SignedRoot::parse(link)?.document.version;
+            let signed = SignedRoot::parse(link)?;
+            let version = signed.document.version;
+            // Devices pass over links up to the root that they trust: nobody verified those.
+            if let Some(anchor) = anchor
+                && version <= anchor.document()?.version
+                && signed.bytes != anchor.document_bytes()?
+            {
+                let what = format!("carries a root {version} that nothing here vouches for");
+                let next = "verify it under an older root (--root), or say --unverified";
+                return Err(Error::new(Code::Refused, what, next).at(options.bundle.display()));
+            }
             let part = document(path.join(format!("root-{version}.plr")), link.clone(), "root");
             parts.push(Part { what: format!("root {version}"), ..part });
         }
@@ -139,26 +150,16 @@ fn write(parts: &[Part], force: bool) -> Result<()> {
         );
     }
     let over = if force { Over::Existing } else { Over::Nothing };
-    let mut new: Vec<&Path> = Vec::new();
-    for part in parts {
-        let was_there = taken(&part.path);
-        if let Err(error) = files::write(&part.path, &part.bytes, over, Secrecy::Public) {
-            for path in new {
-                let _ = std::fs::remove_file(path);
-            }
-            return Err(error);
-        }
-        if !was_there {
-            new.push(&part.path);
-        }
-    }
-    Ok(())
+    let pieces: Vec<[&[u8]; 1]> = parts.iter().map(|part| [&part.bytes[..]]).collect();
+    let new = parts.iter().zip(&pieces);
+    let new = new.map(|(part, pieces)| New { path: &part.path, pieces, over, secrecy: Secrecy::Public });
+    files::write_together(&new.collect::<Vec<_>>())
 }
 
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     // Reading it checks every chunk and every image against its digest.
     let bundle = read_bundle(&options.bundle)?;
-    let mut development = None;
+    let (mut development, mut trusted) = (None, None);
     let mut summary = "NOT VERIFIED: nobody asked who signed it.".to_owned();
     if !options.unverified {
         let root = anchor(global, options.root.as_ref())?;
@@ -170,8 +171,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         development = Some(document.development);
         let trust = if document.development { " (development)" } else { "" };
         summary = format!("Verified under root {}{trust}.", document.version);
+        trusted = Some(root);
     }
-    let parts = parts(&bundle, options)?;
+    let parts = parts(&bundle, options, trusted.as_ref())?;
     write(&parts, options.force)?;
     let mut report = Report::new(summary, json!(null));
     if options.unverified {

@@ -64,14 +64,15 @@ fn fill(options: &Options, folder: &Path) -> Result<Report> {
     };
     let text = config::template(&options.vendor, &options.class, &flash);
     let trust = folder.join("trust");
-    let (mut signing, mut texts) = (Vec::new(), Vec::new());
+    // Never grown: that would leave keys behind.
+    let (mut signing, mut texts) = (Vec::with_capacity(3), Vec::with_capacity(7));
     for role in ["root", "security", "feature"] {
         let key = keys::generate()?;
         let path = trust.join(format!("development-{role}.pem"));
         texts.push((path.clone(), keys::private_pem(&key, true, None)?, Secrecy::Secret));
         texts.push((
             keys::public_path(&path),
-            keys::public_pem(&key.verifying_key())?.into(),
+            keys::public_pem(&key.verifying_key(), true)?.into(),
             Secrecy::Public,
         ));
         signing.push(key);

@@ -108,7 +108,7 @@ enum Format {
     Bin,
 }
 
-fn device_id(text: &str) -> std::result::Result<DeviceId, String> {
+pub(crate) fn device_id(text: &str) -> std::result::Result<DeviceId, String> {
     let digits: String = text.chars().filter(|c| *c != '-').collect();
     let number = u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32);
     number.map(|n| DeviceId(n.to_be_bytes())).ok_or_else(|| "an id is 32 hexadecimal digits".to_owned())
@@ -146,12 +146,13 @@ impl Factoring {
             FeatureChoice::Auto => FeaturePolicy::Auto,
         };
         let first = config.product.hardware.first().copied().unwrap_or(0);
+        let owner = if self.development { keys::read_public } else { keys::read_production };
         Ok(Factory {
             device,
             hardware: self.hardware.unwrap_or(first),
             group: self.group,
             policy: Policy { security, feature },
-            anchor: self.owner_key.as_ref().map(|path| keys::read_public(path)).transpose()?,
+            anchor: self.owner_key.as_ref().map(|path| owner(path)).transpose()?,
             production: !self.development,
         })
     }

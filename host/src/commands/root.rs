@@ -89,7 +89,7 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<Report> {
 }
 
 fn publics(paths: &[PathBuf]) -> Result<Vec<PublicKey>> {
-    paths.iter().map(|path| keys::read_public(path)).collect()
+    paths.iter().map(|path| keys::read_production(path)).collect()
 }
 
 fn new(global: &Global, options: &New) -> Result<Report> {
@@ -145,7 +145,8 @@ fn signers(
     draft: &Draft,
     before: Option<&RootDocument<'_>>,
 ) -> Result<(Vec<SigningKey>, Vec<String>)> {
-    let (mut private, mut notes): (Vec<SigningKey>, _) = (Vec::new(), Vec::new());
+    // Never grown: that would leave keys behind.
+    let (mut private, mut notes) = (Vec::<SigningKey>::with_capacity(options.sign.len()), Vec::new());
     for path in &options.sign {
         let key = keys::read(path, &global.passphrase())?;
         let wrong = |code, what: &str, next: &str| Err(Error::new(code, what, next).at(path.display()));

@@ -52,7 +52,12 @@ fn a_held_update_is_approved_by_the_owner_over_a_noisy_line() {
     assert!(bare["next"].as_str().unwrap().contains("--owner-key FILE"), "{bare}");
     let thief = bench.fails(&desk, &quick("approve f.plb --owner-key thief.pem"), 1, "refused");
     assert_eq!(thief["refusal"], 65);
-    let approved = bench.ok(&desk, &quick("approve f.plb --owner-key owner.pem"));
+    // What the cable claims isn't signed for if it isn't the device on the label.
+    let other = "approve f.plb --owner-key owner.pem --device-id 00112233445566778899aabbccddeeff";
+    let other = bench.fails(&desk, &quick(other), 1, "refused");
+    assert!(other["what"].as_str().unwrap().contains("nothing was signed"), "{other}");
+    let own = format!("approve f.plb --owner-key owner.pem --device-id {}", bench.status().device);
+    let approved = bench.ok(&desk, &quick(&own));
     assert_eq!((&approved["owner_serial"], bench.status().serial), (&1.into(), 1));
     let spent = bench.fails(&desk, &quick("approve f.plb --owner-key owner.pem --serial 1"), 1, "refused");
     assert_eq!(spent["refusal"], 66);

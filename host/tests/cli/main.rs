@@ -24,6 +24,7 @@ mod outputs;
 mod provision;
 #[cfg(unix)]
 mod pty;
+mod review;
 mod same;
 mod schema;
 mod silent;

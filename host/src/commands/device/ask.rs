@@ -2,15 +2,16 @@
 
 use super::{Cable, status};
 use crate::cli::Global;
+use crate::commands::provision::device_id;
 use crate::commands::read_bundle;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::keys;
 use crate::link::Link;
 use crate::output::{Report, slug};
 use clap::{Args, ValueEnum};
 use patchlane_protocol::link::Command as Frame;
 use patchlane_protocol::owner::Action;
-use patchlane_protocol::{Digest, List, OwnerDocument, Refusal, Request, Target};
+use patchlane_protocol::{DeviceId, Digest, List, OwnerDocument, Refusal, Request, Target};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -35,6 +36,9 @@ pub(crate) struct Owner {
     /// Above every serial the device has accepted (default: one more)
     #[arg(long, requires = "owner_key", value_name = "NUMBER")]
     serial: Option<u64>,
+    /// The device it is for, as on its label: nothing is signed for another one at the cable
+    #[arg(long, requires = "owner_key", value_parser = device_id, value_name = "HEX")]
+    device_id: Option<DeviceId>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -104,6 +108,22 @@ impl Owner {
         let path = self.owner_key.as_ref().ok_or_else(|| Error::internal("no owner key"))?;
         let key = keys::read(path, &global.passphrase())?.key;
         let status = status::ask(link)?;
+        // The report isn't signed: whoever holds the cable says what it says, and this is what gets signed.
+        if self.device_id.is_some_and(|id| id != status.device) {
+            let what = format!(
+                "says that it is {}, and not the one of --device-id; nothing was signed",
+                status.device
+            );
+            return Err(Error::new(Code::Refused, what, "check the cable").at("the device"));
+        }
+        if self.serial.is_none() && status.serial > u64::MAX / 2 {
+            let what = format!(
+                "says that serial {} is spent, which no owner reaches; nothing was signed",
+                status.serial
+            );
+            let next = "look at `patchlane device status`; to sign all the same, say --serial";
+            return Err(Error::new(Code::Refused, what, next).at("the device"));
+        }
         let serial = self.serial.unwrap_or_else(|| status.serial.saturating_add(1));
         let devices = [status.device];
         let target = Target::Devices(List::of(&devices)?);
