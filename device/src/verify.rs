@@ -174,6 +174,17 @@ pub fn link(link: &SignedRoot<'_>, present: &RootDocument<'_>) -> Result<(), Ref
     Claim::of_link(link, present)?.holds()
 }
 
+/// How many of a root's own root keys signed it. Signatures by others, such as the quorum before it, are passed over.
+///
+/// For those who are handed a root file; a device is provisioned with a document, and follows links.
+pub fn own_signers(root: &SignedRoot<'_>) -> usize {
+    let signed = Signed::new(DocumentKind::Root, &root.document.product, root.bytes);
+    let role = root.document.roles.root();
+    let counts =
+        |signature: &Signature| role.key(&signature.key).is_some_and(|key| signed.is_by(&key, signature));
+    root.signatures.iter().filter(counts).count()
+}
+
 /// The device an owner document speaks to.
 #[derive(Debug, Clone, Copy)]
 pub struct Addressee<'a> {

@@ -4,7 +4,7 @@ use crate::bundle::{sha256, signature_set};
 use crate::error::{Code, Error, Result};
 use crate::files;
 use crate::kind::{self, Kind};
-use ed25519_dalek::{SigningKey, VerifyingKey};
+use ed25519_dalek::SigningKey;
 use patchlane_device::verify;
 use patchlane_protocol::{
     Baseline, Ceilings, DocumentKind, KeyId, List, Preimage, Product, PublicKey, Role, Roles, RootDocument,
@@ -75,17 +75,7 @@ impl Root {
             return Err(Error::empty());
         }
         let signed = SignedRoot::parse(bytes)?;
-        let preimage = Preimage::new(DocumentKind::Root, &signed.document.product, &sha256(signed.bytes));
-        let by = |key: &PublicKey| {
-            signed.signatures.iter().any(|signature| {
-                signature.key == key.id()
-                    && VerifyingKey::from_bytes(&key.bytes).is_ok_and(|point| {
-                        let bytes = ed25519_dalek::Signature::from_bytes(&signature.bytes);
-                        point.verify_strict(preimage.as_bytes(), &bytes).is_ok()
-                    })
-            })
-        };
-        let signers = signed.document.roles.root().keys().iter().filter(by).count();
+        let signers = verify::own_signers(&signed);
         let needed = usize::from(signed.document.roles.root().threshold());
         if signers < needed {
             let what = format!("is signed by {signers} of its own root keys, and {needed} have to");
