@@ -178,7 +178,7 @@ impl<'a> Verified<'a> {
     pub fn is(&self, release: &Release, address: Option<u32>) -> bool {
         self.digest == release.manifest
             && self.manifest.version == release.version
-            && self.component(address).is_ok_and(|(_, _, image)| image.size == release.size)
+            && self.component(address).is_ok_and(|(_, _, image)| image.size.get() == release.size)
     }
 
     /// What it offers.
@@ -215,7 +215,7 @@ impl<'a> Verified<'a> {
             return Err(Refusal::WrongHardware);
         }
         let (_, _, image) = self.component(facts.address)?;
-        if image.size > facts.layout.room() { Err(Refusal::ImageTooLarge) } else { Ok(()) }
+        if image.size.get() > facts.layout.room() { Err(Refusal::ImageTooLarge) } else { Ok(()) }
     }
 
     /// What it would do here, and how it ranks.
@@ -250,8 +250,8 @@ impl<'a> Verified<'a> {
         let usable = |alternative: &Alternative| {
             alternative.image == index
                 && alternative.encoding == Encoding::Raw
-                && alternative.chunk <= CHUNK
-                && u32::from(alternative.chunk).checked_rem(unit) == Some(0)
+                && alternative.chunk.get() <= CHUNK
+                && u32::from(alternative.chunk.get()).checked_rem(unit) == Some(0)
         };
         let (position, alternative) = component
             .alternatives
@@ -261,7 +261,12 @@ impl<'a> Verified<'a> {
             .ok_or(Refusal::NoAlternative)?;
         let offset = bundle::payload_offset(&self.manifest, 0, position).and_then(|o| u32::try_from(o).ok());
         let offset = offset.ok_or(Refusal::NoAlternative)?;
-        Ok(Payload { offset, size: alternative.size, chunk: alternative.chunk, first: alternative.first })
+        Ok(Payload {
+            offset,
+            size: alternative.size.get(),
+            chunk: alternative.chunk.get(),
+            first: alternative.first,
+        })
     }
 
     /// Keeps what booting it needs, so that a signature is verified once.
@@ -270,7 +275,7 @@ impl<'a> Verified<'a> {
     /// As [`Verified::component`]; `ImageTooLarge`.
     pub fn admit(self, address: Option<u32>, room: u32) -> Result<Admitted, Refusal> {
         let (_, _, image) = self.component(address)?;
-        if image.size > room { Err(Refusal::ImageTooLarge) } else { Ok(Admitted { image }) }
+        if image.size.get() > room { Err(Refusal::ImageTooLarge) } else { Ok(Admitted { image }) }
     }
 
     /// Checks all that a patch which ends a trial will have to pass once the trial is over.
@@ -340,7 +345,7 @@ impl Readback {
     }
 
     fn is(&self, image: &Image) -> bool {
-        self.size == image.size && self.digest == image.digest
+        self.size == image.size.get() && self.digest == image.digest
     }
 }
 
@@ -380,7 +385,7 @@ impl Permitted {
             version: self.rank.version,
             manifest: self.manifest,
             images: self.images,
-            size: self.image.size,
+            size: self.image.size.get(),
             receipt,
             cell,
         }

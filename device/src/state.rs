@@ -5,7 +5,7 @@ use crate::rules::failures::{Failure, Failures, REMEMBERED};
 use crate::rules::{Rank, Transition};
 use patchlane_protocol::codec::{Reader, Writer};
 use patchlane_protocol::list::Element;
-use patchlane_protocol::{DeviceId, Digest, FormatError, Policy, PublicKey, Version};
+use patchlane_protocol::{DeviceId, Digest, FormatError, GroupId, Policy, PublicKey, Version};
 
 /// Version of the record's layout; a record of another version is unreadable.
 pub const FORMAT: u8 = 1;
@@ -165,7 +165,7 @@ pub struct State {
     /// Its hardware revision.
     pub hardware: u16,
     /// Its group.
-    pub group: u32,
+    pub group: GroupId,
     /// The root it trusts.
     pub root: RootRef,
     /// The owner's key.
@@ -205,7 +205,7 @@ impl State {
         w.u8(FORMAT)?;
         self.device.write(w)?;
         w.u64(u64::from(self.hardware))?;
-        w.u64(u64::from(self.group))?;
+        w.u64(u64::from(self.group.0))?;
         w.u64(u64::from(self.root.version))?;
         w.flag(self.root.development)?;
         self.root.digest.write(w)?;
@@ -255,7 +255,7 @@ impl State {
         let state = Self {
             device: DeviceId::read(&mut r)?,
             hardware: r.u16()?,
-            group: r.u32()?,
+            group: GroupId(r.u32()?),
             root: RootRef {
                 version: r.u32()?,
                 development: r.flag()?,
@@ -384,7 +384,7 @@ mod tests {
         State {
             device: DeviceId([0xff; 16]),
             hardware: u16::MAX,
-            group: u32::MAX,
+            group: GroupId(u32::MAX),
             root: RootRef { version: u32::MAX, development: true, digest, cell },
             anchor: Some(PublicKey::ed25519([0xff; 32])),
             policy: Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Auto },

@@ -3,8 +3,8 @@
 use ed25519_dalek::VerifyingKey;
 use patchlane_protocol::owner::SignedOwner;
 use patchlane_protocol::{
-    Algorithm, DeviceId, Digest, DocumentKind, Kind, List, Manifest, Preimage, Product, PublicKey, Refusal,
-    Request, Role, Roles, RootDocument, Signature, SignedRoot,
+    Algorithm, DeviceId, Digest, DocumentKind, GroupId, Kind, List, Manifest, Preimage, Product, PublicKey,
+    Refusal, Request, Role, Roles, RootDocument, Signature, SignedRoot,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -195,7 +195,7 @@ pub struct Addressee<'a> {
     /// Its id.
     pub device: DeviceId,
     /// Its group.
-    pub group: u32,
+    pub group: GroupId,
     /// The last serial it accepted.
     pub serial: u64,
 }
@@ -278,7 +278,7 @@ pub fn images(manifest: &Manifest<'_>) -> Digest {
                 [1, a, b, c, d]
             });
             hasher.update(address);
-            hasher.update(image.size.to_le_bytes());
+            hasher.update(image.size.get().to_le_bytes());
             hasher.update(image.digest.0);
         }
     }

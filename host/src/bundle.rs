@@ -20,9 +20,9 @@ use patchlane_device::evidence::{Received, Verified};
 use patchlane_protocol::bundle::{Header, LINK_PREFIX, payload_total};
 use patchlane_protocol::signature::{SIGNATURE_BOUNDS, read_signatures};
 use patchlane_protocol::{
-    Advisory, Alternative, Combined, Component, ComponentId, Digest, Encoding, FormatError, Image, Kind,
-    List, Manifest, Preimage, Product, PublicKey, Reader, Reason, Refusal, RootDocument, Severity, Signature,
-    SignedRoot, Version, Writer, limits,
+    Advisory, Alternative, ChunkSize, Combined, Component, ComponentId, Digest, Encoding, FormatError, Image,
+    Kind, List, Manifest, Preimage, Product, PublicKey, Reader, Reason, Refusal, RootDocument, Severity,
+    Signature, SignedRoot, Size, Version, Writer, limits,
 };
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
@@ -134,7 +134,7 @@ impl Draft {
         linked.sort_by_key(|image| image.address);
         let (mut images, mut alternatives, mut payload) = (Vec::new(), Vec::new(), Vec::new());
         for (image, position) in linked.iter().zip(0u8..) {
-            let size = u32::try_from(image.bytes.len()).ok().filter(|size| *size > 0);
+            let size = u32::try_from(image.bytes.len()).ok().and_then(|size| Size::new(size).ok());
             let size =
                 size.ok_or_else(|| Error::new(Code::Image, "is empty or above 4 GiB", "check the image"))?;
             images.push(Image { address: image.address, size, digest: sha256(&image.bytes) });
@@ -146,7 +146,7 @@ impl Draft {
                     encoding,
                     base,
                     size,
-                    chunk: self.chunk,
+                    chunk: ChunkSize::new(self.chunk)?,
                     ram: 0,
                     first,
                 });
@@ -489,7 +489,7 @@ impl Bundle {
 
 /// Gives each chunk's data to `take`, once the chunk is checked.
 fn unchain(payload: &[u8], alternative: &Alternative, mut take: impl FnMut(&[u8])) -> Result<()> {
-    let chunk = usize::from(alternative.chunk);
+    let chunk = usize::from(alternative.chunk.get());
     let mut expected = alternative.first;
     for piece in payload.chunks(chunk.saturating_add(Digest::WIDTH)) {
         if sha256(piece) != expected {

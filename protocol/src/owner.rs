@@ -2,7 +2,7 @@
 
 use crate::codec::{Reader, Writer, tagged};
 use crate::error::FormatError;
-use crate::ids::{DeviceId, Digest, Product};
+use crate::ids::{DeviceId, Digest, GroupId, Product};
 use crate::limits;
 use crate::list::{Bounds, Element, List};
 use crate::policy::Policy;
@@ -32,7 +32,7 @@ pub enum Target<'a> {
     /// Every device of the product that trusts this owner.
     All,
     /// The devices provisioned with this group number.
-    Group(u32),
+    Group(GroupId),
     /// These devices.
     Devices(List<'a, DeviceId>),
 }
@@ -43,7 +43,7 @@ impl<'a> Target<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
         match reader.u8()? {
             0 => Ok(Self::All),
-            1 => reader.u32().map(Self::Group),
+            1 => reader.u32().map(GroupId).map(Self::Group),
             2 => List::read(reader, TARGET_BOUNDS).map(Self::Devices),
             _ => Err(FormatError::UnknownTag),
         }
@@ -54,7 +54,7 @@ impl<'a> Target<'a> {
             Self::All => writer.u8(0),
             Self::Group(number) => {
                 writer.u8(1)?;
-                writer.u64(u64::from(*number))
+                writer.u64(u64::from(number.0))
             }
             Self::Devices(devices) => {
                 writer.u8(2)?;
@@ -64,7 +64,7 @@ impl<'a> Target<'a> {
     }
 
     /// True if the device with this id and group is meant.
-    pub fn includes(&self, device: &DeviceId, group: u32) -> bool {
+    pub fn includes(&self, device: &DeviceId, group: GroupId) -> bool {
         match self {
             Self::All => true,
             Self::Group(number) => *number == group,

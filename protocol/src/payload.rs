@@ -26,29 +26,65 @@ tagged! {
     }
 }
 
+/// A length in bytes: at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size(u32);
+
+impl Size {
+    /// A length that isn't zero.
+    ///
+    /// # Errors
+    /// `SizeMismatch`.
+    pub const fn new(bytes: u32) -> Result<Self, FormatError> {
+        if bytes == 0 { Err(FormatError::SizeMismatch) } else { Ok(Self(bytes)) }
+    }
+
+    /// In bytes.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// Data bytes per chunk: 128 to 4,096.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkSize(u16);
+
+impl ChunkSize {
+    /// A chunk size within the limits.
+    ///
+    /// # Errors
+    /// `SizeMismatch`.
+    pub fn new(bytes: u16) -> Result<Self, FormatError> {
+        let within = (limits::CHUNK_MIN..=limits::CHUNK_MAX).contains(&bytes);
+        if within { Ok(Self(bytes)) } else { Err(FormatError::SizeMismatch) }
+    }
+
+    /// In bytes.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
 /// One linked image of a component. A component that executes in place has one per slot address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Image {
     /// The slot address it is linked for; `None` where the slot doesn't matter or there is only one.
     pub address: Option<u32>,
     /// Bytes.
-    pub size: u32,
+    pub size: Size,
     /// SHA-256 of the image.
     pub digest: Digest,
 }
 
 impl<'a> Element<'a> for Image {
     fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let image =
-            Self { address: reader.option(Reader::u32)?, size: reader.u32()?, digest: Digest::read(reader)? };
-        if image.size == 0 { Err(FormatError::SizeMismatch) } else { Ok(image) }
+        let (address, size) = (reader.option(Reader::u32)?, reader.u32()?);
+        let digest = Digest::read(reader)?;
+        Ok(Self { address, size: Size::new(size)?, digest })
     }
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), FormatError> {
-        if self.size == 0 {
-            return Err(FormatError::SizeMismatch);
-        }
         writer.option(self.address, |w, address| w.u64(u64::from(address)))?;
-        writer.u64(u64::from(self.size))?;
+        writer.u64(u64::from(self.size.get()))?;
         self.digest.write(writer)
     }
     fn follows(&self, previous: &Self) -> bool {
@@ -66,9 +102,9 @@ pub struct Alternative {
     /// Digest of the image a delta starts from.
     pub base: Option<Digest>,
     /// Data bytes, without the digests between chunks.
-    pub size: u32,
+    pub size: Size,
     /// Data bytes per chunk.
-    pub chunk: u16,
+    pub chunk: ChunkSize,
     /// RAM in bytes that decoding needs besides one chunk; 0 for raw.
     pub ram: u32,
     /// SHA-256 of the first chunk.
@@ -78,19 +114,16 @@ pub struct Alternative {
 impl Alternative {
     /// Number of chunks.
     pub fn chunks(&self) -> u32 {
-        self.size.div_ceil(u32::from(self.chunk).max(1))
+        self.size.get().div_ceil(u32::from(self.chunk.get()).max(1))
     }
 
     /// Bytes it takes in the bundle: data and the digests between chunks.
     pub fn stored(&self) -> u64 {
         let links = u64::from(self.chunks()).saturating_sub(1);
-        u64::from(self.size).saturating_add(links.saturating_mul(32))
+        u64::from(self.size.get()).saturating_add(links.saturating_mul(32))
     }
 
     fn check(&self) -> Result<(), FormatError> {
-        if self.size == 0 || !(limits::CHUNK_MIN..=limits::CHUNK_MAX).contains(&self.chunk) {
-            return Err(FormatError::SizeMismatch);
-        }
         if self.encoding == Encoding::Raw && self.ram != 0 {
             return Err(FormatError::SizeMismatch);
         }
@@ -104,15 +137,12 @@ impl Alternative {
 
 impl<'a> Element<'a> for Alternative {
     fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
-        let alternative = Self {
-            image: reader.u8()?,
-            encoding: Encoding::read(reader)?,
-            base: reader.option(Digest::read)?,
-            size: reader.u32()?,
-            chunk: reader.u16()?,
-            ram: reader.u32()?,
-            first: Digest::read(reader)?,
-        };
+        let (image, encoding) = (reader.u8()?, Encoding::read(reader)?);
+        let base = reader.option(Digest::read)?;
+        let (size, chunk, ram) = (reader.u32()?, reader.u16()?, reader.u32()?);
+        let first = Digest::read(reader)?;
+        let (size, chunk) = (Size::new(size)?, ChunkSize::new(chunk)?);
+        let alternative = Self { image, encoding, base, size, chunk, ram, first };
         alternative.check().map(|()| alternative)
     }
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), FormatError> {
@@ -120,8 +150,8 @@ impl<'a> Element<'a> for Alternative {
         writer.u8(self.image)?;
         self.encoding.write(writer)?;
         writer.option(self.base, |w, base| base.write(w))?;
-        writer.u64(u64::from(self.size))?;
-        writer.u64(u64::from(self.chunk))?;
+        writer.u64(u64::from(self.size.get()))?;
+        writer.u64(u64::from(self.chunk.get()))?;
         writer.u64(u64::from(self.ram))?;
         self.first.write(writer)
     }
@@ -199,8 +229,8 @@ mod tests {
             image: 0,
             encoding: Encoding::Raw,
             base: None,
-            size: 1,
-            chunk: limits::CHUNK_DEFAULT,
+            size: Size::new(1).unwrap(),
+            chunk: ChunkSize::new(limits::CHUNK_DEFAULT).unwrap(),
             ram: 0,
             first: digest,
         };

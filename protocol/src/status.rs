@@ -2,7 +2,7 @@
 
 use crate::codec::{Reader, Writer, tagged};
 use crate::error::FormatError;
-use crate::ids::{DeviceId, Digest, Product};
+use crate::ids::{DeviceId, Digest, GroupId, Product};
 use crate::list::Element;
 use crate::policy::Policy;
 use crate::signature::{Algorithm, KeyId, Signature};
@@ -91,7 +91,7 @@ pub struct Status {
     /// Its hardware revision.
     pub hardware: u16,
     /// Its group number.
-    pub group: u32,
+    pub group: GroupId,
     /// Version of the root it trusts.
     pub root_version: u32,
     /// True if that root is a development root.
@@ -137,7 +137,7 @@ impl Status {
             device: DeviceId::read(&mut r)?,
             product: Product::read(&mut r)?,
             hardware: r.u16()?,
-            group: r.u32()?,
+            group: GroupId(r.u32()?),
             root_version: r.u32()?,
             development: r.flag()?,
             owned: r.flag()?,
@@ -167,7 +167,7 @@ impl Status {
         self.device.write(w)?;
         self.product.write(w)?;
         w.u64(u64::from(self.hardware))?;
-        w.u64(u64::from(self.group))?;
+        w.u64(u64::from(self.group.0))?;
         w.u64(u64::from(self.root_version))?;
         w.flag(self.development)?;
         w.flag(self.owned)?;
@@ -232,7 +232,7 @@ mod tests {
             device: DeviceId([255; 16]),
             product: Product { vendor: VendorId([255; 16]), class: ClassId([255; 16]) },
             hardware: u16::MAX,
-            group: top,
+            group: GroupId(top),
             root_version: top,
             development: true,
             owned: true,

@@ -197,7 +197,7 @@ impl Engine {
         if !self.runs || !permitted.is_same_images(&state.confirmed.images) {
             return Act::End(Err(Refusal::NeedPayload));
         }
-        let hash = Hash::new(Region::Primary, 0, permitted.image().size);
+        let hash = Hash::new(Region::Primary, 0, permitted.image().size.get());
         self.job(EngineStage::Head(Stage::ReadBack), Job::Hash(hash))
     }
 

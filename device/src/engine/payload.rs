@@ -112,7 +112,7 @@ impl Engine {
             let last = self.intake.payload.size.saturating_sub(1);
             return self.write_anew(last.checked_div(self.bench.layout.block()).unwrap_or(0));
         }
-        let size = self.permitted.as_ref().map_or(0, |permitted| permitted.image().size);
+        let size = self.permitted.as_ref().map_or(0, |permitted| permitted.image().size.get());
         let hash = Hash::new(Region::Secondary, self.bench.layout.block(), size);
         self.job(EngineStage::Payload(Stage::ReadBack), Job::Hash(hash))
     }

@@ -8,7 +8,7 @@ use crate::rules::Failures;
 use crate::state::{Phase, Release, RootRef, State};
 use crate::verify;
 use patchlane_protocol::link::Outcome;
-use patchlane_protocol::{DeviceId, Policy, PublicKey, Refusal, RootDocument};
+use patchlane_protocol::{DeviceId, GroupId, Policy, PublicKey, Refusal, RootDocument};
 
 /// What a device is told at the factory, besides its root and its first release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Factory {
     /// Its hardware revision.
     pub hardware: u16,
     /// Its group.
-    pub group: u32,
+    pub group: GroupId,
     /// The owner's policy.
     pub policy: Policy,
     /// The owner's key, if there is one already.
@@ -87,7 +87,7 @@ impl Engine {
         let admitted = self.factory.ok_or(Refusal::NotInService).and_then(|f| self.admit_first(&f));
         match admitted {
             Ok(admitted) => {
-                let size = admitted.image().size;
+                let size = admitted.image().size.get();
                 self.admitted = Some(admitted);
                 let hash = Hash::new(Region::Primary, 0, size);
                 self.job(EngineStage::Provision(Stage::ReadBack), Job::Hash(hash))
@@ -151,7 +151,7 @@ impl Engine {
                 version: verified.manifest().version,
                 manifest: verified.digest(),
                 images: verify::images(verified.manifest()),
-                size: image.size,
+                size: image.size.get(),
                 receipt: docs.receipt_digest(Source::Receipt),
                 cell: FIRST,
             },

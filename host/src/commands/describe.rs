@@ -94,14 +94,14 @@ pub(crate) fn bundle_at(bundle: &Bundle, summary: &str, baud: u32) -> Result<Rep
 /// A component's images, in columns.
 fn images(component: &Component<'_>) -> Vec<(String, String)> {
     let list: Vec<_> = component.images.iter().collect();
-    let width = list.iter().map(|image| image.size.to_string().len()).max().unwrap_or(0);
+    let width = list.iter().map(|image| image.size.get().to_string().len()).max().unwrap_or(0);
     let row = |image: &patchlane_protocol::Image| {
         let id = component.id.0;
         let component = if id == 0 { String::new() } else { format!("component {id}, ") };
         format!(
             "{component}{:10}  {:>width$} bytes, SHA-256 {}",
             place(image.address),
-            image.size,
+            image.size.get(),
             image.digest
         )
     };
@@ -151,13 +151,13 @@ fn data(bundle: &Bundle, m: &Manifest<'_>, total: usize, overhead: usize, baud: 
         "components": m.components.iter().map(|c| json!({
             "id": c.id.0,
             "images": c.images.iter().map(|i| json!({
-                "address": i.address, "bytes": i.size, "sha256": i.digest.to_string(),
+                "address": i.address, "bytes": i.size.get(), "sha256": i.digest.to_string(),
             })).collect::<Vec<_>>(),
             "alternatives": c.alternatives.iter().map(|a| json!({
                 "address": c.images.at(usize::from(a.image)).and_then(|image| image.address),
                 "encoding": encoding(a.encoding),
                 "base_sha256": a.base.map(|base| base.to_string()),
-                "bytes": a.stored(), "chunk": a.chunk,
+                "bytes": a.stored(), "chunk": a.chunk.get(),
                 "seconds": seconds((overhead as u64).saturating_add(a.stored()), baud),
             })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),

@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use patchlane_device::{
     Boot, Cause, Config as DeviceConfig, Device, Factory, Layout, NoCounter, NoWatchdog, Region, Running,
 };
-use patchlane_protocol::{DeviceId, FeaturePolicy, Policy, SecurityPolicy, Status};
+use patchlane_protocol::{DeviceId, FeaturePolicy, GroupId, Policy, SecurityPolicy, Status};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -150,7 +150,7 @@ impl Factoring {
         Ok(Factory {
             device,
             hardware: self.hardware.unwrap_or(first),
-            group: self.group,
+            group: GroupId(self.group),
             policy: Policy { security, feature },
             anchor: self.owner_key.as_ref().map(|path| owner(path)).transpose()?,
             production: !self.development,

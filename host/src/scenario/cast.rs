@@ -10,8 +10,8 @@ use ed25519_dalek::SigningKey;
 use patchlane_device::{Config, Device, Factory, NoCounter, NoWatchdog};
 use patchlane_protocol::owner::{Action, Request, Target};
 use patchlane_protocol::{
-    Baseline, Ceilings, ClassId, DeviceId, Digest, FeaturePolicy, Kind, Manifest, OwnerDocument, Policy,
-    Product, Refusal, SecurityPolicy, Severity, VendorId, Version,
+    Baseline, Ceilings, ClassId, DeviceId, Digest, FeaturePolicy, GroupId, Kind, Manifest, OwnerDocument,
+    Policy, Product, Refusal, SecurityPolicy, Severity, VendorId, Version,
 };
 use std::collections::BTreeMap;
 
@@ -112,7 +112,7 @@ fn damaged(bundle: &Bundle, damage: Option<Damage>) -> Result<Vec<u8>> {
 fn image_of(manifest: &Manifest<'_>, address: Option<u32>) -> Option<(Digest, u32)> {
     let component = manifest.components.iter().next()?;
     let fits = component.images.iter().find(|image| image.address.is_none() || image.address == address);
-    fits.map(|image| (image.digest, image.size))
+    fits.map(|image| (image.digest, image.size.get()))
 }
 
 fn bundle_of(release: &Release, scenario: &Scenario, images: &Images<'_>) -> Result<Bundle> {
@@ -216,7 +216,7 @@ impl Cast {
         let factory = Factory {
             device: DEVICE,
             hardware: first.manifest()?.hardware.iter().next().unwrap_or(0),
-            group: 7,
+            group: GroupId(7),
             policy: scenario.policy(),
             anchor: scenario.device.owner.then(|| keys::public_of(&throw_away_key("owner"))),
             production: !root.document()?.development,

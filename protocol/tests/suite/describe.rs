@@ -178,7 +178,7 @@ fn manifest(m: &Manifest<'_>, f: &mut Fields) {
         for (i, image) in component.images.iter().enumerate() {
             let name = format!("component.{c}.image.{i}");
             put(f, &format!("{name}.address"), some(image.address));
-            put(f, &format!("{name}.size"), image.size);
+            put(f, &format!("{name}.size"), image.size.get());
             put(f, &format!("{name}.digest"), image.digest);
         }
         for (a, alternative) in component.alternatives.iter().enumerate() {
@@ -201,8 +201,8 @@ fn describe_alternative(name: &str, a: &Alternative, f: &mut Fields) {
     put(f, &format!("{name}.image"), a.image);
     put(f, &format!("{name}.encoding"), format_args!("{:?}", a.encoding));
     put(f, &format!("{name}.base"), some(a.base));
-    put(f, &format!("{name}.size"), a.size);
-    put(f, &format!("{name}.chunk"), a.chunk);
+    put(f, &format!("{name}.size"), a.size.get());
+    put(f, &format!("{name}.chunk"), a.chunk.get());
     put(f, &format!("{name}.ram"), a.ram);
     put(f, &format!("{name}.first"), a.first);
     put(f, &format!("{name}.stored"), a.stored());

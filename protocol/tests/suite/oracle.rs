@@ -37,16 +37,17 @@ fn signature() -> (Signature, mirror::Signature) {
 #[test]
 fn a_manifest_is_what_postcard_writes() {
     let digest = |n| Digest([n; 32]);
+    let size = |bytes| Size::new(bytes).unwrap();
     let images = [
-        Image { address: Some(0x800_0000), size: 300_000, digest: digest(1) },
-        Image { address: Some(u32::MAX), size: u32::MAX, digest: digest(2) },
+        Image { address: Some(0x800_0000), size: size(300_000), digest: digest(1) },
+        Image { address: Some(u32::MAX), size: size(u32::MAX), digest: digest(2) },
     ];
     let full = |image| Alternative {
         image,
         encoding: Encoding::Compressed,
         base: None,
-        size: 200_000,
-        chunk: 4_096,
+        size: size(200_000),
+        chunk: ChunkSize::new(4_096).unwrap(),
         ram: 70_000,
         first: digest(3),
     };
@@ -142,7 +143,7 @@ fn an_owner_document_is_what_postcard_writes_for_every_target_and_request() {
     let ids = [DeviceId([1; 16]), DeviceId([2; 16])];
     let targets = [
         (Target::All, mirror::Target::All),
-        (Target::Group(300), mirror::Target::Group(300)),
+        (Target::Group(GroupId(300)), mirror::Target::Group(300)),
         (Target::Devices(List::of(&ids).unwrap()), mirror::Target::Devices(vec![[1; 16], [2; 16]])),
     ];
     let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::OwnerKey };
@@ -182,7 +183,7 @@ fn a_status_report_is_what_postcard_writes() {
         device: DeviceId([3; 16]),
         product: product().0,
         hardware: 300,
-        group: 70_000,
+        group: GroupId(70_000),
         root_version: 129,
         development: true,
         owned: false,

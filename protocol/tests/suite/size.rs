@@ -7,13 +7,13 @@ use patchlane_protocol::*;
 /// A delta of 6,000 bytes for an image of 256 KiB: one component, one alternative, one signature.
 #[test]
 fn a_patch_with_one_alternative_has_at_most_512_bytes_of_overhead() {
-    let image = Image { address: None, size: 262_144, digest: Digest([1; 32]) };
+    let image = Image { address: None, size: Size::new(262_144).unwrap(), digest: Digest([1; 32]) };
     let delta = Alternative {
         image: 0,
         encoding: Encoding::Delta,
         base: Some(Digest([2; 32])),
-        size: 6_000,
-        chunk: limits::CHUNK_DEFAULT,
+        size: Size::new(6_000).unwrap(),
+        chunk: ChunkSize::new(limits::CHUNK_DEFAULT).unwrap(),
         ram: 8_192,
         first: Digest([3; 32]),
     };
@@ -48,8 +48,8 @@ fn a_patch_with_one_alternative_has_at_most_512_bytes_of_overhead() {
     let signatures = writer.written();
     let body = manifest.encode(&mut [0; 2048]).unwrap().len();
     let overhead = Header::WIDTH + body + signatures;
-    let links = payload_total(&manifest) - u64::from(delta.size);
+    let links = payload_total(&manifest) - u64::from(delta.size.get());
     println!("overhead {overhead} bytes: header {}, manifest {body}, signatures {signatures}", Header::WIDTH);
-    println!("digests between chunks: {links} bytes for {} bytes of data", delta.size);
+    println!("digests between chunks: {links} bytes for {} bytes of data", delta.size.get());
     assert!(overhead <= 512, "{overhead} bytes");
 }

@@ -2,7 +2,7 @@
 //! it is made.
 
 use patchlane_protocol::link::encode_frame;
-use patchlane_protocol::list::{Bounds, Element};
+use patchlane_protocol::list::Bounds;
 use patchlane_protocol::owner::SignedOwner;
 use patchlane_protocol::*;
 
@@ -51,9 +51,15 @@ fn no_role_is_out_of_its_keys_reach_and_no_two_share_a_key() {
 }
 
 #[test]
-fn images_are_not_empty() {
-    let image = Image { address: None, size: 0, digest: Digest([0; 32]) };
-    assert_eq!(Element::write(&image, &mut Writer::new(&mut [0; 64])), Err(FormatError::SizeMismatch));
+fn lengths_are_not_empty_and_chunks_have_limits() {
+    assert_eq!(Size::new(0), Err(FormatError::SizeMismatch));
+    assert_eq!(Size::new(1).map(Size::get), Ok(1));
+    for bad in [0, limits::CHUNK_MIN - 1, limits::CHUNK_MAX + 1, u16::MAX] {
+        assert_eq!(ChunkSize::new(bad), Err(FormatError::SizeMismatch));
+    }
+    for good in [limits::CHUNK_MIN, limits::CHUNK_MAX] {
+        assert_eq!(ChunkSize::new(good).map(ChunkSize::get), Ok(good));
+    }
 }
 
 #[test]

@@ -5,9 +5,9 @@ use patchlane::bundle::{Bundle, Closes, Draft, sha256};
 use patchlane_device::{Factory, Layout};
 use patchlane_protocol::owner::{Action, SignedOwner};
 use patchlane_protocol::{
-    Baseline, Ceilings, ClassId, DeviceId, Digest, DocumentKind, FeaturePolicy, Kind, List, OwnerDocument,
-    Policy, Preimage, Product, PublicKey, Reason, Request, Role, RootDocument, SecurityPolicy, Severity,
-    Signature, SignedRoot, Target, VendorId, Version,
+    Baseline, Ceilings, ClassId, DeviceId, Digest, DocumentKind, FeaturePolicy, GroupId, Kind, List,
+    OwnerDocument, Policy, Preimage, Product, PublicKey, Reason, Request, Role, RootDocument, SecurityPolicy,
+    Severity, Signature, SignedRoot, Target, VendorId, Version,
 };
 
 /// A key that anyone can compute.
@@ -201,7 +201,7 @@ pub fn factory(policy: Policy, owned: bool) -> Factory {
     Factory {
         device: DEVICE,
         hardware: 1,
-        group: 7,
+        group: GroupId(7),
         policy,
         anchor: owned.then(|| public("owner")),
         production: true,

@@ -110,7 +110,7 @@ pub struct Owned<'a> {
     /// Its id.
     pub device: &'a [u8],
     /// Its group.
-    pub group: u32,
+    pub group: GroupId,
     /// The last serial it accepted.
     pub serial: u64,
 }
@@ -181,11 +181,12 @@ pub fn payload(manifest: &[u8], stored: &[u8]) -> Checked {
     let component = manifest.components.at(0).ok_or(Refusal::NoAlternative)?;
     let alternative = component.alternatives.at(0).ok_or(Refusal::NoAlternative)?;
     let mut expected = alternative.first.0;
-    for chunk in stored.chunks(usize::from(alternative.chunk) + 32) {
+    for chunk in stored.chunks(usize::from(alternative.chunk.get()) + 32) {
         if sha256(chunk) != expected {
             return Err(Refusal::ChunkDigest);
         }
-        if let Some(next) = chunk.get(usize::from(alternative.chunk)..).and_then(|n| n.try_into().ok()) {
+        if let Some(next) = chunk.get(usize::from(alternative.chunk.get())..).and_then(|n| n.try_into().ok())
+        {
             expected = next;
         }
     }

@@ -9,7 +9,7 @@ use patchlane_device::rules::transition::classify;
 use patchlane_device::rules::{Offer, Standing, Transition};
 use patchlane_device::verify::{self, Addressee};
 use patchlane_protocol::owner::SignedOwner;
-use patchlane_protocol::{DeviceId, Manifest, PublicKey, Refusal, RootDocument, SignedRoot};
+use patchlane_protocol::{DeviceId, GroupId, Manifest, PublicKey, Refusal, RootDocument, SignedRoot};
 
 /// `accept`, a transition, or a refusal; `None` if the verifier has no such rule.
 pub type Verdict = Option<Result<&'static str, Refusal>>;
@@ -44,7 +44,7 @@ pub fn judge(who: &dyn Verifier, v: &Vector) -> Option<Expect> {
                 root: v.bytes("root"),
                 anchor: v.bytes("anchor"),
                 device: v.bytes("device"),
-                group: v.number("group") as u32,
+                group: GroupId(v.number("group") as u32),
                 serial: v.number("serial"),
             },
         ),

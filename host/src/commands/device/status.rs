@@ -161,7 +161,7 @@ fn data(s: &Status) -> Value {
         "class_id": s.product.class.to_string(),
         "authenticated": false,
         "hardware": s.hardware,
-        "group": s.group,
+        "group": s.group.0,
         "root_version": s.root_version,
         "development": s.development,
         "owned": s.owned,

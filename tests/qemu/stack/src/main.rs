@@ -11,7 +11,8 @@ use patchlane_device::evidence::{Authentic, Facts, Received};
 use patchlane_device::protocol::bundle::LINK_PREFIX;
 use patchlane_device::protocol::link::{Command, Deframer, Outcome, Reply};
 use patchlane_device::protocol::{
-    self, DeviceId, FeaturePolicy, Header, Policy, PublicKey, SecurityPolicy, Version, Writer, limits,
+    self, DeviceId, FeaturePolicy, GroupId, Header, Policy, PublicKey, SecurityPolicy, Version, Writer,
+    limits,
 };
 use patchlane_device::rules::{Consent, Failures, Situation, Standing};
 use patchlane_device::service::{GrantNothing, OUT};
@@ -209,8 +210,14 @@ fn provision() {
     cells(STATE, IMAGE.len() - 1).copy_from_slice(&IMAGE[..IMAGE.len() - 1]);
     let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Never };
     let anchor = Some(PublicKey::ed25519(*ANCHOR));
-    let factory =
-        Factory { device: DeviceId([1; 16]), hardware: 1, group: 0, policy, anchor, production: true };
+    let factory = Factory {
+        device: DeviceId([1; 16]),
+        hardware: 1,
+        group: GroupId(0),
+        policy,
+        anchor,
+        production: true,
+    };
     if place().provision(ROOT, manifest, signatures, factory).is_err() {
         fail("provision");
     }
