@@ -169,6 +169,6 @@ fn data(bundle: &Bundle, m: &Manifest<'_>, total: usize, overhead: usize, baud: 
     })
 }
 
-fn join(numbers: impl Iterator<Item = u16>) -> String {
+pub(super) fn join(numbers: impl Iterator<Item = u16>) -> String {
     numbers.map(|n| n.to_string()).collect::<Vec<_>>().join(", ")
 }

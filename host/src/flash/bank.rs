@@ -132,11 +132,6 @@ impl Bank {
         self.written
     }
 
-    /// Erases of the sector that was erased most.
-    pub fn most_erases(&self) -> u64 {
-        self.sectors.iter().map(|sector| sector.erases).max().unwrap_or(0)
-    }
-
     fn wrong(&self, text: String) -> Failure {
         self.power.violation(format!("{}: {text}", self.name));
         Failure::Violation

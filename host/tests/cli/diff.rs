@@ -183,6 +183,7 @@ fn two_bundles_are_compared() {
     let one = desk.ok("diff a.plb c.plb");
     assert_eq!(one["images"][0]["regions"], serde_json::json!([{ "from": 8192, "to": 9000, "differ": 1 }]));
     assert_eq!(one["notes"], serde_json::json!(["c.plb isn't verified: it isn't signed"]));
+    assert_eq!(one["verified"].as_array().unwrap().iter().filter(|v| **v == false).count(), 1);
     // Elsewhere there is no anchor, and that is said.
     let elsewhere = Desk::new("diff-two-elsewhere");
     std::fs::copy(desk.path("a.plb"), elsewhere.path("a.plb")).unwrap();

@@ -136,17 +136,13 @@ fn all_images(a: &Bundle, b: &Bundle, block: Option<u32>) -> Result<(Vec<String>
     Ok((lines, json!(data)))
 }
 
-fn list(numbers: impl Iterator<Item = u16>) -> String {
-    numbers.map(|n| n.to_string()).collect::<Vec<_>>().join(", ")
-}
-
 fn signers(bundle: &Bundle) -> String {
     let keys: Vec<_> = bundle.signatures().iter().map(|s| s.key.to_string()).collect();
     if keys.is_empty() { "nobody".into() } else { keys.join(", ") }
 }
 
 fn total(bundle: &Bundle) -> Result<String> {
-    let total = bundle.to_bytes()?.len();
+    let total = bundle.size()?;
     Ok(format!("{total} ({} of them payload)", bundle.payload().len()))
 }
 
@@ -162,7 +158,7 @@ fn fields(bundle: &Bundle, m: &Manifest<'_>) -> Result<Vec<(&'static str, String
         ("release", m.version.to_string()),
         ("lane", describe::lane(m.kind).into()),
         ("text", m.text.into()),
-        ("hardware", list(m.hardware.iter())),
+        ("hardware", describe::join(m.hardware.iter())),
         ("under root", m.root_version.to_string()),
         ("root links", links.to_string()),
         ("combined", combined),

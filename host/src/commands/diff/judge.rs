@@ -14,7 +14,7 @@ use patchlane_device::evidence::{Facts, Received, Verified};
 use patchlane_device::rules::policy::{self, Consent, Install, Situation, owner_alone};
 use patchlane_device::rules::trial::{TrialEnd, TrialFacts, ends};
 use patchlane_device::rules::{Failures, Offer, Rank, Standing, Transition, transition::classify};
-use patchlane_device::{Layout, Place, verify};
+use patchlane_device::{Layout, Place};
 use patchlane_protocol::signature::SIGNATURE_BOUNDS;
 use patchlane_protocol::status::{Activity, Named};
 use patchlane_protocol::{
@@ -98,20 +98,15 @@ fn authenticity(
         unknown.push("who signed it: there is no trust anchor (--root FILE)".into());
         return Ok(None);
     };
-    let mut present = root.document()?;
-    if present.product != known.status.product {
+    let trusted = root.document()?;
+    if trusted.product != known.status.product {
         unknown.push("who signed it: the root at hand is another product's".into());
         return Ok(None);
     }
-    for link in bundle.links() {
-        let link = SignedRoot::parse(link)?;
-        if link.document.version > present.version {
-            if let Err(refusal) = verify::link(&link, &present) {
-                return Ok(Some(refusal));
-            }
-            present = link.document;
-        }
-    }
+    let present = match bundle.walk(trusted) {
+        Ok(present) => present,
+        Err(error) => return error.refusal.map(Some).ok_or(error),
+    };
     if root.document()?.version > known.status.root_version && ends_at > known.status.root_version {
         unknown
             .push(format!("whether the device's own root {} signed the next one", known.status.root_version));

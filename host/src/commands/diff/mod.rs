@@ -146,9 +146,16 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         let b = read_bundle(path)?;
         let block = Config::find(global.config.as_deref()).ok().and_then(|c| c.flash.map(|f| f.erase_size));
         let mut report = bundles::compare(&a, &b, block)?;
+        let mut verified = Vec::new();
         for (bundle, path) in [(&a, &options.a), (&b, path)] {
-            report.notes.extend(unverified(bundle, path, root.as_ref())?);
+            let why = unverified(bundle, path, root.as_ref())?;
+            verified.push(why.is_none());
+            if let Some(why) = why {
+                // Data, too: --quiet drops notes.
+                report = report.line("verified", format!("no: {why}")).note(why);
+            }
         }
+        report.data["verified"] = serde_json::json!(verified);
         return Ok(report);
     }
     let cable = Cable { port: options.port.clone(), baud: options.baud, timeout: options.timeout };
