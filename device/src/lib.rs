@@ -30,6 +30,8 @@ compile_error!(
      or enable the feature `fast-hash` to pay for its speed."
 );
 
+#[cfg(feature = "delta")]
+pub mod delta;
 pub mod drive;
 pub mod engine;
 pub mod evidence;

@@ -53,6 +53,7 @@ pub mod bundle;
 pub mod cli;
 mod commands;
 pub mod config;
+pub mod delta;
 pub mod ear;
 pub mod error;
 mod explain;
