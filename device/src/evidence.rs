@@ -239,33 +239,50 @@ impl<'a> Verified<'a> {
         if facts.failures.needs_retry(&self.digest) {
             return Err(Refusal::RetryNeeded);
         }
-        let (component, index, image) = self.component(facts.address)?;
-        let payload = if payload_free { None } else { Some(self.choose(&component, index, facts)?) };
-        Ok(Permitted { manifest: self.digest, images: verify::images(&self.manifest), image, rank, payload })
+        let (_, _, image) = self.component(facts.address)?;
+        let supply = self.supply(facts)?;
+        Ok(Permitted { manifest: self.digest, images: verify::images(&self.manifest), image, rank, supply })
     }
 
-    /// The first alternative that this installer can use.
-    fn choose(&self, component: &Component<'_>, index: u8, facts: &Facts<'_>) -> Result<Payload, Refusal> {
+    /// What its image can be made of here.
+    ///
+    /// # Errors
+    /// `NoAlternative`; as [`Verified::component`].
+    fn supply(&self, facts: &Facts<'_>) -> Result<Supply, Refusal> {
+        if self.manifest.is_payload_free() {
+            return Ok(Supply::Installed);
+        }
+        let (component, index, _) = self.component(facts.address)?;
         let unit = facts.layout.place(Region::Secondary).unit();
-        let usable = |alternative: &Alternative| {
-            alternative.image == index
-                && alternative.encoding == Encoding::Raw
-                && alternative.chunk.get() <= CHUNK
-                && u32::from(alternative.chunk.get()).checked_rem(unit) == Some(0)
-        };
-        let (position, alternative) = component
-            .alternatives
-            .iter()
-            .enumerate()
-            .find(|(_, alternative)| usable(alternative))
-            .ok_or(Refusal::NoAlternative)?;
-        let offset = bundle::payload_offset(&self.manifest, 0, position).and_then(|o| u32::try_from(o).ok());
-        let offset = offset.ok_or(Refusal::NoAlternative)?;
-        Ok(Payload {
+        let raw = self.find(&component, index, |a| {
+            a.encoding == Encoding::Raw && u32::from(a.chunk.get()).checked_rem(unit) == Some(0)
+        });
+        let deltas = self.find(&component, index, is_delta).is_some();
+        match raw {
+            Some(payload) if deltas => Ok(Supply::Either(payload)),
+            Some(payload) => Ok(Supply::Payload(payload)),
+            None if deltas => Ok(Supply::Delta),
+            None => Err(Refusal::NoAlternative),
+        }
+    }
+
+    /// The first alternative of an image that this installer has a buffer for, and that is wanted.
+    fn find(
+        &self,
+        component: &Component<'_>,
+        index: u8,
+        wanted: impl Fn(&Alternative) -> bool,
+    ) -> Option<Payload> {
+        let usable = |a: &Alternative| a.image == index && a.chunk.get() <= CHUNK && wanted(a);
+        let (position, alternative) =
+            component.alternatives.iter().enumerate().find(|(_, alternative)| usable(alternative))?;
+        let offset = u32::try_from(bundle::payload_offset(&self.manifest, 0, position)?).ok()?;
+        Some(Payload {
             offset,
             size: alternative.size.get(),
             chunk: alternative.chunk.get(),
             first: alternative.first,
+            delta: alternative.encoding == Encoding::Delta,
         })
     }
 
@@ -281,18 +298,18 @@ impl<'a> Verified<'a> {
     /// Checks all that a patch which ends a trial will have to pass once the trial is over.
     ///
     /// # Errors
-    /// As [`Verified::fits`] and [`policy::decide`]; `RetryNeeded`, `NoAlternative`.
+    /// As [`Verified::fits`] and [`policy::decide`]; `RetryNeeded`, `NoAlternative`; `TrialPending` if only a delta fits.
     pub fn could_go_in(&self, facts: &Facts<'_>) -> Result<(), Refusal> {
         self.fits(facts)?;
         policy::decide(Transition::Patch, self.manifest.is_payload_free(), &facts.on)?;
         if facts.failures.needs_retry(&self.digest) {
             return Err(Refusal::RetryNeeded);
         }
-        let (component, index, _) = self.component(facts.address)?;
-        if self.manifest.is_payload_free() {
-            return Ok(());
+        match self.supply(facts)? {
+            // What it would be the base of isn't what will run then.
+            Supply::Delta => Err(Refusal::TrialPending),
+            Supply::Installed | Supply::Payload(_) | Supply::Either(_) => Ok(()),
         }
-        self.choose(&component, index, facts).map(|_| ())
     }
 }
 
@@ -328,6 +345,31 @@ pub struct Payload {
     pub chunk: u16,
     /// SHA-256 of the first chunk.
     pub first: Digest,
+    /// True if the data is a delta.
+    pub delta: bool,
+}
+
+/// What an image can be made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Supply {
+    /// It is installed already.
+    Installed,
+    /// This payload.
+    Payload(Payload),
+    /// A delta, if one has the base that runs here.
+    Delta,
+    /// Such a delta, or else this payload.
+    Either(Payload),
+}
+
+#[cfg(feature = "delta")]
+fn is_delta(alternative: &Alternative) -> bool {
+    alternative.encoding == Encoding::Delta && alternative.ram <= crate::delta::RAM
+}
+
+#[cfg(not(feature = "delta"))]
+const fn is_delta(_: &Alternative) -> bool {
+    false
 }
 
 /// What was read back from flash. Only the hash job makes one.
@@ -356,13 +398,53 @@ pub struct Permitted {
     images: Digest,
     image: Image,
     rank: Rank,
-    payload: Option<Payload>,
+    supply: Supply,
 }
 
 impl Permitted {
-    /// Its payload; `None` if it comes without.
+    /// True if a payload comes with it.
+    pub fn has_payload(&self) -> bool {
+        self.supply != Supply::Installed
+    }
+
+    /// True if [`Permitted::choose`] wants to know what the primary slot holds.
+    pub const fn wants_base(&self) -> bool {
+        matches!(self.supply, Supply::Delta | Supply::Either(_))
+    }
+
+    /// Its payload; `None` if it comes without, or [`Permitted::wants_base`].
     pub const fn payload(&self) -> Option<Payload> {
-        self.payload
+        match self.supply {
+            Supply::Payload(payload) => Some(payload),
+            Supply::Installed | Supply::Delta | Supply::Either(_) => None,
+        }
+    }
+
+    /// Decides for the delta that starts from what was read back of the primary slot, or for a payload that needs no base.
+    ///
+    /// # Errors
+    /// `NoAlternative`; `BadSignature` if `manifest` is another one.
+    pub fn choose(
+        &mut self,
+        manifest: &[u8],
+        address: Option<u32>,
+        base: Option<&Readback>,
+    ) -> Result<(), Refusal> {
+        let fallback = match self.supply {
+            Supply::Installed | Supply::Payload(_) => return Ok(()),
+            Supply::Delta => None,
+            Supply::Either(payload) => Some(payload),
+        };
+        if verify::sha256(manifest) != self.manifest {
+            return Err(Refusal::BadSignature);
+        }
+        let known = Verified { manifest: Manifest::parse(manifest)?, digest: self.manifest };
+        let (component, index, _) = known.component(address)?;
+        let base = base.filter(|base| base.region == Region::Primary && base.at == 0);
+        let fits = |a: &Alternative| is_delta(a) && a.base == base.map(|base| base.digest);
+        let payload = known.find(&component, index, fits).or(fallback).ok_or(Refusal::NoAlternative)?;
+        self.supply = Supply::Payload(payload);
+        Ok(())
     }
 
     /// Its rank.
@@ -423,7 +505,7 @@ impl Permitted {
     /// `NeedPayload`.
     pub fn is_installed(self, readback: &Readback, receipt: Digest, cell: u8) -> Result<Confirmed, Refusal> {
         let there = readback.region == Region::Primary && readback.at == 0 && readback.is(&self.image);
-        if there && self.payload.is_none() && self.rank.transition == Transition::Patch {
+        if there && !self.has_payload() && self.rank.transition == Transition::Patch {
             Ok(Confirmed { release: self.release(receipt, cell), moved: None })
         } else {
             Err(Refusal::NeedPayload)

@@ -14,8 +14,10 @@
 //! # Ok::<(), patchlane::Error>(())
 //! ```
 
+use crate::delta;
 use crate::error::{Code, Error, Result};
 use ed25519_dalek::{Signer, SigningKey};
+use patchlane_device::delta::{Isa, RAM};
 use patchlane_device::evidence::{Received, Verified};
 use patchlane_protocol::bundle::{Header, LINK_PREFIX, payload_total};
 use patchlane_protocol::signature::{SIGNATURE_BOUNDS, read_signatures};
@@ -62,7 +64,7 @@ pub struct Closes {
 /// An image, linked for one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Linked {
-    /// The address it is linked for; needed if a release has several images.
+    /// The address it is linked for; needed if a release has several images, and good for deltas.
     pub address: Option<u32>,
     /// Its bytes.
     pub bytes: Vec<u8>,
@@ -83,6 +85,14 @@ pub struct Draft {
     pub root_version: u32,
     /// The image; or one for each slot that code is linked for. A device takes the one that fits.
     pub images: Vec<Linked>,
+    /// The address that the image is linked for, if there is only one and it is known.
+    pub address: Option<u32>,
+    /// What devices may run now: a delta from each, where that is smaller.
+    pub bases: Vec<Linked>,
+    /// False if deltas are all it brings: it goes in only where one of the bases runs.
+    pub full: bool,
+    /// Whose code the images are, if that is known; else it is tried.
+    pub isa: Option<Isa>,
     /// False for a patch whose image is installed already.
     pub payload: bool,
     /// Bytes of data per chunk.
@@ -113,6 +123,10 @@ impl Draft {
             version,
             root_version: 1,
             images: vec![Linked { address: None, bytes: image }],
+            address: None,
+            bases: Vec::new(),
+            full: true,
+            isa: None,
             payload: true,
             chunk: limits::CHUNK_DEFAULT,
             closes: Vec::new(),
@@ -132,27 +146,25 @@ impl Draft {
     pub fn build(&self) -> Result<Bundle> {
         let mut linked: Vec<&Linked> = self.images.iter().collect();
         linked.sort_by_key(|image| image.address);
-        let (mut images, mut alternatives, mut payload) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut images, mut ways) = (Vec::new(), Vec::new());
         for (image, position) in linked.iter().zip(0u8..) {
             let size = u32::try_from(image.bytes.len()).ok().and_then(|size| Size::new(size).ok());
             let size =
                 size.ok_or_else(|| Error::new(Code::Image, "is empty or above 4 GiB", "check the image"))?;
             images.push(Image { address: image.address, size, digest: sha256(&image.bytes) });
             if self.payload {
-                let (first, mut chunks) = chain(&image.bytes, self.chunk);
-                let (encoding, base) = (Encoding::Raw, None);
-                alternatives.push(Alternative {
-                    image: position,
-                    encoding,
-                    base,
-                    size,
-                    chunk: ChunkSize::new(self.chunk)?,
-                    ram: 0,
-                    first,
-                });
-                payload.append(&mut chunks);
+                if self.full {
+                    ways.push(self.way(position, None, &image.bytes)?);
+                }
+                for base in &self.bases {
+                    ways.extend(self.delta(position, base, image)?);
+                }
             }
         }
+        ways.sort_by_key(|(way, _)| (way.image, way.encoding.tag(), way.base));
+        ways.dedup_by_key(|(way, _)| (way.image, way.encoding.tag(), way.base));
+        let (alternatives, chunks): (Vec<Alternative>, Vec<Vec<u8>>) = ways.into_iter().unzip();
+        let payload = chunks.concat();
         let component = Component {
             id: ComponentId(0),
             images: List::of(&images)?,
@@ -181,6 +193,32 @@ impl Draft {
         let mut buffer = [0; limits::HEAD];
         let bytes = manifest.encode(&mut buffer)?.to_vec();
         Ok(Bundle { links: self.links.clone(), manifest: bytes, signatures: Vec::new(), payload })
+    }
+
+    /// One way to deliver an image, and its chunks.
+    fn way(&self, image: u8, base: Option<Digest>, data: &[u8]) -> Result<(Alternative, Vec<u8>)> {
+        let (first, chunks) = chain(data, self.chunk);
+        let (encoding, ram) = if base.is_some() { (Encoding::Delta, RAM) } else { (Encoding::Raw, 0) };
+        let size = u32::try_from(data.len()).map_err(|_| FormatError::OverLimit)?;
+        let (size, chunk) = (Size::new(size)?, ChunkSize::new(self.chunk)?);
+        Ok((Alternative { image, encoding, base, size, chunk, ram, first }, chunks))
+    }
+
+    /// A delta, unless the image in full is no longer, or is what the base already is. What was made is applied once,
+    /// by the device's own decoder, before it goes anywhere.
+    fn delta(&self, position: u8, base: &Linked, image: &Linked) -> Result<Option<(Alternative, Vec<u8>)>> {
+        if base.bytes == image.bytes || base.bytes.is_empty() {
+            return Ok(None);
+        }
+        let linked = base.address.zip(image.address.or(self.address)).or(self.address.map(|at| (at, at)));
+        let data = delta::smallest(&base.bytes, &image.bytes, self.isa, linked);
+        if delta::apply(&base.bytes, &data, image.bytes.len())? != image.bytes {
+            return Err(Error::new(Code::Internal, "a delta doesn't make its image", "report it"));
+        }
+        if data.len() >= image.bytes.len() {
+            return Ok(None);
+        }
+        self.way(position, Some(sha256(&base.bytes)), &data).map(Some)
     }
 }
 

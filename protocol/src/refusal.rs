@@ -93,6 +93,8 @@ pub enum Refusal {
     Flash,
     /// The monotonic counter is above the floor.
     CounterAbove,
+    /// The data isn't a delta of its base (DELTA.md).
+    BadDelta,
 }
 
 impl Refusal {
@@ -139,6 +141,7 @@ impl Refusal {
         Self::NotGranted,
         Self::Flash,
         Self::CounterAbove,
+        Self::BadDelta,
     ];
 
     /// Its code, stable within a format version (SPEC §10).
@@ -186,6 +189,7 @@ impl Refusal {
             Self::NotGranted => 70,
             Self::Flash => 71,
             Self::CounterAbove => 72,
+            Self::BadDelta => 73,
         }
     }
 
@@ -239,6 +243,7 @@ impl Refusal {
             Self::UnknownManifest => "check the digest with `device status`",
             Self::NotGranted => "request it where the application can authenticate you",
             Self::Flash => "read the device's log; the flash may be failing",
+            Self::BadDelta => "send a bundle with a full image; the delta was built wrong",
             Self::CounterAbove => "the state region was replaced by an older copy; provision the device anew",
         }
     }
@@ -295,6 +300,7 @@ impl fmt::Display for Refusal {
             Self::NotGranted => "was not granted by the application",
             Self::Flash => "met a flash error",
             Self::CounterAbove => "met a counter above the recorded floor",
+            Self::BadDelta => "holds a delta that does not decode",
         })
     }
 }

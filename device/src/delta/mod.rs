@@ -10,7 +10,7 @@ mod predict;
 
 pub use coder::{Bit, Coder, STEP};
 pub use model::{Models, Number, fold, unfold};
-pub use predict::{Cover, Kind, LOOK, Predictor, Spot, UNIT, Unit, jump};
+pub use predict::{Cover, Kind, LOOK, Pointers, Predictor, Spot, UNIT, Unit, jump};
 
 use crate::io::{narrow, wide};
 use crate::layout::IO;
@@ -23,9 +23,7 @@ pub const PAGE: usize = IO;
 /// Bytes of RAM that decoding takes, besides a chunk; what an alternative has to declare at least (SPEC §4.5).
 pub const RAM: u32 = 5_120;
 const _: () = assert!(size_of::<Decoder>() <= 5_120);
-/// Bytes before the coded part: the instruction set, and the address of the base.
-pub const HEADER: usize = 5;
-/// Set in the first byte if words may be addresses in the base.
+/// Set in the first byte if words may be addresses in the base; those of base and image follow.
 pub const POINTERS: u8 = 0x80;
 
 /// Whose jumps are understood.
@@ -148,15 +146,15 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Makes an image of `image` bytes from a base of `base` bytes.
-    pub const fn new(base: u32, image: u32) -> Self {
+    /// One that makes an empty image: see [`Decoder::begin`].
+    pub const fn new() -> Self {
         Self {
             models: Models::new(),
             predictor: Predictor::new(Isa::Plain, None),
             range: Range::new(),
             stage: Stage::Header,
-            base,
-            image,
+            base: 0,
+            image: 0,
             made: 0,
             next: 0,
             ended: 0,
@@ -164,6 +162,17 @@ impl Decoder {
             page: [0; PAGE + UNIT],
             fill: 0,
         }
+    }
+
+    /// Begins a stream that makes an image of `image` bytes from a base of `base` bytes. In place: it is too large to be
+    /// built on a stack and moved.
+    pub fn begin(&mut self, base: u32, image: u32) {
+        self.models.reset();
+        self.predictor.reset(Isa::Plain, None);
+        self.range = Range::new();
+        self.stage = Stage::Header;
+        (self.base, self.image) = (base, image);
+        (self.made, self.ended, self.next, self.fill) = (0, 0, 0, 0);
     }
 
     /// The page under way: where it lies in the image, and what it holds.
@@ -232,19 +241,16 @@ impl Decoder {
         let mut coder = Decode { state: &mut self.range, chunk };
         let first = coder.byte();
         let isa = Isa::ALL.into_iter().find(|isa| isa.number() == first & !POINTERS).ok_or(BadDelta)?;
-        let mut address = [0; 4];
-        address.fill_with(|| coder.byte());
-        let address = u32::from_le_bytes(address);
-        let pointers = first & POINTERS != 0;
-        if !pointers && address != 0 {
-            return Err(BadDelta);
-        }
+        let pointers = (first & POINTERS != 0).then(|| {
+            let mut word = || u32::from_le_bytes([coder.byte(), coder.byte(), coder.byte(), coder.byte()]);
+            Pointers { base: word(), length: self.base, image: word() }
+        });
         coder.begin();
         let left = self.models.number(&mut coder, Number::Count, 0);
         if left > wide(COVERS) {
             return Err(BadDelta);
         }
-        self.predictor = Predictor::new(isa, pointers.then_some((address, self.base)));
+        self.predictor.reset(isa, pointers);
         self.stage = Stage::Table { left, end: 0, moved: 0 };
         Ok(())
     }
@@ -279,7 +285,7 @@ impl Decoder {
         let cover = self.predictor.cover(self.next).copied();
         if let Some(cover) = cover.filter(|cover| cover.lands() == self.made) {
             self.next = self.next.saturating_add(1);
-            self.begin(cover);
+            self.begin_copy(cover);
             return Ok(());
         }
         let limit = cover.map_or(self.image, |cover| cover.lands());
@@ -296,11 +302,11 @@ impl Decoder {
         let length = self.models.number(coder, Number::Copy, 0).saturating_add(1);
         let old = self.ended.wrapping_add(seek.cast_unsigned());
         let copy = self.checked(self.made, old, length, limit)?;
-        self.begin(copy);
+        self.begin_copy(copy);
         Ok(())
     }
 
-    fn begin(&mut self, copy: Cover) {
+    fn begin_copy(&mut self, copy: Cover) {
         self.around = copy;
         self.ended = copy.old.saturating_add(copy.length);
         self.stage = Stage::Copy { left: copy.length };
@@ -327,5 +333,11 @@ impl Decoder {
         }
         self.fill = end;
         self.made = self.made.saturating_add(wide(bytes.len()));
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
     }
 }

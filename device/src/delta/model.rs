@@ -100,6 +100,21 @@ impl Models {
         }
     }
 
+    /// Even odds again, in place.
+    pub fn reset(&mut self) {
+        let all = |models: &mut [Bit]| models.fill(Bit::NEW);
+        self.exponents.iter_mut().for_each(|models| all(models));
+        self.missed.iter_mut().for_each(|models| all(models));
+        self.differs.iter_mut().for_each(|models| all(models));
+        self.differences.iter_mut().for_each(|models| all(models));
+        all(&mut self.literal);
+        all(&mut self.literals);
+        all(&mut self.again);
+        self.last = [0; 4];
+        self.history = 0;
+        self.histories = [0; KINDS];
+    }
+
     /// Codes a number below 2^32 - 1: the position of the highest bit of one more, then the bits below it.
     pub fn number(&mut self, coder: &mut impl Coder, which: Number, value: u32) -> u32 {
         let more = value.saturating_add(1);

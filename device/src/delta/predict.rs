@@ -36,6 +36,17 @@ impl Cover {
     }
 }
 
+/// Which words may be addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pointers {
+    /// The address of the base's first byte.
+    pub base: u32,
+    /// Bytes of the base.
+    pub length: u32,
+    /// The address of the image's first byte: another one where code runs in place.
+    pub image: u32,
+}
+
 /// What a unit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -117,8 +128,7 @@ const JUMPS: u32 = 0x5a5a_0001;
 #[derive(Debug)]
 pub struct Predictor {
     isa: Isa,
-    /// The address of the base's first byte, and its length.
-    address: Option<(u32, u32)>,
+    pointers: Option<Pointers>,
     covers: [Cover; COVERS],
     count: usize,
     /// What things became, by a hash of what they were.
@@ -144,10 +154,16 @@ fn pair(kind: Kind, low: u32, high: u32, key: Option<u32>) -> Unit {
 }
 
 impl Predictor {
-    /// Knows nothing yet. `address` is that of the base, and its length; `None` if words are no pointers.
-    pub const fn new(isa: Isa, address: Option<(u32, u32)>) -> Self {
+    /// Knows nothing yet.
+    pub const fn new(isa: Isa, pointers: Option<Pointers>) -> Self {
         let cover = Cover { old: 0, length: 0, moved: 0 };
-        Self { isa, address, covers: [cover; COVERS], count: 0, seen: [(0, 0); SEEN] }
+        Self { isa, pointers, covers: [cover; COVERS], count: 0, seen: [(0, 0); SEEN] }
+    }
+
+    /// Forgets all, in place.
+    pub fn reset(&mut self, isa: Isa, pointers: Option<Pointers>) {
+        (self.isa, self.pointers, self.count) = (isa, pointers, 0);
+        self.seen.fill((0, 0));
     }
 
     /// Adds a cover; false if there are too many.
@@ -253,14 +269,14 @@ impl Predictor {
         if let Some(now) = self.seen(word) {
             return Some(four(Kind::Known, now, Some(word)));
         }
-        let (address, length) = self.address?;
-        let old = word.wrapping_sub(address);
-        if old >= length {
+        let pointers = self.pointers?;
+        let old = word.wrapping_sub(pointers.base);
+        if old >= pointers.length {
             return None;
         }
         // The lowest bit of a pointer to Thumb code isn't part of the address.
-        let by = self.moved(old & !1, &spot.around).wrapping_sub(old & !1);
-        Some(four(Kind::Pointer, word.wrapping_add(by), Some(word)))
+        let now = self.moved(old & !1, &spot.around).wrapping_add(pointers.image) | old & 1;
+        Some(four(Kind::Pointer, now, Some(word)))
     }
 
     /// Learns what a unit at `new` became.
@@ -365,7 +381,8 @@ fn to_auipc(first: u32, second: u32, by: u32) -> (u32, u32) {
 
 /// RISC-V `JAL`: how far it jumps.
 fn jal(word: u32) -> Option<u32> {
-    let by = word >> 31 << 20 | (word >> 12 & 0xff) << 12 | (word >> 20 & 1) << 11 | (word >> 21 & 0x3ff) << 1;
+    let by =
+        word >> 31 << 20 | (word >> 12 & 0xff) << 12 | (word >> 20 & 1) << 11 | (word >> 21 & 0x3ff) << 1;
     (word & 0x7f == 0x6f).then(|| signed(by, 21))
 }
 
@@ -401,7 +418,8 @@ mod tests {
 
     #[test]
     fn a_target_moves_with_the_cover_around_or_next_to_it() {
-        let mut predictor = Predictor::new(Isa::Plain, Some((0x1000, 0x400)));
+        let mut predictor =
+            Predictor::new(Isa::Plain, Some(Pointers { base: 0x1000, length: 0x400, image: 0x1000 }));
         assert!(predictor.add(Cover { old: 0, length: 0x100, moved: 0 }));
         assert!(predictor.add(Cover { old: 0x100, length: 0x100, moved: 16 }));
         let around = Cover { old: 0x300, length: 0x10, moved: 64 };

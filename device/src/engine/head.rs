@@ -28,6 +28,11 @@ pub(super) enum Stage {
     Saved,
     /// The primary slot was read back for a release without payload.
     ReadBack,
+    /// The primary slot was read back: it may be the base of a delta.
+    Base {
+        /// A part of the image is here already.
+        resume: bool,
+    },
 }
 
 /// What becomes of a release.
@@ -82,7 +87,7 @@ impl Engine {
                 self.intake.stop();
                 Act::End(Ok(Done::Outcome(outcome)))
             }
-            Ruling::Resume => self.expect_payload(None),
+            Ruling::Resume => self.look_at_base(true),
             Ruling::Take => self.take(),
         }
     }
@@ -113,8 +118,8 @@ impl Engine {
         }
         match &state.candidate {
             Some(known) if known.release.manifest == manifest => {
-                let payload = found.permitted.as_ref().and_then(Permitted::payload);
-                Ok(same_candidate(state.phase, payload.is_some()))
+                let has_payload = found.permitted.as_ref().is_some_and(Permitted::has_payload);
+                Ok(same_candidate(state.phase, has_payload))
             }
             Some(known) if !rank.outranks(&known.rank()) => Err(Refusal::Busy),
             _ => Ok(Ruling::Take),
@@ -191,14 +196,44 @@ impl Engine {
         let (Some(permitted), Some(state)) = (self.permitted.as_ref(), self.bench.state.as_ref()) else {
             return Act::End(Err(Refusal::NotInService));
         };
-        if permitted.payload().is_some() {
-            return self.open_log(false);
+        if permitted.has_payload() {
+            return self.look_at_base(false);
         }
         if !self.runs || !permitted.is_same_images(&state.confirmed.images) {
             return Act::End(Err(Refusal::NeedPayload));
         }
         let hash = Hash::new(Region::Primary, 0, permitted.image().size.get());
         self.job(EngineStage::Head(Stage::ReadBack), Job::Hash(hash))
+    }
+
+    /// A delta is for one base: what lies in the primary slot is read, whatever the record says of it.
+    fn look_at_base(&mut self, resume: bool) -> Act {
+        let wants = self.permitted.as_ref().is_some_and(Permitted::wants_base);
+        self.readback = None;
+        if !wants || self.distrust {
+            return self.base_known(resume);
+        }
+        let hash = Hash::new(Region::Primary, 0, self.base_size());
+        self.job(EngineStage::Head(Stage::Base { resume }), Job::Hash(hash))
+    }
+
+    /// Bytes of the release in the primary slot.
+    pub(super) fn base_size(&self) -> u32 {
+        let Some(state) = self.bench.state.as_ref() else { return 0 };
+        let fallback = state.fallback.as_ref().filter(|_| state.degraded);
+        fallback.unwrap_or(&state.confirmed).size
+    }
+
+    #[inline(never)]
+    fn base_known(&mut self, resume: bool) -> Act {
+        let base = self.readback.take();
+        let Some(permitted) = self.permitted.as_mut() else { return Act::End(Err(Refusal::NotInService)) };
+        let manifest = self.bench.mem.docs.manifest();
+        match permitted.choose(manifest, self.config.address, base.as_ref()) {
+            Err(refusal) => Act::End(Err(refusal)),
+            Ok(()) if resume => self.expect_payload(None),
+            Ok(()) => self.open_log(false),
+        }
     }
 
     /// Flash is changed only on the word of a record that this session wrote.
@@ -225,6 +260,8 @@ impl Engine {
                 let there = result.is_ok() && self.readback.is_some();
                 if there { self.open_log(true) } else { Act::End(Err(Refusal::NeedPayload)) }
             }
+            // What can't be read is no base.
+            Stage::Base { resume } => self.base_known(resume),
             _ if result.is_err() => Act::End(Err(Refusal::Flash)),
             Stage::Opened { payload_free } => self.store_receipt(payload_free),
             Stage::Stored { payload_free: true } => self.apply(),

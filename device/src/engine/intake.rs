@@ -68,7 +68,7 @@ impl Intake {
             header: Header { links: 0, manifest: 0, signatures: 0 },
             committed: false,
             payload_at: 0,
-            payload: Payload { offset: 0, size: 0, chunk: 0, first: expected },
+            payload: Payload { offset: 0, size: 0, chunk: 0, first: expected, delta: false },
             position: 0,
             expected,
             write_from: None,

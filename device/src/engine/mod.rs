@@ -8,6 +8,8 @@
 //! the recorded phase and the task, never from how far the job before had come.
 
 mod boot;
+#[cfg(feature = "delta")]
+mod delta;
 mod head;
 mod intake;
 mod links;
@@ -154,6 +156,8 @@ pub struct Engine {
     serving: bool,
     /// How many bytes of the candidate are sure, because this session wrote them and read them back.
     written: Option<u32>,
+    /// A delta went wrong in this session: what comes next is taken in full.
+    distrust: bool,
     /// What runs now was found whole; only known while a ready candidate goes in.
     whole: Option<bool>,
     /// The step that the last mark or record states.
@@ -186,6 +190,7 @@ impl Engine {
             damaged: false,
             serving: false,
             written: None,
+            distrust: false,
             whole: None,
             marked: None,
             readback: None,
@@ -305,6 +310,9 @@ impl Engine {
     fn end(&mut self, done: Result<Done, Refusal>) -> Step {
         self.stage = Stage::Start;
         if let Err(refusal) = done {
+            // The same delta would go wrong in the same way.
+            self.distrust |=
+                self.intake.payload.delta && matches!(refusal, Refusal::BadDelta | Refusal::ImageDigest);
             self.intake.stop();
             self.permitted = None;
             if !matches!(refusal, Refusal::Held | Refusal::SendAgain) {

@@ -21,6 +21,9 @@ pub(super) enum Stage {
     Compared,
     /// A part of it was written.
     Written,
+    /// A part of a delta's base was read.
+    #[cfg(feature = "delta")]
+    Fetched,
     /// The log is open; blocks may be erased.
     Opened,
     /// The whole image was read back.
@@ -34,6 +37,8 @@ impl Engine {
         self.intake.payload_at = self.intake.want.saturating_add(payload.offset);
         self.intake.write_from = write_from;
         self.intake.marks = [None; 3];
+        #[cfg(feature = "delta")]
+        self.begin_delta();
         if write_from.is_some() {
             // Another candidate.
             self.written = None;
@@ -49,6 +54,10 @@ impl Engine {
         let chunk = self.bench.mem.docs.work.get(..narrow(data).saturating_add(link)).unwrap_or(&[]);
         if sha256(chunk) != self.intake.expected {
             return Act::End(Err(Refusal::ChunkDigest));
+        }
+        #[cfg(feature = "delta")]
+        if self.intake.payload.delta {
+            return self.decode();
         }
         // No cut can have spoiled what this session wrote: the stream goes on behind it.
         if self.written == Some(self.intake.position) {
@@ -67,6 +76,10 @@ impl Engine {
 
     #[inline(never)]
     pub(super) fn payload_went_on(&mut self, stage: Stage, result: Result<(), Refusal>) -> Act {
+        #[cfg(feature = "delta")]
+        if let Some(act) = self.delta_went_on(stage, result) {
+            return act;
+        }
         match stage {
             Stage::Compared if result.is_ok() => self.next_chunk(),
             Stage::Compared => {
@@ -77,6 +90,8 @@ impl Engine {
             Stage::Written | Stage::Opened if result.is_err() => Act::End(Err(Refusal::Flash)),
             Stage::Written => self.write_chunk(),
             Stage::Opened => self.wanting(),
+            #[cfg(feature = "delta")]
+            Stage::Fetched => Act::End(Err(Refusal::NotInService)),
         }
     }
 
@@ -100,19 +115,24 @@ impl Engine {
     }
 
     fn next_chunk(&mut self) -> Act {
+        if self.intake.is_last_chunk() { self.image_ends() } else { self.await_next_chunk() }
+    }
+
+    pub(super) fn await_next_chunk(&mut self) -> Act {
         let data = self.intake.chunk_data();
-        if !self.intake.is_last_chunk() {
-            let link = self.bench.mem.docs.work.get(narrow(data)..).and_then(|rest| rest.first_chunk::<32>());
-            let expected = Digest(link.copied().unwrap_or([0; 32]));
-            self.intake.await_chunk(self.intake.position.saturating_add(data), expected);
-            return self.wanting();
-        }
+        let link = self.bench.mem.docs.work.get(narrow(data)..).and_then(|rest| rest.first_chunk::<32>());
+        let expected = Digest(link.copied().unwrap_or([0; 32]));
+        self.intake.await_chunk(self.intake.position.saturating_add(data), expected);
+        self.wanting()
+    }
+
+    pub(super) fn image_ends(&mut self) -> Act {
+        let size = self.permitted.as_ref().map_or(0, |permitted| permitted.image().size.get());
         if self.intake.write_from.is_none() {
             // All of it is here, but the last block's write may have been cut.
-            let last = self.intake.payload.size.saturating_sub(1);
+            let last = size.saturating_sub(1);
             return self.write_anew(last.checked_div(self.bench.layout.block()).unwrap_or(0));
         }
-        let size = self.permitted.as_ref().map_or(0, |permitted| permitted.image().size.get());
         let hash = Hash::new(Region::Secondary, self.bench.layout.block(), size);
         self.job(EngineStage::Payload(Stage::ReadBack), Job::Hash(hash))
     }
@@ -128,8 +148,14 @@ impl Engine {
         }
     }
 
-    /// Goes back to the beginning of a block and writes from there on.
-    fn write_anew(&mut self, block: u32) -> Act {
+    /// Goes back to the beginning of a block, or of a delta's stream, and writes from there on.
+    pub(super) fn write_anew(&mut self, block: u32) -> Act {
+        #[cfg(feature = "delta")]
+        if self.intake.payload.delta {
+            self.begin_delta();
+            self.intake.marks =
+                [Some(Mark { block: 0, position: 0, expected: self.intake.payload.first }), None, None];
+        }
         let mark = self.intake.marks.iter().rev().flatten().find(|mark| mark.block <= block).copied();
         let Some(mark) = mark else { return Act::End(Err(Refusal::NotInService)) };
         self.intake.write_from = Some(block.saturating_mul(self.bench.layout.block()));

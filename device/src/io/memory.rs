@@ -1,6 +1,8 @@
 //! All buffers of a device: about 4.2 KiB, none of them on the stack.
 
 use super::{narrow, wide};
+#[cfg(feature = "delta")]
+use crate::delta::{BadDelta, Decoder, Input, Need, Window};
 use crate::layout::IO;
 use patchlane_protocol::receipt::{Receipt, ReceiptHeader};
 use patchlane_protocol::{Digest, limits};
@@ -16,6 +18,28 @@ pub struct Memory {
     pub io: [u8; IO],
     /// What they are about.
     pub docs: Documents,
+    /// A delta being decoded.
+    #[cfg(feature = "delta")]
+    pub delta: Delta,
+}
+
+/// A decoder, and what of its base the operation buffer holds: from where, and how much.
+#[cfg(feature = "delta")]
+#[derive(Debug)]
+pub struct Delta {
+    /// The decoder.
+    pub decoder: Decoder,
+    /// Set by whoever reads the base, unset by whoever uses the buffer otherwise.
+    pub window: Option<(u32, u32)>,
+}
+
+#[cfg(feature = "delta")]
+impl Delta {
+    /// A stream begins.
+    pub fn begin(&mut self, base: u32, image: u32) {
+        self.decoder.begin(base, image);
+        self.window = None;
+    }
 }
 
 /// Documents in RAM.
@@ -46,6 +70,9 @@ pub enum Source {
     Receipt,
     /// A receipt that keeps `root` only.
     RootOnly,
+    /// The page that a delta's decoder made.
+    #[cfg(feature = "delta")]
+    Page,
 }
 
 impl Memory {
@@ -62,13 +89,31 @@ impl Memory {
                 root: [0; limits::ROOT_DOCUMENT],
                 root_length: 0,
             },
+            #[cfg(feature = "delta")]
+            delta: Delta { decoder: Decoder::new(), window: None },
         }
+    }
+
+    /// Decodes the chunk in the work buffer, as far as that goes.
+    #[cfg(feature = "delta")]
+    pub fn decode(&mut self, data: usize, last: bool) -> Result<Need, BadDelta> {
+        let chunk = self.docs.work.get(..data).unwrap_or(&[]);
+        let (at, length) = self.delta.window.unwrap_or((0, 0));
+        let bytes = self.io.get(..narrow(length)).unwrap_or(&[]);
+        self.delta.decoder.run(Input { chunk, last }, Window { at, bytes })
     }
 
     /// Puts `length` bytes of `source` from `position` on into the operation buffer, padded to `padded`.
     pub fn fill(&mut self, source: Source, position: u32, length: u32, padded: u32) {
         self.io.iter_mut().take(narrow(padded)).for_each(|byte| *byte = 0xff);
         let io = &mut self.io;
+        #[cfg(feature = "delta")]
+        if source == Source::Page {
+            let page = self.delta.decoder.page().1;
+            let from = page.get(narrow(position)..).unwrap_or(&[]);
+            io.iter_mut().zip(from).take(narrow(length)).for_each(|(to, from)| *to = *from);
+            return;
+        }
         self.docs.each(source, position, length, &mut |at, bytes| {
             if let Some(place) = io.get_mut(at..at.saturating_add(bytes.len())) {
                 place.copy_from_slice(bytes);
@@ -80,6 +125,12 @@ impl Memory {
     /// True if the operation buffer begins with `length` bytes of `source` from `position` on.
     pub fn matches(&self, source: Source, position: u32, length: u32) -> bool {
         let io = &self.io;
+        #[cfg(feature = "delta")]
+        if source == Source::Page {
+            let (from, to) = (narrow(position), narrow(position.saturating_add(length)));
+            let page = self.delta.decoder.page().1.get(from..to);
+            return page.is_some_and(|page| io.get(..page.len()) == Some(page));
+        }
         self.docs.each(source, position, length, &mut |at, bytes| {
             io.get(at..at.saturating_add(bytes.len())).is_some_and(|place| place == bytes)
         })
@@ -151,9 +202,7 @@ impl Documents {
             Source::Receipt => {
                 Receipt { manifest: self.manifest(), signatures: self.signatures(), root: self.root() }
             }
-            Source::Work(_) | Source::RootOnly => {
-                Receipt { manifest: &[], signatures: &[], root: self.root() }
-            }
+            _ => Receipt { manifest: &[], signatures: &[], root: self.root() },
         }
     }
 

@@ -4,6 +4,8 @@
 //! is the engine's business (`src/engine`).
 
 mod copy;
+#[cfg(feature = "delta")]
+mod fetch;
 mod hash;
 mod load;
 mod memory;
@@ -12,6 +14,8 @@ mod record;
 mod scan;
 
 pub use copy::Copy;
+#[cfg(feature = "delta")]
+pub use fetch::Fetch;
 pub use hash::Hash;
 pub use load::Load;
 pub use memory::{Documents, Memory, Source, WORK};
@@ -96,6 +100,9 @@ pub enum Job {
     Hash(Hash),
     /// Copies a block from slot to slot.
     Copy(Copy),
+    /// Reads once.
+    #[cfg(feature = "delta")]
+    Fetch(Fetch),
 }
 
 impl Job {
@@ -110,6 +117,8 @@ impl Job {
             Self::Put(job) => job.next(bench, last),
             Self::Hash(job) => job.next(bench, last),
             Self::Copy(job) => job.next(bench, last),
+            #[cfg(feature = "delta")]
+            Self::Fetch(job) => job.next(bench, last),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! let base: Vec<u8> = (0..4000u32).map(|n| (n * n >> 5) as u8).collect();
 //! let mut image = base.clone();
 //! image.splice(1000..1004, *b"patched");
-//! let data = delta::encode(&Input { base: &base, image: &image, isa: Isa::Plain, address: None });
+//! let data = delta::encode(&Input { base: &base, image: &image, isa: Isa::Plain, linked: None });
 //! assert!(data.len() < 100);
 //! assert_eq!(delta::apply(&base, &data, image.len())?, image);
 //! # Ok::<(), patchlane::Error>(())
@@ -18,9 +18,10 @@ mod plan;
 mod range;
 
 use crate::error::{Code, Error, Result};
+use find::candidates;
 use patchlane_device::delta::{
-    BadDelta, COVERS, Decoder, Input as Chunk, Isa, Models, Need, Number, POINTERS, Predictor, Spot, UNIT,
-    Window, fold,
+    BadDelta, COVERS, Decoder, Input as Chunk, Isa, Models, Need, Number, POINTERS, Pointers, Predictor,
+    Spot, UNIT, Window, fold,
 };
 use plan::{Part, plan};
 use range::Encoder;
@@ -34,8 +35,8 @@ pub struct Input<'a> {
     pub image: &'a [u8],
     /// Whose code it is.
     pub isa: Isa,
-    /// The address of the base's first byte, if it matters.
-    pub address: Option<u32>,
+    /// Which addresses base and image are linked for, if words may be pointers.
+    pub linked: Option<(u32, u32)>,
 }
 
 /// Covers shorter than this aren't worth a place in the table, in bytes.
@@ -52,10 +53,11 @@ fn look(bytes: &[u8], at: usize) -> [u8; UNIT] {
 
 /// The data of a delta. Same inputs, same bytes.
 pub fn encode(input: &Input<'_>) -> Vec<u8> {
+    let found = candidates(input.base, input.image, input.isa);
     let mut map = input.predictor();
     let mut best: Option<Vec<u8>> = None;
     for _ in 0..ROUNDS {
-        let parts = plan(input, &map);
+        let parts = plan(input, &map, &found);
         let table = table(&parts);
         let data = write(input, &parts, &table);
         if best.as_ref().is_none_or(|best| data.len() < best.len()) {
@@ -72,15 +74,16 @@ pub fn encode(input: &Input<'_>) -> Vec<u8> {
 }
 
 /// The smallest delta for any instruction set, or for the one that is known.
-pub fn smallest(base: &[u8], image: &[u8], isa: Option<Isa>, address: Option<u32>) -> Vec<u8> {
+pub fn smallest(base: &[u8], image: &[u8], isa: Option<Isa>, linked: Option<(u32, u32)>) -> Vec<u8> {
     let isas: &[Isa] = isa.as_ref().map_or(&Isa::ALL, std::slice::from_ref);
-    let of = |isa: &Isa| encode(&Input { base, image, isa: *isa, address });
+    let of = |isa: &Isa| encode(&Input { base, image, isa: *isa, linked });
     isas.iter().map(of).min_by_key(Vec::len).unwrap_or_default()
 }
 
 impl Input<'_> {
     fn predictor(&self) -> Predictor {
-        Predictor::new(self.isa, self.address.map(|address| (address, self.base.len() as u32)))
+        let length = self.base.len() as u32;
+        Predictor::new(self.isa, self.linked.map(|(base, image)| Pointers { base, length, image }))
     }
 }
 
@@ -145,9 +148,10 @@ fn write(input: &Input<'_>, parts: &[Part], table: &[usize]) -> Vec<u8> {
             }
         }
     }
-    let pointers = if input.address.is_some() { POINTERS } else { 0 };
-    let mut data = vec![input.isa.number() | pointers];
-    data.extend(input.address.unwrap_or(0).to_le_bytes());
+    let mut data = vec![input.isa.number() | if input.linked.is_some() { POINTERS } else { 0 }];
+    for address in input.linked.iter().flat_map(|(base, image)| [base, image]) {
+        data.extend(address.to_le_bytes());
+    }
     data.extend(coder.finish());
     data
 }
@@ -160,7 +164,8 @@ pub fn apply(base: &[u8], data: &[u8], size: usize) -> Result<Vec<u8>> {
     let bad = |BadDelta| {
         Error::new(Code::Malformed, "the delta doesn't fit its base", "the bundle is damaged: build it anew")
     };
-    let mut decoder = Decoder::new(base.len() as u32, size as u32);
+    let mut decoder = Decoder::new();
+    decoder.begin(base.len() as u32, size as u32);
     let (chunk, window) = (Chunk { chunk: data, last: true }, Window { at: 0, bytes: base });
     let mut image = Vec::with_capacity(size);
     loop {

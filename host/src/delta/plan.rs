@@ -1,6 +1,5 @@
 //! Which parts of the image are copied from where: the cheapest way through, by a running estimate of what each costs.
 
-use super::find::candidates;
 use super::{Input, look};
 use patchlane_device::delta::{Cover, Kind, Predictor, Spot};
 
@@ -56,13 +55,12 @@ struct Trail {
 }
 
 /// Parts of the image in order; `map` predicts where references lead, as far as that is known yet.
-pub(super) fn plan(input: &Input<'_>, map: &Predictor) -> Vec<Part> {
-    let trail = follow(input, map);
+pub(super) fn plan(input: &Input<'_>, map: &Predictor, found: &[Vec<i32>]) -> Vec<Part> {
+    let trail = follow(input, map, found);
     retrace(&trail, input.image.len())
 }
 
-fn follow(input: &Input<'_>, map: &Predictor) -> Trail {
-    let found = candidates(input.base, input.image, input.isa);
+fn follow(input: &Input<'_>, map: &Predictor, found: &[Vec<i32>]) -> Trail {
     let mut lanes = [Lane { offset: NONE, cost: NEVER, left: 0, byte: 0.0 }; LANES + 1];
     lanes[0] = Lane { offset: 0, cost: 0.0, left: 0, byte: 0.0 };
     lanes[NEW].cost = 0.0;

@@ -1,7 +1,7 @@
 //! A vendor and an owner for simulated devices: keys, roots, releases.
 
 use ed25519_dalek::{Signer, SigningKey};
-use patchlane::bundle::{Bundle, Closes, Draft, sha256};
+use patchlane::bundle::{Bundle, Closes, Draft, Linked, sha256};
 use patchlane_device::{Factory, Layout};
 use patchlane_protocol::owner::{Action, SignedOwner};
 use patchlane_protocol::{
@@ -122,6 +122,10 @@ pub struct Release {
     pub signers: Vec<&'static str>,
     /// Links that travel along.
     pub links: Vec<Vec<u8>>,
+    /// Images that it brings deltas from.
+    pub bases: Vec<Vec<u8>>,
+    /// False if deltas are all it brings.
+    pub full: bool,
     /// Bytes of a chunk.
     pub chunk: u16,
     /// True if no patch offers its fixes separately.
@@ -140,6 +144,8 @@ impl Release {
             issued_at: 1000 + u64::from(level),
             signers: Vec::new(),
             links: Vec::new(),
+            bases: Vec::new(),
+            full: true,
             chunk: 1024,
             combined: false,
         }
@@ -156,6 +162,8 @@ impl Release {
         draft.hardware = vec![1, 2];
         draft.root_version = self.root;
         draft.payload = self.payload;
+        draft.full = self.full;
+        draft.bases = self.bases.iter().map(|base| Linked { address: None, bytes: base.clone() }).collect();
         draft.issued_at = self.issued_at;
         draft.chunk = self.chunk;
         draft.links.clone_from(&self.links);

@@ -1,0 +1,339 @@
+//! Deltas: taken where their base runs, byte-exact, power-fail-safe, and never interpreted before they are authentic.
+
+use patchlane::bundle::sha256;
+use patchlane::delta::{self, Input};
+use patchlane::flash::mix;
+use patchlane_device::delta::{BadDelta, Decoder, Input as Chunk, Isa, Need, Window as Base};
+use patchlane_device::{Boot, Cause, Running};
+use patchlane_protocol::link::Outcome;
+use patchlane_protocol::status::Activity;
+use patchlane_protocol::{Encoding, Refusal};
+use patchlane_tests::sim::sweep::{GEOMETRIES, Geometry, Plan, install_round, pairs, singles, uniform};
+use patchlane_tests::sim::world::{Release, image};
+use patchlane_tests::sim::{SimDevice, Torn};
+
+const GEOMETRY: [Geometry; 3] = uniform(4, 4096, 8, 3);
+
+/// `base` after some editing: bytes changed, a piece inserted, another one taken out.
+fn edited(base: &[u8], seed: u64) -> Vec<u8> {
+    let mut image = base.to_vec();
+    for edit in 0..4 {
+        let at = mix(seed ^ edit) as usize % (image.len() - 40);
+        match edit % 3 {
+            0 => image.splice(at..at, (0..24).map(|n| mix(seed << 8 | n) as u8)).for_each(drop),
+            1 => drop(image.drain(at..at + 9)),
+            _ => image[at] ^= 0x41,
+        }
+    }
+    image.truncate(base.len());
+    image
+}
+
+/// `4.1 s7` and a patch `4.1 s8` that brings a delta from it.
+fn releases(size: usize) -> (Release, Release) {
+    let old = Release::patch(4, 1, 7, image(1, size));
+    let new = Release { bases: vec![old.image.clone()], ..Release::patch(4, 1, 8, edited(&old.image, 5)) };
+    (old, new)
+}
+
+/// A started device with `old`, and how many bytes of `new` it asked for.
+fn sent(device: &mut SimDevice, bundle: &[u8]) -> (Result<Outcome, Refusal>, usize) {
+    device.machine.begin().unwrap();
+    let (mut offset, mut sent) = (0u32, 0);
+    loop {
+        let piece = &bundle[offset as usize..bundle.len().min(offset as usize + 512)];
+        sent += piece.len();
+        match device.machine.push(offset, piece) {
+            Ok(patchlane_device::Done::Want(next)) => offset = next,
+            Ok(patchlane_device::Done::Outcome(outcome)) => return (Ok(outcome), sent),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => return (Err(refusal), sent),
+        }
+    }
+}
+
+#[test]
+fn a_delta_is_taken_where_its_base_runs() {
+    let (old, new) = releases(9_000);
+    let bundle = new.bytes();
+    let mut device = SimDevice::story(GEOMETRY, &old);
+    device.restart(Cause::PowerOn);
+    device.expect(&new);
+    let (outcome, bytes) = sent(&mut device, &bundle);
+    assert_eq!(outcome, Ok(Outcome::Staged));
+    assert!(bytes < 1_500 && bundle.len() > 9_000, "{bytes} of {}", bundle.len());
+    device.machine.window(patchlane_device::Window::Open).unwrap();
+    assert_eq!(device.restart(Cause::Requested), Some(Boot::Run(Running::Trial)));
+    device.machine.confirm().unwrap();
+    assert_eq!(device.primary_digest(new.image.len()), sha256(&new.image));
+    assert!(device.power.violations().is_empty());
+}
+
+#[test]
+fn one_file_serves_several_bases() {
+    let size = 9_000;
+    let olds = [1, 2, 3].map(|seed| Release::patch(4, 1, 4 + seed as u32, image(seed, size)));
+    let target = [image(1, size), edited(&image(2, size), 9)].concat();
+    let geometry = uniform(4, 4096, 8, 5);
+    let bases = vec![olds[0].image.clone(), olds[1].image.clone()];
+    let new = Release { bases, ..Release::patch(4, 1, 8, target) };
+    let bundle = new.bytes();
+    let sizes = olds.map(|old| {
+        let mut device = SimDevice::story(geometry, &old);
+        device.restart(Cause::PowerOn);
+        device.expect(&new);
+        let (outcome, bytes) = sent(&mut device, &bundle);
+        assert_eq!(outcome, Ok(Outcome::Staged));
+        device.install(&new).expect("installed");
+        assert_eq!(device.primary_digest(new.image.len()), sha256(&new.image));
+        bytes
+    });
+    // The third runs something the vendor thought of no delta for.
+    assert!(sizes[0] < 12_000 && sizes[1] < 12_000 && sizes[2] > 18_000, "{sizes:?}");
+}
+
+#[test]
+fn t10_a_delta_meets_no_other_base() {
+    let (old, new) = releases(9_000);
+    let only = Release { full: false, ..new.clone() };
+    let other = Release::patch(4, 1, 7, image(8, 9_000));
+    let mut device = SimDevice::story(GEOMETRY, &other);
+    device.restart(Cause::PowerOn);
+    device.expect(&new);
+    // Not by its version: by what flash holds.
+    let operations = device.power.operations();
+    assert_eq!(device.push(&only.bytes(), 512), Err(Refusal::NoAlternative));
+    assert_eq!(device.power.operations(), operations, "nothing but reading");
+    // The full image of the same file goes in.
+    let (outcome, bytes) = sent(&mut device, &new.bytes());
+    assert_eq!(outcome, Ok(Outcome::Staged));
+    assert!(bytes > 9_000, "{bytes}");
+    device.install(&new).expect("installed");
+    // One flipped bit in the base: it isn't the base any more.
+    let mut device = SimDevice::story(GEOMETRY, &old);
+    device.restart(Cause::PowerOn);
+    device.machine.media.primary.rot(4_000, 3);
+    assert_eq!(device.push(&only.bytes(), 512), Err(Refusal::NoAlternative));
+    let (outcome, bytes) = sent(&mut device, &new.bytes());
+    assert_eq!(outcome, Ok(Outcome::Staged));
+    assert!(bytes > 9_000, "{bytes}");
+}
+
+/// A bundle whose delta was replaced by other data, with a chain and signatures of its own.
+fn with_data(new: &Release, data: &[u8]) -> Vec<u8> {
+    use patchlane::bundle::chain;
+    use patchlane_protocol::{Alternative, ChunkSize, Component, List, Manifest, Size};
+    use patchlane_tests::sim::world::sign;
+    let bundle = new.bundle();
+    let manifest = bundle.manifest().unwrap();
+    let component = manifest.components.at(0).unwrap();
+    let (first, chunks) = chain(data, 256);
+    let mut payload = Vec::new();
+    let ways: Vec<Alternative> = component
+        .alternatives
+        .iter()
+        .map(|way| match way.encoding {
+            Encoding::Delta => {
+                payload.extend(&chunks);
+                let size = Size::new(data.len() as u32).unwrap();
+                Alternative { size, chunk: ChunkSize::new(256).unwrap(), first, ..way }
+            }
+            _ => {
+                let (first, chunks) = chain(&new.image, 1024);
+                payload.extend(chunks);
+                Alternative { first, ..way }
+            }
+        })
+        .collect();
+    let components = [Component { alternatives: List::of(&ways).unwrap(), ..component }];
+    let changed = Manifest { components: List::of(&components).unwrap(), ..manifest };
+    let mut buffer = [0; 2048];
+    let document = changed.encode(&mut buffer).unwrap().to_vec();
+    let set = sign(changed.kind.document(), &document, &["security"]);
+    let mut bytes = [0; 2048];
+    let mut writer = patchlane_protocol::Writer::new(&mut bytes);
+    List::of(&set).unwrap().write(&mut writer, patchlane_protocol::signature::SIGNATURE_BOUNDS).unwrap();
+    let set = writer.finish().to_vec();
+    let header =
+        [b"PLBN\x01\x00", &(document.len() as u16).to_le_bytes()[..], &(set.len() as u16).to_le_bytes()];
+    [&header.concat()[..], &document, &set, &payload].concat()
+}
+
+#[test]
+fn a_delta_built_wrong_is_refused_and_the_full_image_taken_next() {
+    let (old, new) = releases(9_000);
+    let good = delta::smallest(&old.image, &new.image, None, None);
+    let mut cases = vec![
+        vec![9; 40],
+        vec![0],
+        vec![0; 3000],
+        [&good[..], &[1]].concat(),
+        good[..good.len() / 2].to_vec(),
+    ];
+    cases.push(good.iter().enumerate().map(|(at, byte)| if at == 30 { !byte } else { *byte }).collect());
+    for data in cases {
+        let bundle = with_data(&new, &data);
+        let mut device = SimDevice::story(GEOMETRY, &old);
+        device.restart(Cause::PowerOn);
+        device.expect(&new);
+        let (outcome, _) = sent(&mut device, &bundle);
+        assert!(matches!(outcome, Err(Refusal::BadDelta | Refusal::ImageDigest)), "{outcome:?}");
+        let (outcome, bytes) = sent(&mut device, &bundle);
+        assert_eq!(outcome, Ok(Outcome::Staged));
+        assert!(bytes > 9_000);
+        assert!(device.power.violations().is_empty());
+    }
+}
+
+/// `4.1 s8` goes in as a delta, is confirmed.
+struct Update {
+    old: Release,
+    new: Release,
+    bundle: Vec<u8>,
+}
+
+impl Update {
+    fn new(geometry: &[Geometry; 3]) -> Self {
+        let (old, new) = releases(geometry[1].length - 50);
+        let bundle = new.bytes();
+        Self { old, new, bundle }
+    }
+}
+
+impl Plan for Update {
+    fn device(&self, geometry: [Geometry; 3]) -> SimDevice {
+        let mut device = SimDevice::story(geometry, &self.old);
+        device.expect(&self.new);
+        device
+    }
+    fn round(&self, device: &mut SimDevice) -> bool {
+        install_round(device, &self.bundle, &self.new.version)
+    }
+    fn end(&self, device: &mut SimDevice) {
+        assert_eq!(device.booted, Some(Boot::Run(Running::Confirmed)));
+        assert_eq!(device.status().confirmed.version, self.new.version);
+        assert_eq!(device.primary_digest(self.new.image.len()), sha256(&self.new.image));
+    }
+}
+
+#[test]
+fn every_single_cut_of_a_delta_update_is_survived() {
+    for geometry in GEOMETRIES {
+        let tally = singles(&Update::new(&geometry.1), *geometry, &Torn::ALL, 1);
+        println!("delta {}: {} operations, {} cuts", geometry.0, tally.operations, tally.cases);
+    }
+}
+
+#[test]
+fn pairs_of_cuts_of_a_delta_update_are_survived() {
+    let tally = pairs(&Update::new(&GEOMETRIES[3].1), GEOMETRIES[3], &Torn::ALL, 23);
+    println!("delta pairs {}: {} operations, {} pairs", GEOMETRIES[3].0, tally.operations, tally.cases);
+}
+
+#[test]
+fn a_broken_transfer_of_a_delta_goes_on_behind_what_was_written() {
+    let (old, new) = releases(11_000);
+    let new = Release { chunk: 128, ..new };
+    let bundle = new.bytes();
+    for after in 1..40 {
+        let mut device = SimDevice::story(GEOMETRY, &old);
+        device.restart(Cause::PowerOn);
+        device.expect(&new);
+        device.machine.begin().unwrap();
+        let mut offset = 0u32;
+        for _ in 0..after {
+            let piece = &bundle[offset as usize..bundle.len().min(offset as usize + 100)];
+            match device.machine.push(offset, piece) {
+                Ok(patchlane_device::Done::Want(next)) => offset = next,
+                _ => break,
+            }
+        }
+        // Power fails, or only the cable.
+        if after % 2 == 0 {
+            device.restart(Cause::PowerOn);
+        }
+        if device.status().activity != Activity::Staged {
+            assert_eq!(sent(&mut device, &bundle).0, Ok(Outcome::Staged), "after {after}");
+        }
+        device.install(&new).expect("installed");
+        assert!(device.power.violations().is_empty());
+    }
+}
+
+/// Decodes in chunks of one size, looking at the base through windows of another.
+fn decode(base: &[u8], data: &[u8], size: usize, chunk: usize, window: usize) -> Result<Vec<u8>, BadDelta> {
+    let mut decoder = Decoder::new();
+    decoder.begin(base.len() as u32, size as u32);
+    let mut chunks = data.chunks(chunk).peekable();
+    let mut at = chunks.next().unwrap_or(&[]);
+    let (mut view, mut image, mut steps) = (Base { at: 0, bytes: &[] }, Vec::new(), 0);
+    loop {
+        steps += 1;
+        assert!(steps < 4 * size + data.len() + 1_000, "it doesn't end");
+        match decoder.run(Chunk { chunk: at, last: chunks.peek().is_none() }, view)? {
+            Need::Input => at = chunks.next().expect("a chunk"),
+            Need::Base(old) => {
+                let old = old as usize;
+                assert!(old < base.len(), "outside the base");
+                view = Base { at: old as u32, bytes: &base[old..base.len().min(old + window)] };
+            }
+            Need::Page => {
+                let (place, page) = decoder.page();
+                assert_eq!(place as usize, image.len());
+                image.extend(page);
+                decoder.turn();
+            }
+            Need::End => return Ok(image),
+        }
+    }
+}
+
+#[test]
+fn whatever_chunks_and_windows_are_the_image_is_the_same() {
+    for (case, isa) in Isa::ALL.into_iter().cycle().take(12).enumerate() {
+        let base = image(case as u64, 3_000 + case * 77);
+        let target = edited(&base, case as u64);
+        let linked = (case % 2 == 0).then_some((0x0800_0000, 0x0800_0000 + case as u32 * 0x1000));
+        let data = delta::encode(&Input { base: &base, image: &target, isa, linked });
+        for (chunk, window) in [(128, 8), (161, 32), (1024, 512), (4096, 9)] {
+            assert_eq!(
+                decode(&base, &data, target.len(), chunk, window).as_ref(),
+                Ok(&target),
+                "{case} {chunk}"
+            );
+        }
+        // The coder's last zeros aren't sent; more than those is no part of a delta.
+        let longer = [&data[..], &[7; 8]].concat();
+        assert!(decode(&base, &longer, target.len(), 1024, 512).is_err(), "{case}");
+    }
+}
+
+#[test]
+fn no_data_makes_the_decoder_panic_stop_or_look_outside() {
+    let base = image(3, 2_000);
+    let good = delta::encode(&Input {
+        base: &base,
+        image: &edited(&base, 1),
+        isa: Isa::Thumb,
+        linked: Some((0, 0)),
+    });
+    let mut refused = 0;
+    for case in 0..4_000u64 {
+        let mut data: Vec<u8> = if case % 2 == 0 {
+            (0..mix(case) % 300).map(|n| mix(case << 9 | n) as u8).collect()
+        } else {
+            good.clone()
+        };
+        if data.is_empty() {
+            continue;
+        }
+        for _ in 0..case % 4 {
+            let at = mix(case * 31) as usize % data.len();
+            data[at] ^= mix(case) as u8;
+        }
+        data[0] = if case % 3 == 0 { data[0] & 0x83 } else { data[0] };
+        let size = 1 + mix(case ^ 7) as usize % 3_000;
+        refused += u32::from(decode(&base, &data, size, 128, 64).is_err());
+    }
+    assert!(refused > 2_000, "{refused}");
+}
