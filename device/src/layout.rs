@@ -6,11 +6,14 @@
 //! primary    the image that runs
 //! secondary  one spare block, then as much as the primary
 //! ```
+//! In a **direct** layout (direct-XIP) code runs from both slots where they lie. They are equals without a spare block, each
+//! image is linked for one of them, and the record says which is the primary now; nothing is moved.
+//!
 //! The three regions may lie on different chips with different geometry.
 
 use crate::log::AREA;
 use crate::media::Region;
-use patchlane_protocol::limits;
+use patchlane_protocol::{Image, limits};
 
 /// Bytes the engine moves at once; no flash may want larger reads or writes.
 pub const IO: usize = 512;
@@ -87,6 +90,10 @@ pub enum LayoutError {
     StateTooSmall,
     /// The secondary region is one block longer than the primary.
     Slots,
+    /// Both slots of a direct layout are whole blocks, and not empty.
+    DirectSlots,
+    /// The two slots of a direct layout are seen at addresses that lie apart.
+    Addresses,
     /// Regions of one flash don't overlap.
     Overlap,
 }
@@ -100,6 +107,8 @@ impl core::fmt::Display for LayoutError {
             Self::StateTooSmall => "the state region needs room for three log areas and five receipt cells",
             Self::Overlap => "regions on one flash must not overlap",
             Self::Slots => "the secondary region has to be exactly one erase block longer than the primary",
+            Self::DirectSlots => "each slot has to be whole erase blocks of the slot with the larger ones",
+            Self::Addresses => "the slots have to be seen at addresses that lie apart",
         })
     }
 }
@@ -112,10 +121,34 @@ pub struct Layout {
     state: Place,
     primary: Place,
     secondary: Place,
+    /// Where the slots of a direct layout are seen; no others begin at the same address.
+    addresses: [u32; 2],
     block: u32,
     area: u32,
     areas: u32,
     cell: u32,
+}
+
+/// A slot, as images see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// Its place: [`Region::Primary`] or [`Region::Secondary`] of the layout.
+    pub region: Region,
+    /// The address that images have to be linked for, if it matters.
+    pub address: Option<u32>,
+    /// Bytes of the largest image.
+    pub room: u32,
+    /// What every access is a multiple of.
+    pub(crate) unit: u32,
+    /// True if code for elsewhere would run here: an image without an address says too little.
+    strict: bool,
+}
+
+impl Slot {
+    /// True if this image is for this slot.
+    pub fn takes(&self, image: &Image) -> bool {
+        image.address == self.address || image.address.is_none() && !self.strict
+    }
 }
 
 /// The smallest multiple of `of` (a power of two) that is at least `n`.
@@ -125,21 +158,37 @@ pub(crate) const fn round_up(n: u32, of: u32) -> u32 {
     n.saturating_add(below) & !below
 }
 
+/// Checks that regions of one flash don't overlap.
+fn apart(state: &Place, primary: &Place, secondary: &Place) -> Result<(), LayoutError> {
+    let apart = |a: &Place, b: &Place| {
+        let ends = |place: &Place| place.offset.saturating_add(place.length);
+        ends(a) <= b.offset || ends(b) <= a.offset
+    };
+    if apart(state, primary) && apart(primary, secondary) && apart(secondary, state) {
+        Ok(())
+    } else {
+        Err(LayoutError::Overlap)
+    }
+}
+
 impl Layout {
     /// Checks three regions of one flash against each other.
     ///
     /// # Errors
     /// As [`Layout::new`]; `Overlap`.
     pub fn on_one(state: Place, primary: Place, secondary: Place) -> Result<Self, LayoutError> {
-        let apart = |a: &Place, b: &Place| {
-            let ends = |place: &Place| place.offset.saturating_add(place.length);
-            ends(a) <= b.offset || ends(b) <= a.offset
-        };
-        if apart(&state, &primary) && apart(&primary, &secondary) && apart(&secondary, &state) {
-            Self::new(state, primary, secondary)
-        } else {
-            Err(LayoutError::Overlap)
-        }
+        apart(&state, &primary, &secondary)?;
+        Self::new(state, primary, secondary)
+    }
+
+    /// As [`Layout::direct`], on one flash.
+    ///
+    /// # Errors
+    /// As [`Layout::direct`]; `Overlap`.
+    pub fn direct_on_one(state: Place, slots: [Place; 2], addresses: [u32; 2]) -> Result<Self, LayoutError> {
+        let [first, second] = &slots;
+        apart(&state, first, second)?;
+        Self::direct(state, slots, addresses)
     }
 
     /// Checks three regions against each other. Those on the same flash must not overlap; where all are,
@@ -148,14 +197,40 @@ impl Layout {
     /// # Errors
     /// A [`LayoutError`] for each rule.
     pub fn new(state: Place, primary: Place, secondary: Place) -> Result<Self, LayoutError> {
+        let layout = Self::checked(state, [primary, secondary], [0; 2])?;
+        let aligned = primary.length.checked_rem(layout.block) == Some(0);
+        let one_more = primary.length.checked_add(layout.block) == Some(secondary.length);
+        if primary.length == 0 || !aligned || !one_more { Err(LayoutError::Slots) } else { Ok(layout) }
+    }
+
+    /// Two slots of equal rank that code runs from where they lie, and the addresses at which it sees them. They needn't
+    /// have the same length. The first is the primary until an update goes into the second.
+    ///
+    /// # Errors
+    /// A [`LayoutError`] for each rule.
+    pub fn direct(state: Place, slots: [Place; 2], addresses: [u32; 2]) -> Result<Self, LayoutError> {
+        let layout = Self::checked(state, slots, addresses)?;
+        if slots.iter().any(|slot| slot.length == 0 || slot.length.checked_rem(layout.block) != Some(0)) {
+            return Err(LayoutError::DirectSlots);
+        }
+        let ([first, second], [one, other]) = (addresses, slots);
+        let ends = |address: u32, slot: &Place| u64::from(address).saturating_add(u64::from(slot.length));
+        let (first_ends, second_ends) = (ends(first, &one), ends(second, &other));
+        let visible = first_ends.max(second_ends) <= 1 << 32;
+        let apart = first_ends <= u64::from(second) || second_ends <= u64::from(first);
+        if visible && apart { Ok(layout) } else { Err(LayoutError::Addresses) }
+    }
+
+    /// What both kinds of layout have to keep to.
+    fn checked(
+        state: Place,
+        [primary, secondary]: [Place; 2],
+        addresses: [u32; 2],
+    ) -> Result<Self, LayoutError> {
         state.check()?;
         primary.check()?;
         secondary.check()?;
         let block = primary.erase.max(secondary.erase);
-        let aligned = primary.length.checked_rem(block) == Some(0);
-        if primary.length == 0 || !aligned || primary.length.checked_add(block) != Some(secondary.length) {
-            return Err(LayoutError::Slots);
-        }
         let area = round_up(AREA, state.erase);
         let cell = round_up(u32::try_from(limits::RECEIPT).unwrap_or(u32::MAX), state.erase.max(32));
         let cells = cell.checked_mul(CELLS).ok_or(LayoutError::StateTooSmall)?;
@@ -164,7 +239,34 @@ impl Layout {
         if areas < AREAS_MIN {
             return Err(LayoutError::StateTooSmall);
         }
-        Ok(Self { state, primary, secondary, block, area, areas, cell })
+        Ok(Self { state, primary, secondary, addresses, block, area, areas, cell })
+    }
+
+    /// True if code runs from both slots.
+    pub const fn is_direct(&self) -> bool {
+        let [first, second] = self.addresses;
+        first != second
+    }
+
+    /// The addresses at which a direct layout's slots are seen.
+    pub fn addresses(&self) -> Option<[u32; 2]> {
+        self.is_direct().then_some(self.addresses)
+    }
+
+    /// The slot that plays this role; `address` is what images are linked for where they are moved.
+    pub fn slot(&self, role: Region, flipped: bool, address: Option<u32>) -> Slot {
+        let region = role.exchanged(flipped);
+        let place = self.place(region);
+        let strict = self.is_direct();
+        let [first, second] = self.addresses;
+        let own = if region == Region::Primary { first } else { second };
+        let (address, room) = if strict { (Some(own), place.length) } else { (address, self.primary.length) };
+        Slot { region, address, room, unit: place.unit(), strict }
+    }
+
+    /// Where an image begins that is staged in the secondary slot.
+    pub(crate) const fn staged_at(&self) -> u32 {
+        if self.is_direct() { 0 } else { self.block }
     }
 
     /// The place of a region.
@@ -176,14 +278,15 @@ impl Layout {
         }
     }
 
-    /// Bytes of the block a swap moves at once: the larger of the slots' erase sizes.
+    /// Bytes of the block that is erased or moved at once: the larger of the slots' erase sizes.
     pub const fn block(&self) -> u32 {
         self.block
     }
 
-    /// Bytes of the largest image.
+    /// Bytes of the largest image that fits either slot.
     pub const fn room(&self) -> u32 {
-        self.primary.length
+        let (primary, secondary) = (self.primary.length, self.secondary.length);
+        if secondary < primary { secondary } else { primary }
     }
 
     /// Log areas.

@@ -342,7 +342,7 @@ impl Player for Sim {
     }
 
     fn primary(&mut self, length: usize) -> std::result::Result<Vec<u8>, String> {
-        Ok(self.device.machine.media.primary(length))
+        Ok(self.device.primary(length))
     }
 
     fn interrupted(&mut self) -> Option<Interrupted> {

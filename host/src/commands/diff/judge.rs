@@ -14,7 +14,7 @@ use patchlane_device::evidence::{Facts, Received, Verified};
 use patchlane_device::rules::policy::{self, Consent, Install, Situation, owner_alone};
 use patchlane_device::rules::trial::{TrialEnd, TrialFacts, ends};
 use patchlane_device::rules::{Failures, Offer, Rank, Standing, Transition, transition::classify};
-use patchlane_device::{Layout, Place};
+use patchlane_device::{Layout, Place, Region};
 use patchlane_protocol::signature::SIGNATURE_BOUNDS;
 use patchlane_protocol::status::{Activity, Named};
 use patchlane_protocol::{
@@ -339,7 +339,8 @@ pub(super) fn foresee(bundle: &Bundle, known: &Known<'_>) -> Result<Foresight> {
         consent: consent(status, digest, &mut unknown),
     };
     let address = address(known, &m, &mut unknown);
-    let facts = Facts { hardware: status.hardware, v, on, failures: &failures, layout: &layout, address };
+    let [primary, secondary] = [Region::Primary, Region::Secondary].map(|r| layout.slot(r, false, address));
+    let facts = Facts { hardware: status.hardware, v, on, failures: &failures, primary, secondary };
     let mut verdict = supposing(bundle, |verified| decide(known, verified, &facts, &mut unknown))?;
     if new_root.is_some() {
         if status.candidate.is_some() {
