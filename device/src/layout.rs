@@ -123,7 +123,6 @@ pub struct Layout {
     secondary: Place,
     /// Where the slots of a direct layout are seen; no others begin at the same address.
     addresses: [u32; 2],
-    block: u32,
     area: u32,
     areas: u32,
     cell: u32,
@@ -198,8 +197,8 @@ impl Layout {
     /// A [`LayoutError`] for each rule.
     pub fn new(state: Place, primary: Place, secondary: Place) -> Result<Self, LayoutError> {
         let layout = Self::checked(state, [primary, secondary], [0; 2])?;
-        let aligned = primary.length.checked_rem(layout.block) == Some(0);
-        let one_more = primary.length.checked_add(layout.block) == Some(secondary.length);
+        let aligned = primary.length.checked_rem(layout.block()) == Some(0);
+        let one_more = primary.length.checked_add(layout.block()) == Some(secondary.length);
         if primary.length == 0 || !aligned || !one_more { Err(LayoutError::Slots) } else { Ok(layout) }
     }
 
@@ -210,7 +209,7 @@ impl Layout {
     /// A [`LayoutError`] for each rule.
     pub fn direct(state: Place, slots: [Place; 2], addresses: [u32; 2]) -> Result<Self, LayoutError> {
         let layout = Self::checked(state, slots, addresses)?;
-        if slots.iter().any(|slot| slot.length == 0 || slot.length.checked_rem(layout.block) != Some(0)) {
+        if slots.iter().any(|slot| slot.length == 0 || slot.length.checked_rem(layout.block()) != Some(0)) {
             return Err(LayoutError::DirectSlots);
         }
         let ([first, second], [one, other]) = (addresses, slots);
@@ -230,7 +229,6 @@ impl Layout {
         state.check()?;
         primary.check()?;
         secondary.check()?;
-        let block = primary.erase.max(secondary.erase);
         let area = round_up(AREA, state.erase);
         let cell = round_up(u32::try_from(limits::RECEIPT).unwrap_or(u32::MAX), state.erase.max(32));
         let cells = cell.checked_mul(CELLS).ok_or(LayoutError::StateTooSmall)?;
@@ -239,7 +237,7 @@ impl Layout {
         if areas < AREAS_MIN {
             return Err(LayoutError::StateTooSmall);
         }
-        Ok(Self { state, primary, secondary, addresses, block, area, areas, cell })
+        Ok(Self { state, primary, secondary, addresses, area, areas, cell })
     }
 
     /// True if code runs from both slots.
@@ -266,7 +264,7 @@ impl Layout {
 
     /// Where an image begins that is staged in the secondary slot.
     pub(crate) const fn staged_at(&self) -> u32 {
-        if self.is_direct() { 0 } else { self.block }
+        if self.is_direct() { 0 } else { self.block() }
     }
 
     /// The place of a region.
@@ -280,7 +278,8 @@ impl Layout {
 
     /// Bytes of the block that is erased or moved at once: the larger of the slots' erase sizes.
     pub const fn block(&self) -> u32 {
-        self.block
+        let (primary, secondary) = (self.primary.erase, self.secondary.erase);
+        if primary < secondary { secondary } else { primary }
     }
 
     /// Bytes of the largest image that fits either slot.
