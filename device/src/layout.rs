@@ -358,6 +358,50 @@ mod tests {
     }
 
     #[test]
+    fn slots_that_code_runs_from_are_equals() {
+        let (state, slots) = (place(0x8000, 4096), [place(0x4000, 4096), place(0x8000, 4096)]);
+        let layout = Layout::direct(state, slots, [0x0800_0000, 0x0800_4000]).expect("a layout");
+        assert_eq!((layout.is_direct(), layout.room(), layout.staged_at()), (true, 0x4000, 0));
+        let of = |role, flipped| layout.slot(role, flipped, Some(7));
+        let first = of(Region::Primary, false);
+        assert_eq!((first.region, first.address, first.room), (Region::Primary, Some(0x0800_0000), 0x4000));
+        assert_eq!(first, of(Region::Secondary, true));
+        let second = of(Region::Secondary, false);
+        assert_eq!(
+            (second.region, second.address, second.room),
+            (Region::Secondary, Some(0x0800_4000), 0x8000)
+        );
+        for addresses in
+            [[0x0800_0000; 2], [0x0800_0000, 0x0800_3fff], [0x0800_7fff, 0x0800_0000], [0, 0xffff_8001]]
+        {
+            assert_eq!(
+                Layout::direct(state, slots, addresses),
+                Err(LayoutError::Addresses),
+                "{addresses:x?}"
+            );
+        }
+        assert!(Layout::direct(state, slots, [0, 0xffff_8000]).is_ok());
+        let mixed = [place(0x3000, 4096), place(0x8000, 0x2000)];
+        assert_eq!(Layout::direct(state, mixed, [0, 0x10_0000]), Err(LayoutError::DirectSlots));
+        let none = [place(0, 4096), place(0x8000, 4096)];
+        assert_eq!(Layout::direct(state, none, [0, 0x10_0000]), Err(LayoutError::DirectSlots));
+        let at = |offset, length| Place { offset, ..place(length, 4096) };
+        let addresses = [0x8000, 0xc000];
+        assert!(Layout::direct_on_one(state, [at(0x8000, 0x4000), at(0xc000, 0x4000)], addresses).is_ok());
+        let over = Layout::direct_on_one(state, [at(0x8000, 0x4000), at(0xb000, 0x4000)], addresses);
+        assert_eq!(over, Err(LayoutError::Overlap));
+    }
+
+    #[test]
+    fn where_images_are_moved_roles_are_places() {
+        let layout =
+            Layout::new(place(0x8000, 4096), place(0x4000, 4096), place(0x5000, 4096)).expect("a layout");
+        let slot = layout.slot(Region::Secondary, false, Some(7));
+        assert_eq!((layout.addresses(), slot.address, slot.room), (None, Some(7), 0x4000));
+        assert_eq!((layout.staged_at(), layout.room()), (4096, 0x4000));
+    }
+
+    #[test]
     fn slots_of_different_geometry_share_the_larger_block() {
         let layout = Layout::new(place(0x10000, 512), place(0x4000, 2048), place(0x5000, 4096));
         assert_eq!(layout.map(|l| l.block()), Ok(4096));

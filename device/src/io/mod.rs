@@ -71,9 +71,10 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// True if the slots of a direct layout have changed roles. The record says so, and nothing else does.
+    /// True if the slots of a direct layout have changed roles: the record says so, and nothing else does. Where images
+    /// are moved, slots have one role each, whatever a record says.
     pub fn is_flipped(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| state.flipped)
+        self.layout.is_direct() && self.state.as_ref().is_some_and(|state| state.flipped)
     }
 
     /// The place that plays a role.

@@ -149,9 +149,7 @@ impl Scan {
         let followed = self.step.is_some();
         let state = found
             .filter(|(found, _)| Some(*found) == sequence && (doubled || followed))
-            .and_then(|(_, body)| State::parse(body).ok())
-            // Where images are moved, slots have one role each.
-            .filter(|state| !state.flipped || bench.layout.is_direct());
+            .and_then(|(_, body)| State::parse(body).ok());
         let sealed = doubled && followed;
         let newer = bench.log.note(self.area, Area { sequence, proven: state.is_some(), sealed });
         if let (true, Some(mut state)) = (newer, state) {
