@@ -79,7 +79,7 @@ fn about(flash: &Flash, name: &str) -> Option<String> {
         "primary" | "secondary" if flash.direct_xip => {
             let [first, second] = flash.direct_addresses()?;
             let address = if name == "primary" { first } else { second };
-            format!("runs, or is received; linked for {address:#010x}")
+            format!("runs in turn; linked for {address:#010x}")
         }
         "primary" => match flash.primary_address() {
             Some(address) => format!("runs; linked for {address:#010x}"),
