@@ -42,7 +42,7 @@ impl Engine {
     }
 
     fn fetch_base(&mut self, old: u32) -> Act {
-        let unit = self.bench.layout.place(Region::Primary).unit();
+        let unit = self.slot(Region::Primary).unit;
         let at = old & !unit.saturating_sub(1);
         let left = round_up(self.base_size().saturating_sub(at), unit);
         let length = left.min(wide(IO));
@@ -57,7 +57,7 @@ impl Engine {
         // The operation buffer serves something else now.
         self.bench.mem.delta.window = None;
         let block = self.bench.layout.block();
-        let place = block.saturating_add(at);
+        let place = self.bench.layout.staged_at().saturating_add(at);
         // No cut can have spoiled what this session wrote: the stream goes on behind it.
         if self.written == Some(at) {
             self.intake.write_from = Some(at);

@@ -119,7 +119,10 @@ impl Engine {
         match &state.candidate {
             Some(known) if known.release.manifest == manifest => {
                 let has_payload = found.permitted.as_ref().is_some_and(Permitted::has_payload);
-                Ok(same_candidate(state.phase, has_payload))
+                // Where nothing is moved, what is received is what will run, and a word that a cut left marginal would
+                // stay: it may have been compared on a good day. One session writes all of it.
+                let resumes = self.written.is_some() || !self.bench.layout.is_direct();
+                Ok(same_candidate(state.phase, has_payload && resumes))
             }
             Some(known) if !rank.outranks(&known.rank()) => Err(Refusal::Busy),
             _ => Ok(Ruling::Take),
@@ -227,9 +230,10 @@ impl Engine {
     #[inline(never)]
     fn base_known(&mut self, resume: bool) -> Act {
         let base = self.readback.take();
+        let slot = self.slot(Region::Secondary);
         let Some(permitted) = self.permitted.as_mut() else { return Act::End(Err(Refusal::NotInService)) };
         let manifest = self.bench.mem.docs.manifest();
-        match permitted.choose(manifest, self.config.address, base.as_ref()) {
+        match permitted.choose(manifest, &slot, base.as_ref()) {
             Err(refusal) => Act::End(Err(refusal)),
             Ok(()) if resume => self.expect_payload(None),
             Ok(()) => self.open_log(false),
@@ -312,11 +316,11 @@ impl Engine {
     }
 }
 
-fn same_candidate(phase: Phase, has_payload: bool) -> Ruling {
+fn same_candidate(phase: Phase, resumes: bool) -> Ruling {
     match phase {
         Phase::Ready => Ruling::Here(Outcome::Ready),
         Phase::Staged => Ruling::Here(Outcome::Staged),
-        _ if has_payload => Ruling::Resume,
+        _ if resumes => Ruling::Resume,
         _ => Ruling::Take,
     }
 }

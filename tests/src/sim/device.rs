@@ -5,7 +5,7 @@ use super::world::{self, Release, Roles};
 use super::{Chip, Torn};
 use patchlane::bundle::sha256;
 use patchlane::scenario::Simulated;
-use patchlane_device::{Boot, Cause, Config, Device, Factory, MonotonicCounter, NoWatchdog, Running};
+use patchlane_device::{Boot, Cause, Config, Device, Factory, Layout, MonotonicCounter, NoWatchdog, Running};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{Refusal, Status};
 use std::ops::{Deref, DerefMut};
@@ -73,8 +73,20 @@ impl SimDevice {
         seed: u64,
         torn: Torn,
     ) -> Self {
-        let mut chip = Chip::new(layout(geometry)).on(&super::Power::new(seed, torn));
-        chip.program_primary(&first.image);
+        Self::on(layout(geometry), config, first, factory, seed, torn)
+    }
+
+    /// The same on any layout. Of a release with several images, the first is programmed.
+    pub fn on(
+        layout: Layout,
+        config: Config,
+        first: &Release,
+        factory: Factory,
+        seed: u64,
+        torn: Torn,
+    ) -> Self {
+        let mut chip = Chip::new(layout).on(&super::Power::new(seed, torn));
+        chip.program_primary(first.linked.first().map_or(&first.image, |linked| &linked.bytes));
         let bundle = first.bundle();
         let mut device = Self(Simulated::new(chip, config, SimCounter::default()));
         device.expect(first);
@@ -91,7 +103,12 @@ impl SimDevice {
 
     /// Lets this release's image run.
     pub fn expect(&mut self, release: &Release) {
-        self.0.expect(sha256(&release.image));
+        if release.linked.is_empty() {
+            self.0.expect(sha256(&release.image));
+        }
+        for linked in &release.linked {
+            self.0.expect_at(sha256(&linked.bytes), linked.address.expect("an address"));
+        }
     }
 
     /// Restarts: bootloader, then application. Whatever runs is whole and what the record says.
