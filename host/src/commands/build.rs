@@ -1,17 +1,20 @@
 //! `build`: a linked image becomes a bundle.
 
 use super::{anchor, baseline, describe, now};
-use crate::bundle::{Closes, Draft, Linked, sha256};
+use crate::boards::Machine;
+use crate::bundle::{Bundle, Closes, Draft, Linked, sha256};
 use crate::cli::{Global, Lane};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, New, Over, Secrecy};
 use crate::image::{self, Source, source};
+use crate::kind;
 use crate::map;
 use crate::output::Report;
 use crate::root::{Root, links};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
+use patchlane_device::delta::Isa;
 use patchlane_protocol::version::Open;
 use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Security, Severity, Version};
 use serde_json::json;
@@ -22,6 +25,7 @@ Examples:
   patchlane build security --baseline 4.1 --level 9 --image app.elf \\
       --closes 9:CVE-2027-4108:high:exploited -m \"Bounds check of register requests\"
   patchlane build feature --baseline 5.0 --level 9 --image app5.elf -m \"Dosing profiles\"
+  patchlane build security --baseline 4.1 --level 9 --image app.elf --base pump_4.1-s8.plb
   patchlane build security --baseline 5.0 --level 9 --image app5.elf --no-payload    not affected";
 
 #[derive(Debug, Args)]
@@ -41,6 +45,9 @@ pub(crate) struct Options {
     /// What the linker made: ELF, Intel HEX, or raw binary (FILE@0xADDRESS); repeat it for code that runs in either slot
     #[arg(long, required = true, value_name = "FILE[@ADDRESS]", value_parser = PathBufValueParser::new().try_map(source))]
     image: Vec<Source>,
+    /// What devices in the field run: a bundle, or an image; they get a delta from it, a tenth of the bytes or less; repeat it for each
+    #[arg(long, value_name = "FILE[@ADDRESS]", conflicts_with = "no_payload", value_parser = PathBufValueParser::new().try_map(source))]
+    base: Vec<Source>,
     /// An advisory that this release closes: INDEX:ID:SEVERITY[:exploited], with severity none, low, medium, high or critical; repeat it for each, at most 16 times
     #[arg(long, value_parser = closes, value_name = "ADVISORY")]
     closes: Vec<Closes>,
@@ -106,11 +113,21 @@ fn closes(text: &str) -> std::result::Result<Closes, String> {
     Ok(Closes { index, id: id.to_owned(), severity, exploited })
 }
 
+/// The images of a release, and what their files tell of them.
+#[derive(Default)]
+struct Given {
+    images: Vec<Linked>,
+    /// Where the first is linked for.
+    address: Option<u32>,
+    /// What they run on.
+    machine: Option<Machine>,
+}
+
 /// Reads every image and checks it against the flash map.
-fn images(options: &Options, config: &Config) -> Result<Vec<Linked>> {
+fn images(options: &Options, config: &Config) -> Result<Given> {
     let (addresses, direct) = (config.addresses(), config.direct_addresses());
     let several = options.image.len() > 1 || direct.is_some();
-    let mut images: Vec<Linked> = Vec::new();
+    let mut given = Given::default();
     for source in &options.image {
         let loaded = image::load(source)?;
         let wrong = |what: String, next: &str| Error::new(Code::Image, what, next).at(source.path.display());
@@ -127,24 +144,73 @@ fn images(options: &Options, config: &Config) -> Result<Vec<Linked>> {
             let what = "is one of several images, and doesn't say where it is linked for".to_owned();
             return Err(wrong(what, "say it: FILE@0xADDRESS"));
         }
-        if images.iter().any(|other| other.address == address) {
+        if given.images.iter().any(|other| other.address == address) {
             return Err(wrong(
                 "is linked for the same address as another".to_owned(),
                 "give one image for each slot",
             ));
         }
-        images.push(Linked { address, bytes: loaded.bytes });
+        given.machine = given.machine.or(loaded.machine);
+        given.address = given.address.or(loaded.address).or(addresses.first().copied());
+        given.images.push(Linked { address, bytes: loaded.bytes });
     }
-    let lacks = |address: &u32| images.iter().all(|image| image.address != Some(*address));
+    let lacks = |address: &u32| given.images.iter().all(|image| image.address != Some(*address));
     if let Some(missing) = direct.into_iter().flatten().find(lacks) {
         // Half of the devices would have no use for it.
         let what = format!("code runs from both slots, and there is no image for the one at {missing:#010x}");
         return Err(Error::new(Code::Image, what, "give one for each slot: --image FILE, and again"));
     }
-    Ok(images)
+    Ok(given)
 }
 
-fn draft(options: &Options, config: &Config, root: &Root) -> Result<Draft> {
+/// What devices run now, in the order given.
+struct Base<'a> {
+    source: &'a Source,
+    images: Vec<Linked>,
+}
+
+/// Reads the bases: images as linkers make them, or those of earlier bundles.
+fn bases<'a>(options: &'a Options, config: &Config) -> Result<Vec<Base<'a>>> {
+    let read = |source: &'a Source| {
+        let bytes = files::read(&source.path)?;
+        let images = if kind::Kind::of(&bytes) == Some(kind::Kind::Bundle) {
+            let images = super::parse_bundle(bytes, &source.path)?.images()?;
+            if images.is_empty() {
+                let next = "name the bundle that brought the image, or the image";
+                return Err(Error::new(Code::Image, "carries no image", next).at(source.path.display()));
+            }
+            images
+        } else {
+            let loaded = image::load(source)?;
+            vec![Linked { address: loaded.address, bytes: loaded.bytes }]
+        };
+        // A bundle with one image doesn't say where it is linked for: where the slot is.
+        let only = config.addresses().first().copied().filter(|_| images.len() == 1);
+        let placed = |image: Linked| Linked { address: image.address.or(only), ..image };
+        Ok(Base { source, images: images.into_iter().map(placed).collect() })
+    };
+    options.base.iter().map(read).collect()
+}
+
+/// What became of each base: the bytes that devices with it need.
+fn deltas(bundle: &Bundle, bases: &[Base<'_>], report: &mut Report) -> Result<()> {
+    let manifest = bundle.manifest()?;
+    let ways: Vec<_> =
+        manifest.components.iter().flat_map(|component| component.alternatives.iter()).collect();
+    for base in bases {
+        let file = base.source.path.display();
+        let digests: Vec<_> = base.images.iter().map(|image| Some(sha256(&image.bytes))).collect();
+        if !ways.iter().any(|way| digests.contains(&way.base)) {
+            let same = manifest.components.iter().flat_map(|component| component.images.iter());
+            let same = same.map(|image| Some(image.digest)).any(|digest| digests.contains(&digest));
+            let why = if same { "it is the image itself" } else { "the image in full is no longer" };
+            report.notes.push(format!("no delta from {file}: {why}"));
+        }
+    }
+    Ok(())
+}
+
+fn draft(options: &Options, config: &Config, root: &Root, bases: &[Base<'_>]) -> Result<Draft> {
     let kind = match options.lane {
         Lane::Security => Kind::SecurityPatch,
         Lane::Feature => Kind::FeatureUpdate,
@@ -155,7 +221,14 @@ fn draft(options: &Options, config: &Config, root: &Root) -> Result<Draft> {
         })?;
     let mut draft =
         Draft::new(kind, config.product(), Version { feature: options.baseline, security }, Vec::new());
-    draft.images = images(options, config)?;
+    let given = images(options, config)?;
+    (draft.images, draft.address) = (given.images, given.address);
+    draft.bases = bases.iter().flat_map(|base| base.images.iter().cloned()).collect();
+    draft.direct = config.direct_addresses().is_some();
+    draft.isa = given.machine.map(|machine| match machine {
+        Machine::CortexM => Isa::Thumb,
+        Machine::RiscV => Isa::Riscv,
+    });
     draft.hardware.clone_from(&config.product.hardware);
     draft.root_version = root.document()?.version;
     draft.payload = !options.no_payload;
@@ -186,7 +259,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         let next = "the root was made for another vendor or class; correct [product] or make a new root";
         return Err(Error::new(Code::Config, "[product] isn't the root's product", next));
     }
-    let draft = draft(options, &config, &root)?;
+    let bases = bases(options, &config)?;
+    let draft = draft(options, &config, &root, &bases)?;
     if !document.ceilings.admit(&draft.version) {
         return Err(Error::refused(Refusal::AboveCeiling).at(format!("release {}", draft.version)));
     }
@@ -211,5 +285,6 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     report.lines.insert(0, ("file".into(), file.clone()));
     report.data["file"] = json!(file);
     report.data["signed"] = json!(false);
+    deltas(&bundle, &bases, &mut report)?;
     Ok(report)
 }

@@ -24,7 +24,7 @@ pub(crate) fn advisory(a: &Advisory<'_>) -> String {
 }
 
 /// An encoding's name.
-const fn encoding(encoding: Encoding) -> &'static str {
+pub(super) const fn encoding(encoding: Encoding) -> &'static str {
     match encoding {
         Encoding::Raw => "raw",
         Encoding::Compressed => "compressed",

@@ -1,10 +1,12 @@
 //! `extract`: a bundle's images as files, each checked against its digest; and its documents.
 
 use super::{anchor, describe, read_bundle};
-use crate::bundle::{Bundle, sha256};
+use crate::bundle::{Bundle, Linked, sha256};
 use crate::cli::Global;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, New, Over, Secrecy};
+use crate::image;
+use crate::kind::Kind;
 use crate::output::Report;
 use crate::root::Root;
 use clap::Args;
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 const EXAMPLES: &str = "\
 Examples:
   patchlane extract patch.plb -o app.bin
+  patchlane extract patch.plb --base pump_4.1-s7.plb -o app.bin
   patchlane extract patch.plb --manifest manifest.bin --signatures signatures.bin";
 
 #[derive(Debug, Args)]
@@ -25,6 +28,9 @@ pub(crate) struct Options {
     /// The image's file; or an existing folder, which a bundle with several images needs: one file for each slot
     #[arg(long, short, value_name = "FILE|FOLDER", required_unless_present_any = ["manifest", "signatures", "links"])]
     output: Option<PathBuf>,
+    /// Make the image from this one with the bundle's delta, as a device does that runs it: a bundle or an image
+    #[arg(long, value_name = "FILE", requires = "output")]
+    base: Option<PathBuf>,
     /// Write the manifest's bytes: what was signed is their SHA-256
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
@@ -64,14 +70,43 @@ fn folder(path: &Path) -> Result<&Path> {
     Err(Error::new(Code::Missing, "isn't a folder", "make the folder first").at(path.display()))
 }
 
+/// What the deltas make of a base.
+fn from_base(bundle: &Bundle, options: &Options, base: &Path) -> Result<Vec<Linked>> {
+    let bytes = files::read(base)?;
+    let bases = if Kind::of(&bytes) == Some(Kind::Bundle) {
+        super::parse_bundle(bytes, base)?.images()?
+    } else {
+        let loaded = image::parse(base, bytes)?;
+        vec![Linked { address: loaded.address, bytes: loaded.bytes }]
+    };
+    let mut images = Vec::new();
+    for base in &bases {
+        let made = bundle.images_from(&base.bytes).map_err(|e| e.at(options.bundle.display()))?;
+        images.extend(made);
+    }
+    if images.is_empty() {
+        let what = format!("is no base of {}", options.bundle.display());
+        let next = format!("inspect shows the bases: patchlane inspect {}", options.bundle.display());
+        return Err(Error::new(Code::Image, what, next).at(base.display()));
+    }
+    Ok(images)
+}
+
 /// The images, named after their slots where there are several.
 fn images(bundle: &Bundle, options: &Options, output: &Path) -> Result<Vec<Part>> {
-    let images = bundle.images()?;
+    let images = match &options.base {
+        Some(base) => from_base(bundle, options, base)?,
+        None => bundle.images()?,
+    };
     let version = bundle.manifest()?.version.to_string().replace([' ', ','], "-");
     let stem = options.bundle.file_stem().map_or(version, |stem| stem.to_string_lossy().into_owned());
     if images.is_empty() {
-        let next =
-            "the image it names is installed on devices already: extract it from the bundle that brought it";
+        let deltas = !bundle.payload().is_empty();
+        let next = if deltas {
+            "it carries deltas only: name what they start from with --base"
+        } else {
+            "the image it names is installed on devices already: extract it from the bundle that brought it"
+        };
         return Err(Error::new(Code::Malformed, "carries no image", next).at(options.bundle.display()));
     }
     if images.len() > 1 && !output.is_dir() {
@@ -86,7 +121,7 @@ fn images(bundle: &Bundle, options: &Options, output: &Path) -> Result<Vec<Part>
         }
         output.join(address.map_or(format!("{stem}.bin"), |address| format!("{stem}_{address:#010x}.bin")))
     };
-    let part = |image: crate::bundle::Linked| Part {
+    let part = |image: Linked| Part {
         path: name(image.address),
         content: "image",
         address: image.address,

@@ -5,6 +5,7 @@ mod badinput;
 mod bench;
 mod codes;
 mod dangerous;
+mod delta;
 mod desk;
 #[cfg(unix)]
 mod device;

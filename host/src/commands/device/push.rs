@@ -3,7 +3,7 @@
 use super::Cable;
 use crate::bundle::Bundle;
 use crate::cli::Global;
-use crate::commands::{parse_bundle, signed};
+use crate::commands::{describe, parse_bundle, signed};
 use crate::error::{Code, Error, Result};
 use crate::files;
 use crate::link::Link;
@@ -13,7 +13,7 @@ use patchlane_device::rules::policy::owner_alone;
 use patchlane_protocol::bundle::payload_offset;
 use patchlane_protocol::link::{Command as Frame, Outcome};
 use patchlane_protocol::status::Activity;
-use patchlane_protocol::{Manifest, Refusal, Status};
+use patchlane_protocol::{Encoding, Manifest, Refusal, Status};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,7 +26,15 @@ const POLL: Duration = Duration::from_millis(100);
 const PARTS: u64 = 1_000;
 
 /// Where the payloads lie in the file: a device takes one of them, whichever.
-struct Spans(Vec<(u64, u64)>);
+struct Spans(Vec<Span>);
+
+/// One payload.
+#[derive(Clone, Copy)]
+struct Span {
+    from: u64,
+    to: u64,
+    encoding: Encoding,
+}
 
 impl Spans {
     fn of(bundle: &Bundle) -> Result<Self> {
@@ -36,23 +44,30 @@ impl Spans {
         for (c, component) in manifest.components.iter().enumerate() {
             for (a, alternative) in component.alternatives.iter().enumerate() {
                 let from = head.saturating_add(payload_offset(&manifest, c, a).unwrap_or(0));
-                spans.push((from, from.saturating_add(alternative.stored())));
+                let to = from.saturating_add(alternative.stored());
+                spans.push(Span { from, to, encoding: alternative.encoding });
             }
         }
         Ok(Self(spans))
     }
 
-    /// How much of the payload under way lies before this offset, in parts.
-    fn done(&self, offset: u64) -> u64 {
-        let under_way = self.0.iter().find(|(from, to)| (*from..*to).contains(&offset));
-        under_way.map_or(0, |(from, to)| (offset - from) * PARTS / (to - from))
+    /// The payload that this offset lies in.
+    fn at(&self, offset: u64) -> Option<Span> {
+        self.0.iter().find(|span| (span.from..span.to).contains(&offset)).copied()
     }
 }
 
-/// Sends it once.
-fn send(global: &Global, link: &mut Link, bytes: &[u8], spans: &Spans) -> Result<Outcome> {
+/// Sends it once, and says which payload the device asked for.
+fn send(global: &Global, link: &mut Link, bytes: &[u8], spans: &Spans) -> Result<(Outcome, Option<Span>)> {
     let mut progress = Progress::new("sending", PARTS, global.quiet || global.json);
-    link.push(bytes, |offset| progress.at(spans.done(u64::from(offset))))
+    let mut asked = None;
+    let outcome = link.push(bytes, |offset| {
+        let offset = u64::from(offset);
+        let span = spans.at(offset);
+        asked = span.or(asked);
+        progress.at(span.map_or(0, |span| (offset - span.from) * PARTS / (span.to - span.from)));
+    })?;
+    Ok((outcome, asked))
 }
 
 /// Seconds until a device that answers has surely restarted, whatever it counts.
@@ -206,9 +221,9 @@ pub(super) fn run(global: &Global, cable: &Cable, path: &Path) -> Result<Report>
     let file = path.display().to_string();
     let mut link = cable.open()?;
     let mut again = 0;
-    let outcome = loop {
+    let (outcome, asked) = loop {
         match send(global, &mut link, &bytes, &spans) {
-            Ok(outcome) => break outcome,
+            Ok(taken) => break taken,
             Err(error) if error.refusal == Some(Refusal::SendAgain) && again < AGAIN => {
                 again += 1;
                 restart(&mut link, cable)?;
@@ -224,8 +239,18 @@ pub(super) fn run(global: &Global, cable: &Cable, path: &Path) -> Result<Report>
     };
     let (what, text, next) = taken(outcome, &file, cable);
     let version = manifest.version.to_string();
-    let data = json!({ "outcome": what, "version": version, "manifest_sha256": bundle.digest().to_string(), "next": next });
+    let data = json!({ "outcome": what, "version": version, "manifest_sha256": bundle.digest().to_string(), "next": next,
+        "payload": asked.map(|span| json!({ "encoding": describe::encoding(span.encoding), "bytes": span.to - span.from })) });
     let mut report = Report::new(text, data).line("release", version).line("outcome", what);
+    if let Some(span) = asked {
+        let text = format!(
+            "{}, {} of {} bytes",
+            describe::encoding(span.encoding),
+            span.to - span.from,
+            bytes.len()
+        );
+        report = report.line("payload", text);
+    }
     report.lines.extend(next.map(|next| ("next".to_owned(), next)));
     Ok(report)
 }
