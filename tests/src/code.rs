@@ -59,7 +59,8 @@ impl Program {
             bytes.resize(bytes.len().next_multiple_of(4), 0);
         }
         let thumb = u32::from(self.isa == Isa::Thumb);
-        let table: Vec<u8> = places.iter().flat_map(|place| (address + place | thumb).to_le_bytes()).collect();
+        let table: Vec<u8> =
+            places.iter().flat_map(|place| (address + place | thumb).to_le_bytes()).collect();
         [bytes, table.repeat(2)].concat()
     }
 

@@ -65,7 +65,7 @@ class RV32:
         rd=w>>7&31
         if w&0x7f!=0x17 or rd==0 or len(b)<8: return None
         v=word(b,4); op=v&0x7f
-        if v>>15&31!=rd or op not in(0x67,0x13,3,0x23) or op in(0x67,0x13) and v>>12&7: return None
+        if v>>15&31!=rd or op not in(0x67,0x13,3,0x23) or op==0x13 and v>>12&7: return None
         low=(v>>25)<<5|v>>7&31 if op==0x23 else v>>20
         return 3,at+(w&0xfffff000)+signed(low,12)&M
     def put(b,at,to):
@@ -142,7 +142,7 @@ class Image:
             if s.memory.get(w) is not None: return 4,s.memory.get(w).to_bytes(4,"little"),w
             if s.addresses:
                 off=w-s.addresses[0]&M
-                if off<len(s.base): return 5,(s.moves(off&~1)+s.addresses[1]+(off&1)&M).to_bytes(4,"little"),w
+                if off<len(s.base): return 5,(s.moves(off&~1)+s.addresses[1]&M|off&1).to_bytes(4,"little"),w
         if s.isa is Thumb and aligned and left>=6 and s.jump(b[2:],old+2): return half
         if s.isa is RV32 and w&3!=3: return half
         if s.isa is RV32 and not aligned and left>=4: return 7,b[:4],None
