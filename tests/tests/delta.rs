@@ -120,46 +120,6 @@ fn t10_a_delta_meets_no_other_base() {
     assert!(bytes > 9_000, "{bytes}");
 }
 
-/// A bundle whose delta was replaced by other data, with a chain and signatures of its own.
-fn with_data(new: &Release, data: &[u8]) -> Vec<u8> {
-    use patchlane::bundle::chain;
-    use patchlane_protocol::{Alternative, ChunkSize, Component, List, Manifest, Size};
-    use patchlane_tests::sim::world::sign;
-    let bundle = new.bundle();
-    let manifest = bundle.manifest().unwrap();
-    let component = manifest.components.at(0).unwrap();
-    let (first, chunks) = chain(data, 256);
-    let mut payload = Vec::new();
-    let ways: Vec<Alternative> = component
-        .alternatives
-        .iter()
-        .map(|way| match way.encoding {
-            Encoding::Delta => {
-                payload.extend(&chunks);
-                let size = Size::new(data.len() as u32).unwrap();
-                Alternative { size, chunk: ChunkSize::new(256).unwrap(), first, ..way }
-            }
-            _ => {
-                let (first, chunks) = chain(&new.image, 1024);
-                payload.extend(chunks);
-                Alternative { first, ..way }
-            }
-        })
-        .collect();
-    let components = [Component { alternatives: List::of(&ways).unwrap(), ..component }];
-    let changed = Manifest { components: List::of(&components).unwrap(), ..manifest };
-    let mut buffer = [0; 2048];
-    let document = changed.encode(&mut buffer).unwrap().to_vec();
-    let set = sign(changed.kind.document(), &document, &["security"]);
-    let mut bytes = [0; 2048];
-    let mut writer = patchlane_protocol::Writer::new(&mut bytes);
-    List::of(&set).unwrap().write(&mut writer, patchlane_protocol::signature::SIGNATURE_BOUNDS).unwrap();
-    let set = writer.finish().to_vec();
-    let header =
-        [b"PLBN\x01\x00", &(document.len() as u16).to_le_bytes()[..], &(set.len() as u16).to_le_bytes()];
-    [&header.concat()[..], &document, &set, &payload].concat()
-}
-
 #[test]
 fn a_delta_built_wrong_is_refused_and_the_full_image_taken_next() {
     let (old, new) = releases(9_000);
@@ -173,7 +133,7 @@ fn a_delta_built_wrong_is_refused_and_the_full_image_taken_next() {
     ];
     cases.push(good.iter().enumerate().map(|(at, byte)| if at == 30 { !byte } else { *byte }).collect());
     for data in cases {
-        let bundle = with_data(&new, &data);
+        let bundle = new.with_data(&data, None);
         let mut device = SimDevice::story(GEOMETRY, &old);
         device.restart(Cause::PowerOn);
         device.expect(&new);

@@ -1,13 +1,15 @@
 //! A vendor and an owner for simulated devices: keys, roots, releases.
 
 use ed25519_dalek::{Signer, SigningKey};
-use patchlane::bundle::{Bundle, Closes, Draft, Linked, sha256};
+use patchlane::bundle::{Bundle, Closes, Draft, Linked, chain, sha256};
 use patchlane_device::{Factory, Layout};
 use patchlane_protocol::owner::{Action, SignedOwner};
+use patchlane_protocol::signature::SIGNATURE_BOUNDS;
 use patchlane_protocol::{
-    Baseline, Ceilings, ClassId, DeviceId, Digest, DocumentKind, FeaturePolicy, GroupId, Kind, List,
-    OwnerDocument, Policy, Preimage, Product, PublicKey, Reason, Request, Role, RootDocument, SecurityPolicy,
-    Severity, Signature, SignedRoot, Target, VendorId, Version,
+    Alternative, Baseline, Ceilings, ChunkSize, ClassId, Component, DeviceId, Digest, DocumentKind, Encoding,
+    FeaturePolicy, GroupId, Image, Kind, List, Manifest, OwnerDocument, Policy, Preimage, Product, PublicKey,
+    Reason, Request, Role, RootDocument, SecurityPolicy, Severity, Signature, SignedRoot, Size, Target,
+    VendorId, Version, Writer,
 };
 
 /// A key that anyone can compute.
@@ -200,10 +202,46 @@ impl Release {
         self.bundle().to_bytes().expect("a bundle")
     }
 
+    /// The bundle's file with other data in its deltas, in chunks of 256 bytes, and perhaps another base and image named.
+    pub fn with_data(&self, data: &[u8], named: Option<(Digest, Image)>) -> Vec<u8> {
+        let bundle = self.bundle();
+        let manifest = bundle.manifest().expect("a manifest");
+        let component = manifest.components.at(0).expect("a component");
+        let mut payload = Vec::new();
+        let other = |way: Alternative| {
+            let delta = way.encoding == Encoding::Delta;
+            let (bytes, chunk) = if delta { (data, 256) } else { (&self.image[..], self.chunk) };
+            let (first, chunks) = chain(bytes, chunk);
+            payload.extend(chunks);
+            let base = named.filter(|_| delta).map(|(base, _)| base).or(way.base);
+            let size = Size::new(bytes.len() as u32).expect("not empty");
+            Alternative { base, size, chunk: ChunkSize::new(chunk).expect("a size"), first, ..way }
+        };
+        let ways: Vec<Alternative> = component.alternatives.iter().map(other).collect();
+        let image = component.images.at(0).expect("an image");
+        let images = [named.map_or(image, |(_, image)| image)];
+        let (alternatives, images) = (List::of(&ways).unwrap(), List::of(&images).unwrap());
+        let components = [Component { alternatives, images, ..component }];
+        let changed = Manifest { components: List::of(&components).unwrap(), ..manifest };
+        signed(&changed, &payload)
+    }
+
     /// SHA-256 of the manifest.
     pub fn digest(&self) -> Digest {
         self.bundle().digest()
     }
+}
+
+/// A bundle of a patch's manifest and payload.
+fn signed(manifest: &Manifest<'_>, payload: &[u8]) -> Vec<u8> {
+    let mut buffer = [0; 2048];
+    let document = manifest.encode(&mut buffer).expect("a manifest").to_vec();
+    let set = sign(manifest.kind.document(), &document, &["security"]);
+    let mut writer = Writer::new(&mut buffer);
+    List::of(&set).unwrap().write(&mut writer, SIGNATURE_BOUNDS).expect("signatures");
+    let set = writer.finish();
+    let lengths = [document.len() as u16, set.len() as u16].map(u16::to_le_bytes).concat();
+    [b"PLBN\x01\x00", &lengths[..], &document, set, payload].concat()
 }
 
 /// The policy of §7's story.

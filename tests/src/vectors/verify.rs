@@ -5,13 +5,20 @@
 use super::fixtures::sha256;
 use super::reference::{self, Owned};
 use super::{Expect, Vector};
+use patchlane_device::Cause;
 use patchlane_device::evidence::Received;
 use patchlane_device::rules::transition::classify;
 use patchlane_device::rules::{Offer, Standing, Transition};
 use patchlane_device::verify::{self, Addressee};
+use patchlane_protocol::link::Outcome;
 use patchlane_protocol::owner::SignedOwner;
-use patchlane_protocol::{DeviceId, GroupId, Manifest, PublicKey, Refusal, RootDocument, SignedRoot};
+use patchlane_protocol::{
+    DeviceId, Digest, GroupId, Image, Manifest, PublicKey, Refusal, RootDocument, SignedRoot, Size,
+};
 use patchlane_tests::code::decode;
+use patchlane_tests::sim::SimDevice;
+use patchlane_tests::sim::sweep::uniform;
+use patchlane_tests::sim::world::Release;
 
 /// `accept`, a transition, or a refusal; `None` if the verifier has no such rule.
 pub type Verdict = Option<Result<&'static str, Refusal>>;
@@ -48,7 +55,7 @@ pub struct Delta<'a> {
 }
 
 /// Everyone who has a say.
-pub const ALL: &[&dyn Verifier] = &[&Reference, &Device];
+pub const ALL: &[&dyn Verifier] = &[&Reference, &Device, &Flash];
 
 /// What one verifier makes of a vector.
 pub fn judge(who: &dyn Verifier, v: &Vector) -> Option<Expect> {
@@ -150,7 +157,7 @@ impl Verifier for Device {
     fn payload(&self, _: &[u8], _: &[u8]) -> Verdict {
         None
     }
-    /// Decodes in pieces of any size. That a device reads the digests back is `t10_a_delta_meets_no_other_base`'s.
+    /// Decodes in pieces of any size; [`Flash`] reads the digests back.
     fn delta(&self, delta: &Delta<'_>) -> Verdict {
         if sha256(delta.base) != delta.named {
             return Some(Err(Refusal::NoAlternative));
@@ -182,5 +189,45 @@ impl Verifier for Device {
             })
         };
         Some(judge())
+    }
+}
+
+/// A whole device whose flash holds a base.
+struct Flash;
+
+impl Verifier for Flash {
+    fn name(&self) -> &'static str {
+        "a device in simulation"
+    }
+    fn head(&self, _: &[u8], _: &[u8], _: &[u8]) -> Verdict {
+        None
+    }
+    fn link(&self, _: &[u8], _: &[u8]) -> Verdict {
+        None
+    }
+    fn owner(&self, _: &[u8], _: &Owned<'_>) -> Verdict {
+        None
+    }
+    fn payload(&self, _: &[u8], _: &[u8]) -> Verdict {
+        None
+    }
+    fn delta(&self, delta: &Delta<'_>) -> Verdict {
+        let old = Release::patch(4, 1, 7, delta.base.to_vec());
+        let bases = vec![delta.base.to_vec()];
+        // Large enough for a delta to pay; what it says of itself is replaced.
+        let new = Release { bases, full: false, ..Release::patch(4, 1, 8, vec![0; 2_000]) };
+        let digest = |bytes: &[u8]| Digest(bytes.try_into().unwrap_or([0; 32]));
+        let size = Size::new(delta.length as u32).expect("not empty");
+        let image = Image { address: None, size, digest: digest(delta.image) };
+        let bundle = new.with_data(delta.data, Some((digest(delta.named), image)));
+        let mut device = SimDevice::story(uniform(4, 4096, 8, 2), &old);
+        device.restart(Cause::PowerOn);
+        Some(device.push(&bundle, 512).map(|outcome| match outcome {
+            Outcome::Staged => "accept",
+            other => panic!("{other:?}"),
+        }))
+    }
+    fn transition(&self, _: &[u8], _: &[u8], _: u16, _: bool) -> Verdict {
+        None
     }
 }
