@@ -1,5 +1,5 @@
 //! Programs that look like compiled ones to whoever predicts code: functions that call each other and load what lies
-//! elsewhere, and two tables of pointers to them. Edit one, link it again, and everything that refers to something changes.
+//! elsewhere, and a table of pointers to them. Edit one, link it again, and everything that refers to something changes.
 //! And the device's decoder of deltas, fed piece by piece.
 
 use patchlane::flash::mix;
@@ -45,7 +45,7 @@ impl Program {
         fixed
     }
 
-    /// Its bytes at this address; two equal tables of pointers to all functions end it.
+    /// Its bytes at this address; a table of pointers to all functions ends it.
     pub fn linked(&self, address: u32) -> Vec<u8> {
         let mut places = vec![0; self.functions.len()];
         for (name, place, _) in self.places() {
@@ -61,7 +61,7 @@ impl Program {
         let thumb = u32::from(self.isa == Isa::Thumb);
         let table: Vec<u8> =
             places.iter().flat_map(|place| ((address + place) | thumb).to_le_bytes()).collect();
-        [bytes, table.repeat(2)].concat()
+        [bytes, table].concat()
     }
 
     /// Name, offset and length in bytes of every function, by offset.
