@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 /// Deltas taken and refused.
 pub fn vectors() -> Vec<Vector> {
-    [code(), images(), units(), broken_tables(), broken_items(), foreign()].concat()
+    [code(), images(), units(), pairs(), broken_tables(), broken_items(), ends(), foreign()].concat()
 }
 
 const NOTHING: (Isa, Option<(u32, u32)>) = (Isa::Plain, None);
@@ -135,11 +135,6 @@ fn units() -> Vec<Vector> {
     // The covers move by 3 and by 8: pointers with and without a lowest bit, into either.
     let odd = [words(&[0x1009, 0x1008, 0x1018, 0x1019]), noise(73, 16)].concat();
     let led = [&words(&[0x100c, 0x100b, 0x1020, 0x1021])[..], &[1, 2, 3, 4, 5, 6, 7], &odd[12..28]].concat();
-    // AUIPC t0; then opcode 67 with function 1, a load of two bytes, SLTI on it.
-    let pairs = words(&[0x297, 0x0142_90e7, 0x297, 0x0182_9503, 0x297, 0x01c2_a513, 0x13, 0x13]);
-    let later = [&pairs[..24], &[0x13, 0, 0, 0], &pairs[24..]].concat();
-    let mut fitted = later.clone();
-    fitted[7] = 0x01;
     vec![
         whole(
             "delta-zero-is-known",
@@ -168,6 +163,20 @@ fn units() -> Vec<Vector> {
             &[Part::Copy(0, 16), Part::Literal(7), Part::Cover(12, 16)],
             "The lowest bit is set again, not added",
         ),
+    ]
+}
+
+fn pairs() -> Vec<Vector> {
+    let words = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
+    let whole = |name, isa, linked, base: &[u8], image: &[u8], parts: &[Part], why| {
+        scripted(name, &Script { isa, linked, base, image, parts }, why)
+    };
+    // AUIPC t0; then opcode 67 with function 1, a load of two bytes, SLTI on it.
+    let pairs = words(&[0x297, 0x0142_90e7, 0x297, 0x0182_9503, 0x297, 0x01c2_a513, 0x13, 0x13]);
+    let later = [&pairs[..24], &[0x13, 0, 0, 0], &pairs[24..]].concat();
+    let mut fitted = later.clone();
+    fitted[7] = 0x01;
+    vec![
         whole(
             "delta-rv32-pairs",
             Isa::Riscv,
@@ -227,86 +236,46 @@ fn broken_tables() -> Vec<Vector> {
     ]
 }
 
+/// Refused at the first item, with or without a cover from 4 to 12.
+fn item(
+    name: &'static str,
+    covered: bool,
+    write: impl FnOnce(&mut Pen) -> &mut Pen,
+    why: &'static str,
+) -> Vector {
+    let data = coded(|pen| {
+        pen.number(Number::Count, u32::from(covered));
+        write(if covered { pen.cover(4, 8, 0) } else { pen });
+    });
+    refused(name, data, why)
+}
+
 fn broken_items() -> Vec<Vector> {
-    let covered = |pen: &mut Pen| {
-        pen.number(Number::Count, 1).cover(4, 8, 0);
-    };
-    let bare = |pen: &mut Pen| {
-        pen.number(Number::Count, 0);
-    };
     let past = "Nobody writes past a slot";
     let outside = "Nothing outside the base is read";
     let over = "One place of the image, one source";
-    let mut whole = Pen::new();
-    let base = noise(74, 64);
-    let image = noise(75, 64);
-    let script =
-        Script { isa: Isa::Plain, linked: None, base: &base, image: &image, parts: &[Part::Literal(64)] };
-    let good = [&[0], &whole.script(&script).whole()[..]].concat();
-    let said = "Where data ends is where it is consumed, zeros or not";
     vec![
-        refused(
-            "delta-literal-past-cover",
-            coded(|pen| {
-                covered(pen);
-                pen.literal(5, &[1; 5]);
-            }),
-            over,
-        ),
-        refused(
-            "delta-copy-past-cover",
-            coded(|pen| {
-                covered(pen);
-                pen.copy(0, 5);
-            }),
-            over,
-        ),
-        refused(
-            "delta-literal-past-image",
-            coded(|pen| {
-                bare(pen);
-                pen.literal(65, &[1; 65]);
-            }),
-            past,
-        ),
-        refused(
-            "delta-copy-past-image",
-            coded(|pen| {
-                bare(pen);
-                pen.literal(60, &[1; 60]).copy(0, 5);
-            }),
-            past,
-        ),
-        refused(
-            "delta-copy-past-base",
-            coded(|pen| {
-                bare(pen);
-                pen.copy(57, 8);
-            }),
-            outside,
-        ),
-        refused(
-            "delta-copy-before-base",
-            coded(|pen| {
-                bare(pen);
-                pen.copy(1u32.wrapping_neg(), 1);
-            }),
-            outside,
-        ),
+        item("delta-literal-past-cover", true, |pen| pen.literal(5, &[1; 5]), over),
+        item("delta-copy-past-cover", true, |pen| pen.copy(0, 5), over),
+        item("delta-literal-past-image", false, |pen| pen.literal(65, &[1; 65]), past),
+        item("delta-copy-past-image", false, |pen| pen.literal(60, &[1; 60]).copy(0, 5), past),
+        item("delta-copy-past-base", false, |pen| pen.copy(57, 8), outside),
+        item("delta-copy-before-base", false, |pen| pen.copy(1u32.wrapping_neg(), 1), outside),
+    ]
+}
+
+fn ends() -> Vec<Vector> {
+    let (base, image) = (noise(74, 64), noise(75, 64));
+    let parts = [Part::Literal(64)];
+    let script = Script { isa: Isa::Plain, linked: None, base: &base, image: &image, parts: &parts };
+    let good = [&[0], &Pen::new().script(&script).whole()[..]].concat();
+    let said = "Where data ends is where it is consumed, zeros or not";
+    let (short, alone) = ([&[0x80][..], &[0; 7]].concat(), [&[0x80][..], &[0; 8]].concat());
+    vec![
         made("delta-zeros-sent", &base, good.clone(), &image, said),
         refused("delta-data-after-end", [&good[..], &[0]].concat(), said),
-        refused(
-            "delta-addresses-cut-short",
-            vec![0x80, 0, 0, 0, 0, 0, 0, 0],
-            "Only the coded part ends in zeros unsent",
-        ),
-        made(
-            "delta-addresses-alone",
-            &base,
-            vec![0x80, 0, 0, 0, 0, 0, 0, 0, 0],
-            &base,
-            "The coded part may be all zeros",
-        ),
+        refused("delta-addresses-cut-short", short, "Only the coded part ends in zeros unsent"),
+        made("delta-addresses-alone", &base, alone, &base, "The coded part may be all zeros"),
     ]
 }
 
