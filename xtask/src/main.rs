@@ -1,6 +1,7 @@
 //! Launches what has to be launched: `cargo xtask help`.
 
 mod bench;
+mod deltas;
 mod demo;
 mod firmware;
 mod integrator;
@@ -18,6 +19,7 @@ const HELP: &str = "\
 cargo xtask demo [--board virt|sim]   the story: keys, bundles, a device takes a patch and holds a feature
 cargo xtask test                      everything CI runs
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
+cargo xtask bench deltas              deltas of real firmware against detools and bsdiff (PyPI); needs ../shared/corpus
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         ["test"] => test::test(),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
+        ["bench", "deltas"] => deltas::deltas(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(())
