@@ -6,6 +6,7 @@ had seen any of the Rust. Where it and a vector part, SPEC.md leaves something u
 """
 import hashlib, sys, tomllib, zlib
 from pathlib import Path
+import delta
 
 class No(Exception): pass
 def no(name): raise No(name)
@@ -273,6 +274,11 @@ def verify_payload(m,p):
         n=min(a["chunk"],left); left-=n; c=r.raw(n+(32 if left else 0))
         need(sha(c)==want,"ChunkDigest"); want=c[n:]
     r.end()
+def verify_delta(base,named,data,length,image):
+    need(sha(base)==named,"NoAlternative")
+    try: made=delta.decode(base,data,length)
+    except delta.BadDelta: no("BadDelta")
+    need(sha(made)==image,"ImageDigest")
 def judge(c,o,hw,damaged):
     c,o=whole(manifest,c),whole(manifest,o); v,w=c["version"],o["version"]
     need(o["product"]==c["product"],"WrongProduct"); need(hw in o["hardware"],"WrongHardware")
@@ -298,6 +304,7 @@ def run(v):
     elif d=="verify-link": verify_link(x("link"),x("present"))
     elif d=="verify-owner": verify_owner(x("owner"),x("root"),x("anchor"),x("device"),v["group"],v["serial"])
     elif d=="verify-payload": verify_payload(x("manifest"),x("payload"))
+    elif d=="delta": verify_delta(x("base"),x("named"),x("data"),v["length"],x("image") if "image" in v else None)
     elif d=="judge": return judge(x("confirmed"),x("offered"),v["hardware"],bool(v["damaged"])),None
     else: raise KeyError(d)
     return "accept",None

@@ -3,11 +3,12 @@
 use patchlane::bundle::sha256;
 use patchlane::delta::{self, Input};
 use patchlane::flash::mix;
-use patchlane_device::delta::{BadDelta, Decoder, Input as Chunk, Isa, Need, Window as Base};
+use patchlane_device::delta::Isa;
 use patchlane_device::{Boot, Cause, Running};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::status::Activity;
 use patchlane_protocol::{Encoding, Refusal};
+use patchlane_tests::code::{Program, decode};
 use patchlane_tests::sim::sweep::{GEOMETRIES, Geometry, Plan, install_round, pairs, singles, uniform};
 use patchlane_tests::sim::world::{Release, image};
 use patchlane_tests::sim::{SimDevice, Torn};
@@ -260,34 +261,6 @@ fn a_broken_transfer_of_a_delta_goes_on_behind_what_was_written() {
     }
 }
 
-/// Decodes in chunks of one size, looking at the base through windows of another.
-fn decode(base: &[u8], data: &[u8], size: usize, chunk: usize, window: usize) -> Result<Vec<u8>, BadDelta> {
-    let mut decoder = Decoder::new();
-    decoder.begin(base.len() as u32, size as u32);
-    let mut chunks = data.chunks(chunk).peekable();
-    let mut at = chunks.next().unwrap_or(&[]);
-    let (mut view, mut image, mut steps) = (Base { at: 0, bytes: &[] }, Vec::new(), 0);
-    loop {
-        steps += 1;
-        assert!(steps < 4 * size + data.len() + 1_000, "it doesn't end");
-        match decoder.run(Chunk { chunk: at, last: chunks.peek().is_none() }, view)? {
-            Need::Input => at = chunks.next().expect("a chunk"),
-            Need::Base(old) => {
-                let old = old as usize;
-                assert!(old < base.len(), "outside the base");
-                view = Base { at: old as u32, bytes: &base[old..base.len().min(old + window)] };
-            }
-            Need::Page => {
-                let (place, page) = decoder.page();
-                assert_eq!(place as usize, image.len());
-                image.extend(page);
-                decoder.turn();
-            }
-            Need::End => return Ok(image),
-        }
-    }
-}
-
 #[test]
 fn whatever_chunks_and_windows_are_the_image_is_the_same() {
     for (case, isa) in Isa::ALL.into_iter().cycle().take(12).enumerate() {
@@ -336,4 +309,30 @@ fn no_data_makes_the_decoder_panic_stop_or_look_outside() {
         refused += u32::from(decode(&base, &data, size, 128, 64).is_err());
     }
     assert!(refused > 2_000, "{refused}");
+}
+
+/// Bytes of a delta that knows this much.
+fn size(base: &[u8], image: &[u8], isa: Isa, linked: Option<(u32, u32)>) -> usize {
+    let data = delta::encode(&Input { base, image, isa, linked });
+    assert_eq!(delta::apply(base, &data, image.len()).as_deref(), Ok(image), "{isa:?} {linked:?}");
+    data.len()
+}
+
+#[test]
+fn code_that_moves_costs_little_once_its_jumps_and_pointers_are_understood() {
+    let (old, new) = (0x0800_4000, 0x0802_4000);
+    for isa in [Isa::Thumb, Isa::Arm, Isa::Riscv] {
+        for seed in 0..4 {
+            let program = Program::new(isa, seed, 150);
+            let fixed = program.fixed(seed as usize * 31 + 7);
+            let (base, image) = (program.linked(old), fixed.linked(new));
+            let blind = size(&base, &image, Isa::Plain, None);
+            let jumps = size(&base, &image, isa, None);
+            let pointers = size(&base, &image, Isa::Plain, Some((old, new)));
+            let both = size(&base, &image, isa, Some((old, new)));
+            println!("{isa:?} {seed}: {blind} bytes blind, {jumps} jumps, {pointers} pointers, {both} both");
+            assert!(pointers < blind && jumps * 2 < blind, "{isa:?} {seed}: {blind} {jumps} {pointers}");
+            assert!(both < jumps && both * 4 < blind, "{isa:?} {seed}: {blind} {jumps} {both}");
+        }
+    }
 }

@@ -25,6 +25,8 @@ pub const RAM: u32 = 5_120;
 const _: () = assert!(size_of::<Decoder>() <= 5_120);
 /// Set in the first byte if words may be addresses in the base; those of base and image follow.
 pub const POINTERS: u8 = 0x80;
+/// Bytes before the coded part if addresses are given.
+const HEADER: usize = 9;
 
 /// Whose jumps are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -238,8 +240,13 @@ impl Decoder {
     }
 
     fn header(&mut self, chunk: &[u8]) -> Result<(), BadDelta> {
+        let left = self.range.feed.left(chunk);
         let mut coder = Decode { state: &mut self.range, chunk };
         let first = coder.byte();
+        // Only the coded part ends in zeros that aren't sent.
+        if left == 0 || (first & POINTERS != 0 && left < HEADER) {
+            return Err(BadDelta);
+        }
         let isa = Isa::ALL.into_iter().find(|isa| isa.number() == first & !POINTERS).ok_or(BadDelta)?;
         let pointers = (first & POINTERS != 0).then(|| {
             let mut word = || u32::from_le_bytes([coder.byte(), coder.byte(), coder.byte(), coder.byte()]);

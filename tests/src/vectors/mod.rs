@@ -9,11 +9,13 @@ pub mod describe;
 pub mod mirror;
 
 mod bundles;
+mod deltas;
 pub mod fixtures;
 mod links;
 mod manifests;
 pub mod output;
 mod owners;
+mod pen;
 mod reference;
 mod roots;
 mod spec;
@@ -41,7 +43,7 @@ pub struct Vector {
     pub name: &'static str,
     /// The MUSTs it shows.
     pub musts: &'static [&'static str],
-    /// What the input is; names starting with `verify-` and `judge` ask for more than reading.
+    /// What the input is; `delta`, `judge` and names starting with `verify-` ask for more than reading.
     pub document: &'static str,
     /// What goes wrong in the world if a reader gets it wrong.
     pub why: &'static str,
@@ -108,6 +110,7 @@ impl Vector {
 pub fn all() -> Vec<Vector> {
     let sections = [
         bundles::vectors(),
+        deltas::vectors(),
         manifests::primitives(),
         manifests::rules(),
         transitions::vectors(),

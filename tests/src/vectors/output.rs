@@ -171,7 +171,9 @@ fn render(v: &Vector) -> String {
 
 fn describe_input(v: &Vector) -> Result<super::describe::Fields, FormatError> {
     match v.document {
-        document if document.starts_with("verify") || document == "judge" => Err(FormatError::UnknownTag),
+        document if document.starts_with("verify") || matches!(document, "judge" | "delta") => {
+            Err(FormatError::UnknownTag)
+        }
         document => describe(document, v.bytes("input")),
     }
 }

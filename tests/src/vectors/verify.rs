@@ -2,6 +2,7 @@
 //!
 //! A verifier answers the questions it can and says `None` to the others; each answer must be the vector's.
 
+use super::fixtures::sha256;
 use super::reference::{self, Owned};
 use super::{Expect, Vector};
 use patchlane_device::evidence::Received;
@@ -10,6 +11,7 @@ use patchlane_device::rules::{Offer, Standing, Transition};
 use patchlane_device::verify::{self, Addressee};
 use patchlane_protocol::owner::SignedOwner;
 use patchlane_protocol::{DeviceId, GroupId, Manifest, PublicKey, Refusal, RootDocument, SignedRoot};
+use patchlane_tests::code::decode;
 
 /// `accept`, a transition, or a refusal; `None` if the verifier has no such rule.
 pub type Verdict = Option<Result<&'static str, Refusal>>;
@@ -26,8 +28,23 @@ pub trait Verifier {
     fn owner(&self, document: &[u8], on: &Owned<'_>) -> Verdict;
     /// A payload of the first alternative.
     fn payload(&self, manifest: &[u8], stored: &[u8]) -> Verdict;
+    /// Authentic data of a delta, on the base that flash holds.
+    fn delta(&self, delta: &Delta<'_>) -> Verdict;
     /// An authentic manifest on a device with another one confirmed.
     fn transition(&self, confirmed: &[u8], offered: &[u8], hardware: u16, damaged: bool) -> Verdict;
+}
+
+/// A delta where it is to be applied.
+pub struct Delta<'a> {
+    /// What flash holds.
+    base: &'a [u8],
+    /// The SHA-256 of the base it was made for.
+    named: &'a [u8],
+    data: &'a [u8],
+    /// Bytes of the image.
+    length: usize,
+    /// The image's SHA-256; empty where it is never reached.
+    image: &'a [u8],
 }
 
 /// Everyone who has a say.
@@ -49,6 +66,13 @@ pub fn judge(who: &dyn Verifier, v: &Vector) -> Option<Expect> {
             },
         ),
         "verify-payload" => who.payload(v.bytes("manifest"), v.bytes("payload")),
+        "delta" => who.delta(&Delta {
+            base: v.bytes("base"),
+            named: v.bytes("named"),
+            data: v.bytes("data"),
+            length: v.number("length") as usize,
+            image: v.bytes("image"),
+        }),
         "judge" => {
             let damaged = v.number("damaged") == 1;
             who.transition(v.bytes("confirmed"), v.bytes("offered"), v.number("hardware") as u16, damaged)
@@ -80,6 +104,10 @@ impl Verifier for Reference {
     }
     fn payload(&self, manifest: &[u8], stored: &[u8]) -> Verdict {
         Some(reference::payload(manifest, stored))
+    }
+    /// Has no decoder: the stranger's is in `tests/stranger/delta.py`.
+    fn delta(&self, _: &Delta<'_>) -> Verdict {
+        None
     }
     fn transition(&self, confirmed: &[u8], offered: &[u8], hardware: u16, damaged: bool) -> Verdict {
         Some(reference::judge(confirmed, offered, hardware, damaged))
@@ -121,6 +149,22 @@ impl Verifier for Device {
     /// Needs flash: `t07_a_flipped_payload_byte_is_caught_in_its_own_chunk` sends payloads to a whole device.
     fn payload(&self, _: &[u8], _: &[u8]) -> Verdict {
         None
+    }
+    /// Decodes in pieces of any size. That a device reads the digests back is `t10_a_delta_meets_no_other_base`'s.
+    fn delta(&self, delta: &Delta<'_>) -> Verdict {
+        if sha256(delta.base) != delta.named {
+            return Some(Err(Refusal::NoAlternative));
+        }
+        let decoded = |(chunk, window)| decode(delta.base, delta.data, delta.length, chunk, window);
+        let image = decoded((128, 8));
+        for pieces in [(129, 64), (512, 9), (4096, 512)] {
+            assert_eq!(decoded(pieces), image, "pieces decide");
+        }
+        Some(match image {
+            Err(_) => Err(Refusal::BadDelta),
+            Ok(image) if sha256(&image) != delta.image => Err(Refusal::ImageDigest),
+            Ok(_) => Ok("accept"),
+        })
     }
     fn transition(&self, confirmed: &[u8], offered: &[u8], hardware: u16, damaged: bool) -> Verdict {
         let judge = || {
