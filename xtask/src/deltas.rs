@@ -58,8 +58,9 @@ fn python() -> Result<PathBuf, String> {
 fn address(pair: &Path) -> Option<String> {
     let table = fs::read_to_string(pair.with_file_name("SOURCES.md")).unwrap_or_default();
     let row = table.lines().find(|row| row.starts_with(&format!("| {} |", name(pair))))?;
-    let cell = row.split('|').find_map(|cell| cell.split_once(" @"))?;
-    Some(cell.1.trim().to_owned())
+    // The fifth cell; the one before may hold an @ of npm's.
+    let (_, address) = row.split('|').nth(4)?.split_once(" @")?;
+    Some(address.trim().to_owned())
 }
 
 /// One row for each pair.
