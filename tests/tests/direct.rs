@@ -39,6 +39,11 @@ impl Plan for Case {
         (self.device)(self, geometry)
     }
     fn round(&self, device: &mut SimDevice) -> bool {
+        // Power may fail here, too: a record that reads torn today is written afresh.
+        if let Err(refusal) = device.machine.open() {
+            assert!(device.power.is_off(), "{}: it {refusal}", self.name);
+            return false;
+        }
         (self.round)(self, device)
     }
     fn end(&self, device: &mut SimDevice) {
