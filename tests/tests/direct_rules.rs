@@ -12,11 +12,9 @@ use patchlane_tests::sim::{Nor, Power, SimDevice, Torn};
 
 /// Restarts without an erase or a write in either slot.
 fn restart_untouched(device: &mut SimDevice, cause: Cause, wanted: Running) {
-    let (before, contents) =
-        (wear(device), [Region::Primary, Region::Secondary].map(|r| device.machine.media.region(r)));
+    let before = wear(device);
     assert_eq!(device.restart(cause), Some(Boot::Run(wanted)));
     assert_eq!(wear(device), before, "a slot was erased or written");
-    assert_eq!([Region::Primary, Region::Secondary].map(|r| device.machine.media.region(r)), contents);
 }
 
 #[test]
@@ -133,7 +131,9 @@ fn each_slot_has_its_own_room() {
             address: Some(address),
             bytes: image(seed, size),
         });
-        Release { linked: linked.collect(), ..Release::patch(4, 1, level, Vec::new()) }
+        let linked: Vec<_> = linked.collect();
+        let image = linked[0].bytes.clone();
+        Release { linked, ..Release::patch(4, 1, level, image) }
     };
     let (second, third) = (with(8, [12_288, 8192]), with(9, [12_288, 8193]));
     let mut device = running(geometry, &with(7, [12_288, 8192]), &[&second, &third], 0);

@@ -2,7 +2,7 @@
 
 use super::sweep::{Geometry, Named};
 use super::world::{Release, factory, image};
-use super::{SimDevice, Torn};
+use super::{Chip, Power, SimDevice, Torn};
 use patchlane::bundle::{Linked, sha256};
 use patchlane_device::{Boot, Cause, Config, Layout, Place, Region, Running};
 use patchlane_protocol::{Digest, FeaturePolicy, Policy, SecurityPolicy};
@@ -44,9 +44,9 @@ pub fn linked(release: Release, geometry: &[Geometry; 3], seed: u64) -> Release 
     let [_, first, second] = geometry;
     let one = image(seed, first.length - first.length / 3 - 7 * seed as usize % 64);
     let other = image(seed << 8, second.length - 100 - 3 * seed as usize % 64);
-    let linked = ADDRESSES.into_iter().zip([one, other]);
+    let linked = ADDRESSES.into_iter().zip([one.clone(), other]);
     let linked = linked.map(|(address, bytes)| Linked { address: Some(address), bytes }).collect();
-    Release { linked, image: Vec::new(), ..release }
+    Release { linked, image: one, ..release }
 }
 
 /// ApplyInWindow and Auto: everything that may go in does.
@@ -56,7 +56,8 @@ const EAGER: Policy = Policy { security: SecurityPolicy::ApplyInWindow, feature:
 pub fn device(geometry: [Geometry; 3], first: &Release, soak: u8) -> SimDevice {
     // Where code runs from both slots, this address counts for nothing.
     let config = Config { address: Some(0xdead_0000), soak, fenced: false };
-    SimDevice::on(layout(geometry), config, first, factory(EAGER, true), 1, Torn::Stable)
+    let chip = Chip::new(layout(geometry)).on(&Power::new(1, Torn::Stable));
+    SimDevice::on_chip(config, chip, first, factory(EAGER, true))
 }
 
 /// The slot that it started from last: 0 or 1.
@@ -111,9 +112,8 @@ pub fn rot(device: &mut SimDevice) {
     }
 }
 
-/// What happened to both slots so far: erases and bytes written.
-pub fn wear(device: &SimDevice) -> [u64; 4] {
+/// What happened to both slots so far: bytes written, and what is there.
+pub fn wear(device: &SimDevice) -> [(u64, Vec<u8>); 2] {
     let media = &device.machine.media;
-    let (one, other) = (&media.primary, &media.secondary);
-    [one.erases(), one.written(), other.erases(), other.written()]
+    [&media.primary, &media.secondary].map(|bank| (bank.written(), bank.contents(0, bank.length())))
 }
