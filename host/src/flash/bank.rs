@@ -132,11 +132,6 @@ impl Bank {
         self.written
     }
 
-    /// Erases begun in it.
-    pub fn erases(&self) -> u64 {
-        self.sectors.iter().map(|sector| sector.erases).sum()
-    }
-
     fn wrong(&self, text: String) -> Failure {
         self.power.violation(format!("{}: {text}", self.name));
         Failure::Violation
