@@ -153,12 +153,9 @@ impl Oracle {
         }
         let tried = old.phase.on_trial() && old.candidate == Some(new.v);
         demand(tried, || format!("I6: {name} was never on trial"))?;
-        let by = matches!(
-            edge.action,
-            Action::Confirm | Action::Local(Ask::Keep) | Action::Push(_) | Action::Restart(_)
-        );
-        let soaks = matches!(old.phase, Phase::Soak { .. });
-        demand(by && (edge.action == Action::Confirm || soaks), || format!("I6: {name} confirmed by nobody"))
+        let by_owner = matches!(edge.action, Action::Local(Ask::Keep) | Action::Push(_) | Action::Restart(_));
+        let soaks = matches!(old.phase, Phase::Soak { .. }) && (by_owner || edge.answer.cut);
+        demand(edge.action == Action::Confirm || soaks, || format!("I6: {name} confirmed by nobody"))
     }
 
     /// Only the owner's own, fresh documents change what is his (I17).
@@ -263,8 +260,9 @@ impl Oracle {
         let (old, new) = (edge.old, edge.new);
         let restarts = matches!(edge.action, Action::Restart(_) | Action::Hang) || edge.answer.cut;
         if old.phase.on_trial() && !restarts {
-            let slots = |facts: &Facts| (facts.primary, facts.secondary[0]);
-            let same = old.v != new.v || slots(old) == slots(new);
+            let slots = |facts: &Facts| (facts.primary[0], facts.primary[2], facts.secondary[0]);
+            let renamed = (old.v, old.fallback) != (new.v, new.fallback);
+            let same = renamed || slots(old) == slots(new);
             demand(same, || "I14: a slot changed during a trial".into())?;
         }
         let (Action::Push(_) | Action::Part(_), Some(was), Some(is)) = (edge.action, old.candidate, new.candidate)
@@ -344,13 +342,14 @@ impl Oracle {
                 format!("{}: {said:?} instead of NeedPayload", item.name)
             });
         }
-        let rival = old.candidate.filter(|was| *was != at && self.authorised(*was, root));
+        let is_it = |other: usize| self.items[other].manifest == item.manifest;
+        let rival = old.candidate.filter(|was| !is_it(*was) && self.authorised(*was, root));
         let waits = rival.is_some_and(|was| match self.does(old.v, was) {
             Does::Repair => true,
             Does::Patch => !item.keeps_fixes_of(&self.items[was]) || item.handled == self.items[was].handled,
             _ => false,
         });
-        let there = new.candidate == Some(at) || new.v == at;
+        let there = new.candidate.is_some_and(is_it) || is_it(new.v);
         demand(waits || said.is_ok() && there, || format!("I3: {}: {said:?}", item.name))
     }
 }

@@ -10,7 +10,7 @@ use crate::sim::world::{Release, factory};
 use crate::sim::{SimDevice, Torn};
 use patchlane::bundle::sha256;
 use patchlane::flash::mix;
-use patchlane_device::{Cause, Config};
+use patchlane_device::{Boot, Cause, Config};
 use patchlane_protocol::{Policy, Refusal};
 use std::collections::HashSet;
 use std::fmt;
@@ -174,7 +174,7 @@ impl Search<'_> {
             self.seen.rescues += 1;
             rescue(&node.device, &node.facts, &self.cures).map_err(|wrong| self.path(node.at, None, &wrong))?;
         }
-        for action in step::enabled(&node.facts, &self.reach) {
+        for action in self.possible(node)? {
             let (answer, known) = self.edge(node, action, None)?;
             let seed = mix((node.at as u64) << 16 ^ self.seen.edges as u64);
             if answer.operations > 0 && !known | seed.is_multiple_of(self.plan.cuts) {
@@ -182,6 +182,21 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What may happen next. The bootloader's own session begins with a start: where that changes something, it is what
+    /// happens next.
+    fn possible(&self, node: &Node) -> Result<Vec<Action>, String> {
+        let all = step::enabled(&node.facts, &self.reach);
+        if !matches!(node.facts.booted, Boot::Service(_)) {
+            return Ok(all);
+        }
+        let start = Action::Restart(Cause::PowerOn);
+        let world = (&self.oracle.items[..], &self.oracle.documents[..]);
+        let begun = step::perform(&node.device, &node.facts, start, world, None)
+            .and_then(|(mut device, _)| Facts::of(&mut device, world.0, node.facts.rotted));
+        let (facts, _) = begun.map_err(|text| self.path(node.at, Some((start, false)), &text))?;
+        Ok(if facts == node.facts { all } else { vec![start] })
     }
 
     /// One edge: done, judged, and its end kept if it is new. Says whether it was known.
