@@ -16,69 +16,134 @@ fn plan(name: &'static str, sends: &[&'static str]) -> Plan {
         rots: false,
         cuts: 16,
         rescues: 16,
-        most: 8_000,
+        most: 6_000,
     }
 }
 
-fn run(plan: &Plan) -> Seen {
-    let begun = std::time::Instant::now();
-    match search(plan) {
-        Ok(seen) => {
-            println!("model, {}: {seen}, {:?}", plan.name, begun.elapsed());
-            seen
-        }
-        Err(path) => panic!("{path}"),
+/// Searches; every name of `meets` has to be among what the device answered and did.
+fn run(plan: &Plan, meets: &str) -> Seen {
+    let deep = std::env::var("PATCHLANE_MODEL").is_ok_and(|how| how == "deep");
+    let plan = Plan { most: if deep { 20 * plan.most } else { plan.most }, ..plan.clone() };
+    let seen = search(&plan).unwrap_or_else(|path| panic!("{path}"));
+    println!("model, {}: {seen}", plan.name);
+    for name in meets.split(", ") {
+        assert!(seen.met.contains(name), "nothing led to `{name}`: {:?}", seen.met);
     }
+    seen
 }
 
 /// What the vendor published under the first root.
-const PUBLISHED: [&str; 12] = [
-    "4.1 s6", "4.1 s7 full", "4.1 s8", "4.1 s8 full", "4.1 s9 open 8", "4.1 s9", "4.1 s9 full", "5.1 s7 full",
-    "5.1 s8 free", "5.1 s8 full", "5.1 s9", "5.1 s9 full",
+const PUBLISHED: [&str; 13] = [
+    "4.1 s6",
+    "4.1 s7 full",
+    "4.1 s8",
+    "4.1 s8 full",
+    "4.1 s9 open 8",
+    "4.1 s9",
+    "4.1 s9 full",
+    "4.1 s10 free",
+    "5.1 s7 full",
+    "5.1 s8 free",
+    "5.1 s8 full",
+    "5.1 s9",
+    "5.1 s9 full",
 ];
 /// What came after a theft.
-const ROTATED: [&str; 5] =
-    ["4.1 s110, root 2", "4.1 s110, link stripped", "5.1 s111 full, root 2", "4.1 s120, root 3", "4.1 s7, root 2"];
+const ROTATED: [&str; 5] = [
+    "4.1 s110, root 2",
+    "4.1 s110, link stripped",
+    "5.1 s111 full, root 2",
+    "4.1 s120, root 3",
+    "4.1 s7, root 2",
+];
 
 fn both(a: &[&'static str], b: &[&'static str]) -> Vec<&'static str> {
     a.iter().chain(b).copied().collect()
 }
 
-/// Baselines, levels, open advisories, both kinds, with and without payload; the primary slot may rot.
+/// What thieves make.
+const FORGED: [&str; 8] = [
+    "stolen security:",
+    "stolen feature:",
+    "stolen root:",
+    "thief's root, own quorum only",
+    "thief's root, old quorum only",
+    "a retired root key's link",
+    "a link that skips one",
+    "a link that lowers a ceiling",
+];
+const OWNER: [&str; 9] = [
+    "approve 5.1 s7",
+    "approve 4.1 s9",
+    "withdraw 5.1 s7",
+    "stage only",
+    "apply 4.1 s9",
+    "new anchor",
+    "the old owner approves 5.1 s9",
+    "the new owner approves 5.1 s9",
+    "a thief's policy",
+];
+
+/// Baselines, levels, open advisories, both kinds, with and without payload.
 #[test]
 fn model_lanes() {
-    run(&Plan { rots: true, hangs: 1, ..plan("lanes", &PUBLISHED) });
+    let seen = run(
+        &plan("lanes", &PUBLISHED),
+        "Staged, Applied, NeedPayload, Held, Busy, SendAgain, TrialPending, LosesFix, SameVersion, PatchMovesFeature, \
+         confirms a Patch, confirms a Feature, confirms a Rollback",
+    );
+    assert!(seen.whole, "there is more");
 }
 
-/// Three root versions, thieves with every key.
+/// The same on flash that rots, with releases that hang.
+#[test]
+fn model_rot() {
+    run(
+        &Plan { rots: true, hangs: 1, ..plan("rot", &PUBLISHED) },
+        "NeedPayload, Ready, runs Fallback, service mode, confirms a Repair",
+    );
+}
+
+/// Three root versions, and thieves with every key.
 #[test]
 fn model_roots() {
-    let sends = both(&["4.1 s7 full", "4.1 s9", "5.1 s7 full", "5.1 s9 full"], &ROTATED);
-    let sends = both(&sends, &["stolen security:", "stolen feature:", "stolen root:", "thief's root, own quorum only",
-        "thief's root, old quorum only", "a retired root key's link", "a link that skips one", "a link that lowers a ceiling"]);
-    run(&plan("roots", &sends));
+    let sends = both(&["4.1 s7 full", "4.1 s9", "5.1 s7 full", "5.1 s9 full"], &both(&ROTATED, &FORGED));
+    let seen = run(
+        &plan("roots", &sends),
+        "RootCommitted, NeedRoot, RootQuorum, RootNotNext, CeilingLowered, AboveCeiling, UnknownKey, WrongRole, \
+         BelowThreshold, PatchMovesFeature, SendAgain",
+    );
+    assert!(seen.whole, "there is more");
 }
 
 /// The owner's documents in every order, and again.
 #[test]
 fn model_owner() {
     let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::OwnerKey };
-    let documents = vec!["approve 5.1 s7", "approve 4.1 s9", "withdraw 5.1 s7", "stage only", "apply 4.1 s9", "new anchor",
-        "the old owner approves 5.1 s9", "the new owner approves 5.1 s9", "a thief's policy"];
-    run(&Plan { policy, documents, ..plan("owner", &["4.1 s9", "4.1 s9 full", "5.1 s7 full", "5.1 s9 full", "4.1 s8"]) });
+    let sends = ["4.1 s8", "4.1 s9", "4.1 s9 full", "5.1 s7 full", "5.1 s9 full"];
+    run(
+        &Plan { policy, documents: OWNER.to_vec(), most: 8_000, ..plan("owner", &sends) },
+        "Held, SerialSpent, OwnerSignature, UnknownManifest, confirms a Rollback, confirms a Feature",
+    );
 }
 
-/// Soaking releases, requests at the device.
+/// Releases that soak, trials that fail for good, requests at the device.
 #[test]
 fn model_soak() {
     let policy = Policy { security: SecurityPolicy::StageOnly, feature: FeaturePolicy::Local };
-    run(&Plan { policy, soak: 2, hangs: 3, ..plan("soak", &both(&PUBLISHED, &["4.1 s110, root 2"])) });
+    let sends = both(&PUBLISHED, &["4.1 s110, root 2"]);
+    run(
+        &Plan { policy, soak: 2, hangs: 3, ..plan("soak", &sends) },
+        "Held, SendAgain, TrialPending, confirms a Feature, confirms a Patch",
+    );
 }
 
 /// All of it.
 #[test]
 fn model_everything() {
-    let documents = vec!["approve 5.1 s7", "approve 4.1 s9", "stage only", "new anchor"];
-    let sends = both(&both(&PUBLISHED, &ROTATED), &["stolen security:", "stolen feature:"]);
-    run(&Plan { documents, rots: true, hangs: 2, ..plan("everything", &sends) });
+    let sends = both(&both(&PUBLISHED, &ROTATED), &FORGED);
+    run(
+        &Plan { documents: OWNER.to_vec(), rots: true, hangs: 2, ..plan("everything", &sends) },
+        "RootCommitted, Applied, service mode, confirms a Feature",
+    );
 }

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask demo [--board virt|sim]   the story: keys, bundles, a device takes a patch and holds a feature
 cargo xtask test                      everything CI runs
+cargo xtask model [--deep]            every order of a release history, on the device; deep: 20 times the states
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         ["demo"] | ["demo", "--board", "virt"] => demo::demo(Place::Virt),
         ["demo", "--board", "sim"] => demo::demo(Place::Sim),
         ["test"] => test::test(),
+        ["model"] => test::model(false),
+        ["model", "--deep"] => test::model(true),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
         ["help" | "--help" | "-h"] => {

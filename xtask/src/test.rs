@@ -6,13 +6,13 @@ use crate::{firmware, integrator, sizes, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
-const SLOW: [&str; 4] = ["every_single_cut", "pairs_of_cuts", "random_walks", "real_images"];
+const SLOW: [&str; 5] = ["every_single_cut", "pairs_of_cuts", "random_walks", "real_images", "model_"];
 
 /// A part's name, and what it does.
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 18] = [
+    let parts: [Part; 19] = [
         ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
@@ -26,6 +26,7 @@ pub(crate) fn test() -> Result<(), String> {
             let tests = ["--test", "power", "--test", "walk", "--", "--nocapture"];
             run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests).args(&SLOW[..3]))
         }),
+        ("every order of a release history", || model(false)),
         ("real images", || {
             let tests = ["--test", "corpus", "--", "--nocapture"];
             run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
@@ -62,6 +63,14 @@ pub(crate) fn test() -> Result<(), String> {
     } else {
         Err(format!("{} of {count} parts failed:\n{}", failed.len(), failed.join("\n")))
     }
+}
+
+/// The model check; a deep one takes hours.
+pub(crate) fn model(deep: bool) -> Result<(), String> {
+    let mut test = cargo(&["test", "--quiet", "-p", "patchlane-tests", "--test", "model"]);
+    // One search holds thousands of devices: one after the other.
+    test.args(["--", "--nocapture", "--test-threads", "1"]);
+    run(test.env("PATCHLANE_MODEL", if deep { "deep" } else { "short" }))
 }
 
 /// The device's doc tests once more, by a rustdoc that also compares error codes: what must not compile fails for the

@@ -63,7 +63,7 @@ impl Item {
     pub fn is_authorised(&self, root: &Roles) -> bool {
         let by = |role: &[&'static str]| self.signers.iter().any(|signer| role.contains(signer));
         let strange = |signer: &&'static str| {
-            !root.security.contains(signer) && !(self.both && root.feature.contains(signer))
+            !(root.security.contains(signer) || self.both && root.feature.contains(signer))
         };
         by(&root.security)
             && (!self.both || by(&root.feature))
@@ -115,11 +115,8 @@ fn img(line: u16, level: u32) -> Vec<u8> {
 }
 
 fn item(name: &'static str, release: Release, links: &[(Link, Vec<u8>)]) -> Item {
-    let release = Release {
-        links: links.iter().map(|(_, bytes)| bytes.clone()).collect(),
-        chunk: 512,
-        ..release
-    };
+    let release =
+        Release { links: links.iter().map(|(_, bytes)| bytes.clone()).collect(), chunk: 512, ..release };
     let bundle = release.bundle();
     let bytes = release.bytes();
     let security = &release.version.security;
@@ -178,6 +175,7 @@ fn published() -> Vec<Item> {
         item("4.1 s9 open 8", with_open(9, &[8]), &[]),
         item("4.1 s9", patch(4, 9), &[]),
         item("4.1 s9 full", full(4, 9), &[]),
+        item("4.1 s10 free", Release { payload: false, image: img(4, 9), ..patch(4, 10) }, &[]),
         item("5.1 s7 full", full(5, 7), &[]),
         item("5.1 s8 free", Release { payload: false, ..five(8, patch) }, &[]),
         item("5.1 s8 full", five(8, full), &[]),
@@ -221,7 +219,11 @@ fn forged(roots: &[Roles]) -> Vec<Item> {
     let low = Roles { ceilings: (9, 98), ..roots[1].clone() };
     let mut items = vec![
         item("stolen security: 4.1 s9", evil(1, by(&["security"], patch(4, 9))), &[]),
-        item("stolen security: 4.1 s9 open 8", Release { image: image(0xe002, 640), ..with_open(9, &[8]) }, &[]),
+        item(
+            "stolen security: 4.1 s9 open 8",
+            Release { image: image(0xe002, 640), ..with_open(9, &[8]) },
+            &[],
+        ),
         item("stolen security: at the ceiling", evil(2, patch(4, 99)), &[]),
         item("stolen security: above the ceiling", evil(3, patch(4, 100)), &[]),
         item("stolen security: patch of 5.1", evil(4, patch(5, 9)), &[]),

@@ -176,7 +176,9 @@ impl Oracle {
             });
         };
         if new.serial == old.serial {
-            return demand(kept && new.approval == old.approval, || "a refused document changed something".into());
+            return demand(kept && new.approval == old.approval, || {
+                "a refused document changed something".into()
+            });
         }
         demand(new.serial == his.serial, || format!("serial {} for {}", new.serial, his.name))?;
         let anchor = match his.request {
@@ -196,7 +198,8 @@ impl Oracle {
 
     /// True if only the owner's own approval counts.
     const fn owner_alone(&self, facts: &Facts) -> bool {
-        facts.anchor.is_some() && matches!(facts.policy.feature, FeaturePolicy::Never | FeaturePolicy::OwnerKey)
+        facts.anchor.is_some()
+            && matches!(facts.policy.feature, FeaturePolicy::Never | FeaturePolicy::OwnerKey)
     }
 
     /// True if the owner's policy lets this release in now.
@@ -265,7 +268,8 @@ impl Oracle {
             let same = renamed || slots(old) == slots(new);
             demand(same, || "I14: a slot changed during a trial".into())?;
         }
-        let (Action::Push(_) | Action::Part(_), Some(was), Some(is)) = (edge.action, old.candidate, new.candidate)
+        let (Action::Push(_) | Action::Part(_), Some(was), Some(is)) =
+            (edge.action, old.candidate, new.candidate)
         else {
             return Ok(());
         };
@@ -294,7 +298,9 @@ impl Oracle {
         }
         let [v, candidate, fallback] = new.primary;
         match new.booted {
-            Boot::Run(Running::Confirmed) => demand(v == There::Whole, || "I6: v runs, and isn't whole".into()),
+            Boot::Run(Running::Confirmed) => {
+                demand(v == There::Whole, || "I6: v runs, and isn't whole".into())
+            }
             Boot::Run(Running::Trial) => demand(candidate == There::Whole && new.phase.on_trial(), || {
                 "I6: a trial runs that is none".into()
             }),
@@ -335,8 +341,8 @@ impl Oracle {
         if !mine || !self.may_go_in(old, at) {
             return Ok(());
         }
-        let fits = item.payload || old.runs_v() && item.image == self.items[old.v].image
-            && old.primary[0] == There::Whole;
+        let fits = item.payload
+            || old.runs_v() && item.image == self.items[old.v].image && old.primary[0] == There::Whole;
         if !fits {
             return demand(said == Err(Refusal::NeedPayload) || said == Err(Refusal::Busy), || {
                 format!("{}: {said:?} instead of NeedPayload", item.name)

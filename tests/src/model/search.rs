@@ -12,7 +12,7 @@ use patchlane::bundle::sha256;
 use patchlane::flash::mix;
 use patchlane_device::{Boot, Cause, Config};
 use patchlane_protocol::{Policy, Refusal};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 /// Small words and sectors: an image has two blocks.
@@ -48,7 +48,7 @@ pub struct Plan {
 }
 
 /// What a search saw.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Distinct states.
     pub states: usize,
@@ -62,6 +62,8 @@ pub struct Seen {
     pub depth: usize,
     /// True if no state is left to be explored.
     pub whole: bool,
+    /// What the device answered to bundles, how releases came in, and what started: a check that none of it is idle.
+    pub met: BTreeSet<String>,
 }
 
 impl fmt::Display for Seen {
@@ -107,7 +109,8 @@ pub fn search(plan: &Plan) -> Result<Seen, String> {
     let roots = catalogue::roots();
     let items = catalogue::items(&roots);
     let documents = catalogue::documents(&items);
-    let named = |part: &&str, name: &str| if part.ends_with(':') { name.starts_with(*part) } else { name == *part };
+    let named =
+        |part: &&str, name: &str| if part.ends_with(':') { name.starts_with(*part) } else { name == *part };
     let sends = (0..items.len()).filter(|at| plan.sends.iter().any(|part| named(part, items[*at].name)));
     let sends: Vec<usize> = sends.collect();
     let papers = (0..documents.len()).filter(|at| plan.documents.contains(&documents[*at].name));
@@ -172,7 +175,8 @@ impl Search<'_> {
     fn expand(&mut self, node: &Node) -> Result<(), String> {
         if mix(node.at as u64).is_multiple_of(self.plan.rescues) {
             self.seen.rescues += 1;
-            rescue(&node.device, &node.facts, &self.cures).map_err(|wrong| self.path(node.at, None, &wrong))?;
+            rescue(&node.device, &node.facts, &self.cures)
+                .map_err(|wrong| self.path(node.at, None, &wrong))?;
         }
         for action in self.possible(node)? {
             let (answer, known) = self.edge(node, action, None)?;
@@ -218,6 +222,7 @@ impl Search<'_> {
         let edge = Edge { old: &node.facts, action, answer, new: &facts };
         self.oracle.judge(&edge).map_err(|text| wrong(self, format!("{text}\n{:?}", answer.said)))?;
         self.keeps_its_word(&edge, &device).map_err(|text| wrong(self, text))?;
+        self.note(&edge);
         let known = !self.known.insert(key);
         if !known {
             let at = self.ways.len();
@@ -227,6 +232,20 @@ impl Search<'_> {
             self.next.push(Node { at, device, facts });
         }
         Ok((answer, known))
+    }
+
+    fn note(&mut self, edge: &Edge<'_>) {
+        let met = &mut self.seen.met;
+        if let Some(said) = edge.answer.said.filter(|_| !edge.answer.cut) {
+            met.insert(said.map_or_else(|refusal| format!("{refusal:?}"), |outcome| format!("{outcome:?}")));
+        }
+        if edge.old.v != edge.new.v {
+            met.insert(format!("confirms a {:?}", self.oracle.does(edge.old.v, edge.new.v)));
+        }
+        match edge.new.booted {
+            Boot::Run(running) => met.insert(format!("runs {running:?}")),
+            Boot::Service(_) => met.insert("service mode".to_owned()),
+        };
     }
 
     /// A trial that a patch ended is ended for it: sent again, it is taken (DESIGN §4, Trial).

@@ -103,9 +103,7 @@ fn act(
         Action::Owner(at) => Some(device.machine.owner(&documents[at].bytes)),
         Action::Local(ask) => about.map(|manifest| device.machine.local(ask, &manifest)),
         Action::Confirm => Some(device.machine.confirm()),
-        Action::Window(open) => {
-            Some(device.machine.window(if open { Window::Open } else { Window::Closed }))
-        }
+        Action::Window(open) => Some(device.machine.window(if open { Window::Open } else { Window::Closed })),
         Action::Restart(cause) => {
             restart(device, cause)?;
             None
