@@ -16,14 +16,14 @@ fn plan(name: &'static str, sends: &[&'static str]) -> Plan {
         rots: false,
         cuts: 16,
         rescues: 16,
-        most: 6_000,
+        most: 4_000,
     }
 }
 
 /// Searches; every name of `meets` has to be among what the device answered and did.
 fn run(plan: &Plan, meets: &str) -> Seen {
     let deep = std::env::var("PATCHLANE_MODEL").is_ok_and(|how| how == "deep");
-    let plan = Plan { most: if deep { 20 * plan.most } else { plan.most }, ..plan.clone() };
+    let plan = Plan { most: if deep { 30 * plan.most } else { plan.most }, ..plan.clone() };
     let seen = search(&plan).unwrap_or_else(|path| panic!("{path}"));
     println!("model, {}: {seen}", plan.name);
     for name in meets.split(", ") {
@@ -121,10 +121,11 @@ fn model_roots() {
 fn model_owner() {
     let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::OwnerKey };
     let sends = ["4.1 s8", "4.1 s9", "4.1 s9 full", "5.1 s7 full", "5.1 s9 full"];
-    run(
-        &Plan { policy, documents: OWNER.to_vec(), most: 8_000, ..plan("owner", &sends) },
+    let seen = run(
+        &Plan { policy, documents: OWNER.to_vec(), most: 12_000, ..plan("owner", &sends) },
         "Held, SerialSpent, OwnerSignature, UnknownManifest, confirms a Rollback, confirms a Feature",
     );
+    assert!(seen.whole, "there is more");
 }
 
 /// Releases that soak, trials that fail for good, requests at the device.

@@ -224,7 +224,10 @@ impl Oracle {
         let Some(at) = new.candidate else { return Ok(()) };
         let name = self.items[at].name;
         if new.phase.on_trial() && !old.phase.on_trial() && !old.phase.moves() {
-            demand(self.may_go_in(old, at), || format!("I17: {name} began without consent"))?;
+            // A cut is followed by a start: what was just consented to may go in then.
+            let after = Facts { approval: new.approval, policy: new.policy, ..old.clone() };
+            let may = self.may_go_in(old, at) || edge.answer.cut && self.may_go_in(&after, at);
+            demand(may, || format!("I17: {name} began without consent"))?;
         }
         let asked = matches!(edge.action, Action::Local(Ask::Apply) | Action::Owner(_));
         let patch = matches!(self.does(new.v, at), Does::Patch | Does::Repair);
@@ -327,7 +330,35 @@ impl Oracle {
             let same = Facts { held, booted: new.booted, ..old.clone() };
             demand(same == *new, || format!("I4, I15: {said:?} changed something"))?;
         }
+        if old.phase.on_trial() && old.root == new.root {
+            return self.ends_trial(edge, at, said);
+        }
         self.takes(edge, at, said)
+    }
+
+    /// I3: a patch ends a trial if, and only if, it is taken afterwards (DESIGN §4, Trial).
+    fn ends_trial(&self, edge: &Edge<'_>, at: usize, said: Result<Outcome, Refusal>) -> Verdict {
+        let (old, new) = (edge.old, edge.new);
+        let Some(trial) = old.candidate else { return Err("a trial of nothing".into()) };
+        let (item, tried) = (&self.items[at], &self.items[trial]);
+        let healthy = matches!(old.phase, Phase::Soak { .. });
+        let for_which = if healthy { trial } else { old.v };
+        let image = |of: usize| item.payload || item.image == self.items[of].image;
+        let news = healthy || !tried.keeps_fixes_of(item);
+        let back = healthy || old.keep && old.secondary[usize::from(old.degraded)] == There::Whole;
+        let lost = !healthy && old.degraded && !item.payload;
+        let failed = old.failures.iter().any(|(manifest, count)| *manifest == item.manifest && *count >= 3);
+        let ends = self.does(for_which, at) == Does::Patch
+            && self.authorised(at, old.root.0)
+            && news
+            && image(for_which)
+            && back
+            && !lost
+            && !failed;
+        let ended = said == Err(Refusal::SendAgain);
+        demand(ends == ended, || format!("I3: {} meets the trial of {}: {said:?}", item.name, tried.name))?;
+        let confirms = !ended || healthy == (new.v == trial);
+        demand(confirms, || format!("I3: the trial of {} ended otherwise", tried.name))
     }
 
     /// I3: a lawful patch of v is taken, whatever is half received or held.
