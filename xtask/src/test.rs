@@ -12,7 +12,7 @@ const SLOW: [&str; 5] = ["every_single_cut", "pairs_of_cuts", "random_walks", "r
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 19] = [
+    let parts: [Part; 20] = [
         ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
@@ -34,6 +34,7 @@ pub(crate) fn test() -> Result<(), String> {
         ("documentation tests", || run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))),
         ("steps that must not compile", must_not_compile),
         ("minimum Rust version", msrv),
+        ("curves are strict", no_legacy),
         ("other systems", other_systems),
         ("documentation", || {
             let mut doc = cargo(&["doc", "--quiet", "--no-deps", "--workspace"]);
@@ -85,6 +86,24 @@ fn other_systems() -> Result<(), String> {
     for target in ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"] {
         run(toolchain::check_for(target)?.args(["-p", "patchlane"]))?;
         println!("{target}: checked");
+    }
+    Ok(())
+}
+
+/// No build of ours, and none of the boards', asks the curves for signatures with two forms.
+fn no_legacy() -> Result<(), String> {
+    for manifest in ["Cargo.toml", "tests/qemu/Cargo.toml"] {
+        let tree =
+            ["tree", "--manifest-path", manifest, "--edges", "normal,build,dev,features", "--target", "all"];
+        let out = cargo(&tree).output().map_err(|e| e.to_string())?;
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        if !out.status.success() || !text.contains("ed25519-dalek") {
+            return Err(format!("{manifest}: cargo tree: {}", String::from_utf8_lossy(&out.stderr)));
+        }
+        if text.contains("legacy_compatibility") {
+            return Err(format!("{manifest}: ed25519-dalek is built with `legacy_compatibility`"));
+        }
+        println!("{manifest}: checked");
     }
     Ok(())
 }
