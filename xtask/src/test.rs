@@ -2,7 +2,7 @@
 
 use crate::demo::{self, Place};
 use crate::run::{cargo, part, run};
-use crate::{firmware, integrator, sizes, toolchain, tools, vectors};
+use crate::{firmware, integrator, known_bad, sizes, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
@@ -12,7 +12,7 @@ const SLOW: [&str; 5] = ["every_single_cut", "pairs_of_cuts", "random_walks", "r
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 20] = [
+    let parts: [Part; 21] = [
         ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
@@ -27,6 +27,7 @@ pub(crate) fn test() -> Result<(), String> {
             run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests).args(&SLOW[..3]))
         }),
         ("every order of a release history", || model(false)),
+        ("known-bad rules", || known_bad::known_bad(true)),
         ("real images", || {
             let tests = ["--test", "corpus", "--", "--nocapture"];
             run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
