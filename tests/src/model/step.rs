@@ -2,10 +2,11 @@
 
 use super::catalogue::{Document, Item};
 use super::facts::Facts;
+use crate::sim::cases::push_part;
 use crate::sim::{Cut, SimDevice, Torn, When};
 use patchlane::flash::mix;
 use patchlane_device::state::Phase;
-use patchlane_device::{Boot, Cause, Done, Running, Window};
+use patchlane_device::{Boot, Cause, Running, Window};
 use patchlane_protocol::Refusal;
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::owner::Action as Ask;
@@ -54,18 +55,7 @@ pub fn name(action: Action, items: &[Item], documents: &[Document]) -> String {
     }
 }
 
-/// Sends the first bytes of a file.
-fn send_part(device: &mut SimDevice, bytes: &[u8]) -> Result<Outcome, Refusal> {
-    let mut offset = device.machine.begin()? as usize;
-    while offset < bytes.len() {
-        match device.machine.push(offset as u32, &bytes[offset..])? {
-            Done::Want(want) if want as usize > offset => offset = want as usize,
-            Done::Outcome(outcome) => return Ok(outcome),
-            _ => break,
-        }
-    }
-    Ok(Outcome::Done)
-}
+// What `SimDevice` panics about is a verdict here, with the way that led to it.
 
 fn push(device: &mut SimDevice, bytes: &[u8]) -> Result<Result<Outcome, Refusal>, String> {
     let file = bytes.len();
@@ -99,7 +89,9 @@ fn act(
     let about = facts.candidate.map(|at| items[at].manifest).or(facts.held);
     Ok(match action {
         Action::Push(at) => Some(push(device, &items[at].bytes)?),
-        Action::Part(at) => Some(send_part(device, &items[at].bytes[..items[at].part])),
+        Action::Part(at) => {
+            Some(push_part(device, &items[at].bytes[..items[at].part]).map(|()| Outcome::Done))
+        }
         Action::Owner(at) => Some(device.machine.owner(&documents[at].bytes)),
         Action::Local(ask) => about.map(|manifest| device.machine.local(ask, &manifest)),
         Action::Confirm => Some(device.machine.confirm()),
