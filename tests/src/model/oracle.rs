@@ -368,7 +368,13 @@ impl Oracle {
         let root = self.walk(old.root.0, at);
         let idle = !old.phase.on_trial() && !old.phase.moves();
         let failed = old.failures.iter().any(|(manifest, count)| *manifest == item.manifest && *count >= 3);
-        let mine = idle && self.authorised(at, root) && self.does(old.v, at) == Does::Patch && !failed;
+        // What repairs is known as such once a start has found the damage.
+        let cures = match self.does(old.v, at) {
+            Does::Patch => true,
+            Does::Repair => item.payload && matches!(old.booted, Boot::Service(_)),
+            _ => false,
+        };
+        let mine = idle && self.authorised(at, root) && cures && !failed;
         if !mine || !self.may_go_in(old, at) {
             return Ok(());
         }
@@ -383,6 +389,7 @@ impl Oracle {
         let rival = old.candidate.filter(|was| !is_it(*was) && self.authorised(*was, root));
         let waits = rival.is_some_and(|was| match self.does(old.v, was) {
             Does::Repair => true,
+            Does::Patch if self.does(old.v, at) == Does::Repair => false,
             Does::Patch => !item.keeps_fixes_of(&self.items[was]) || item.handled == self.items[was].handled,
             _ => false,
         });
