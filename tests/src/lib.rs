@@ -2,5 +2,6 @@
 
 pub mod board;
 pub mod code;
+pub mod model;
 pub mod scenario;
 pub mod sim;

@@ -5,6 +5,7 @@ mod deltas;
 mod demo;
 mod firmware;
 mod integrator;
+mod known_bad;
 mod run;
 mod sizes;
 mod test;
@@ -18,6 +19,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask demo [--board virt|sim]   the story: keys, bundles, a device takes a patch and holds a feature
 cargo xtask test                      everything CI runs
+cargo xtask model [--deep]            every order of a release history, on the device; deep: 20 times the states
+cargo xtask known-bad [--quick]       puts known-bad rules into a copy of the device, and sees that tests catch each
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
 cargo xtask bench deltas              deltas of real firmware against detools and bsdiff (PyPI); needs ../shared/corpus
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
@@ -36,6 +39,10 @@ fn main() -> ExitCode {
         ["demo"] | ["demo", "--board", "virt"] => demo::demo(Place::Virt),
         ["demo", "--board", "sim"] => demo::demo(Place::Sim),
         ["test"] => test::test(),
+        ["model"] => test::model(false),
+        ["model", "--deep"] => test::model(true),
+        ["known-bad"] => known_bad::known_bad(false),
+        ["known-bad", "--quick"] => known_bad::known_bad(true),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
         ["bench", "deltas"] => deltas::deltas(),
