@@ -87,7 +87,7 @@ pub struct Cut {
 #[derive(Debug)]
 struct Inner {
     operations: u64,
-    cuts: VecDeque<Cut>,
+    cuts: VecDeque<(Cut, Option<u64>)>,
     off: bool,
     /// Drawn at each start: how torn words read until the next.
     session: u64,
@@ -125,7 +125,7 @@ impl Power {
             cuts: VecDeque::new(),
             off: false,
             session: mix(seed),
-            seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            seed: scattered(seed),
             torn,
             violations: Vec::new(),
             writes: 0,
@@ -140,10 +140,25 @@ impl Power {
 
     /// Plans a failure, counted from the operations done so far.
     pub fn plan(&self, cut: Cut) {
+        self.insert(cut, None);
+    }
+
+    /// Plans the failures of a case, all at once: what it tears is torn as [`Search::replay`](crate::Search::replay)
+    /// tears it.
+    pub fn plan_case(&self, case: &crate::Case) {
+        let mut begins = 0;
+        for (depth, cut) in (1..).zip(&case.cuts) {
+            let at = begins + cut.at;
+            self.insert(Cut { at, ..*cut }, Some(crate::tape::seed_of(case.seed, depth)));
+            begins = at + 1;
+        }
+    }
+
+    fn insert(&self, cut: Cut, seed: Option<u64>) {
         let mut inner = self.inner();
         let cut = Cut { at: inner.operations + cut.at, ..cut };
-        let place = inner.cuts.partition_point(|planned| planned.at <= cut.at);
-        inner.cuts.insert(place, cut);
+        let place = inner.cuts.partition_point(|(planned, _)| planned.at <= cut.at);
+        inner.cuts.insert(place, (cut, seed));
     }
 
     /// Forgets what is planned.
@@ -177,13 +192,6 @@ impl Power {
     /// What no flash allows, and was done.
     pub fn violations(&self) -> Vec<String> {
         self.inner().violations.clone()
-    }
-
-    /// Starts the random numbers anew: what is torn from here on is torn as on a new supply with this seed.
-    pub fn reseed(&self, seed: u64) {
-        let mut inner = self.inner();
-        inner.seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        inner.session = mix(seed);
     }
 
     pub(crate) fn violation(&self, text: String) {
@@ -222,14 +230,22 @@ impl Power {
             None => inner.erases += 1,
         }
         match inner.cuts.front().copied() {
-            Some(cut) if cut.at <= number => {
+            Some((cut, seed)) if cut.at <= number => {
                 inner.cuts.pop_front();
                 inner.off = true;
+                if let Some(seed) = seed {
+                    (inner.seed, inner.session) = (scattered(seed), mix(seed));
+                }
                 Some(cut.when)
             }
             _ => Some(When::After),
         }
     }
+}
+
+/// Where random numbers begin.
+const fn scattered(seed: u64) -> u64 {
+    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
 /// A good hash of a number.

@@ -59,6 +59,9 @@ pub struct Search<'a, S: Subject> {
     each: Box<dyn Fn(u64) + 'a>,
 }
 
+/// What a run did, and the states it met.
+type Recorded<L> = (Vec<Moment<L>>, Vec<u64>);
+
 /// The salt of runs that are to be cut again, with torn words that read so.
 const fn salt(torn: Torn) -> u64 {
     torn as u64 + 1
@@ -102,7 +105,7 @@ impl<'a, S: Subject> Search<'a, S> {
     }
 
     /// The run without cuts.
-    fn first(&self) -> Result<(Vec<Moment<S::Left>>, Vec<u64>), String> {
+    fn first(&self) -> Result<Recorded<S::Left>, String> {
         let power = Power::new(1, Torn::Stable);
         let left = self.subject.begin().on(&power);
         let mut run = Run { tape: Tape::recording(), known: None, salt: 0, met: Vec::new(), stopped: false };

@@ -73,7 +73,12 @@ impl SimDevice {
         seed: u64,
         torn: Torn,
     ) -> Self {
-        let mut chip = Chip::new(layout(geometry)).on(&super::Power::new(seed, torn));
+        let chip = Chip::new(layout(geometry)).on(&super::Power::new(seed, torn));
+        Self::on_chip(config, chip, first, factory)
+    }
+
+    /// The same on this flash.
+    pub fn on_chip(config: Config, mut chip: Chip, first: &Release, factory: Factory) -> Self {
         chip.program_primary(&first.image);
         let bundle = first.bundle();
         let mut device = Self(Simulated::new(chip, config, SimCounter::default()));
