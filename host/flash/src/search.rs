@@ -108,7 +108,7 @@ impl<'a, S: Subject> Search<'a, S> {
     fn first(&self) -> Result<Recorded<S::Left>, String> {
         let power = Power::new(1, Torn::Stable);
         let left = self.subject.begin().on(&power);
-        let mut run = Run { tape: Tape::recording(), known: None, salt: 0, met: Vec::new(), stopped: false };
+        let mut run = Run::new(Tape::recording(), None, 0);
         self.run(left, &power, &mut run)?;
         Ok((run.tape.take(), run.met))
     }
@@ -135,10 +135,10 @@ impl<'a, S: Subject> Search<'a, S> {
         let tape = if deeper { Tape::recording() } else { Tape::default() };
         let salt = if deeper { salt(case.torn) } else { 0 };
         let known = (reason != Reason::Chain).then_some(&self.known);
-        let mut run = Run { tape, known, salt, met: Vec::new(), stopped: false };
+        let mut run = Run::new(tape, known, salt);
         let result = self.run(left, &power, &mut run);
-        let (moments, met, stopped) = (run.tape.take(), run.met, run.stopped);
-        self.tally.count(depth, Fault::of(cut.when, moment.is_erase(), case.torn), stopped && met.len() == 1);
+        let (moments, met, at_once) = (run.tape.take(), run.met, run.stopped && run.starts == 1);
+        self.tally.count(depth, Fault::of(cut.when, moment.is_erase(), case.torn), at_once);
         match result {
             Ok(()) => {
                 if reason != Reason::Chain {
@@ -240,8 +240,7 @@ impl<'a, S: Subject> Search<'a, S> {
                 format!("cut {depth} comes at operation {}, and there are {}", cut.at, moments.len())
             })?;
             let (left, power) = moment.cut(cut.when, case.torn, seed_of(case.seed, depth));
-            let mut run =
-                Run { tape: Tape::recording(), known: None, salt: 0, met: Vec::new(), stopped: false };
+            let mut run = Run::new(Tape::recording(), None, 0);
             self.run(left, &power, &mut run)?;
             moments = run.tape.take();
         }

@@ -119,20 +119,27 @@ pub struct Run<'a, L> {
     /// What tells runs apart that are asked for different things.
     pub(crate) salt: u64,
     pub(crate) met: Vec<u64>,
+    pub(crate) starts: u64,
     pub(crate) stopped: bool,
 }
 
-impl<L: Left> Run<'_, L> {
+impl<'a, L: Left> Run<'a, L> {
+    pub(crate) const fn new(tape: Tape<L>, known: Option<&'a HashSet<u64>>, salt: u64) -> Self {
+        Self { tape, known, salt, met: Vec::new(), starts: 0, stopped: false }
+    }
+
     /// The tape of this run; what isn't taken down on it isn't cut.
     pub fn tape(&self) -> Tape<L> {
         self.tape.clone()
     }
 
-    /// Tells that all that decides how the run goes on is in this number; true if a run from there ended well before,
-    /// so that this one may end here. To be called where RAM holds nothing: right after a start.
+    /// To be called at each start, where RAM holds nothing: all that decides how the run goes on is in this number. True
+    /// if a run from there ended well before, so that this one may end here.
     ///
-    /// Not to be called with torn words about that read differently each time: then nothing decides.
-    pub fn meets(&mut self, state: u64) -> bool {
+    /// `None` with torn words about that read differently each time: then nothing decides.
+    pub fn meets(&mut self, state: Option<u64>) -> bool {
+        self.starts += 1;
+        let Some(state) = state else { return false };
         let key = crate::page::mixed(state, self.salt);
         self.stopped |= self.known.is_some_and(|known| known.contains(&key));
         self.met.push(state);

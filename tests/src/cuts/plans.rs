@@ -170,17 +170,11 @@ fn end_trial(w: &mut World<'_, '_>, patch: usize) -> Step<bool> {
     if !(other && state.phase.on_trial()) || w.machine.engine().needs_restart() {
         return w.drive(patch);
     }
-    // If power fails now, it isn't known whether the trial was confirmed.
+    // What works is confirmed; what doesn't yet may be taken back.
     let trial = w.scene.offers[1].manifest;
-    w.memory().promised = None;
+    w.memory().promised = Some(trial).filter(|_| matches!(state.phase, Phase::Soak { .. }));
     match w.push(patch)? {
-        Err(Refusal::SendAgain) => {
-            if matches!(state.phase, Phase::Soak { .. }) {
-                w.memory().confirmed = trial;
-            }
-            Ok(false)
-        }
-        Err(Refusal::Flash) => Ok(false),
+        Err(Refusal::SendAgain | Refusal::Flash) => Ok(false),
         answer => defect(format!("a patch during a trial leads to {answer:?}")),
     }
 }

@@ -135,9 +135,8 @@ impl<'a, 'r> World<'a, 'r> {
 
     /// Restarts: bootloader, then application. Whatever runs is whole and what the record says.
     pub fn start(&mut self, cause: Cause) -> Step<()> {
-        if let Some(state) = self.fingerprint(cause)
-            && self.run.meets(state)
-        {
+        let state = self.fingerprint(cause);
+        if self.run.meets(state) {
             return Err(Stop::Known);
         }
         self.session();
