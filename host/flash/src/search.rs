@@ -27,6 +27,8 @@ pub struct Options {
     pub torn: Vec<Torn>,
     /// Every operation is cut in every way with each of these; without, with one that is drawn.
     pub every_mode: bool,
+    /// The second cut of a pair comes in every way; without, in one that is drawn.
+    pub every_second: bool,
     /// So many seeds for each torn operation.
     pub seeds: u64,
     /// Of all pairs of operations, one in so many is cut; 0: none.
@@ -40,7 +42,15 @@ pub struct Options {
 impl Default for Options {
     /// Every single cut, in every way.
     fn default() -> Self {
-        Self { torn: Torn::ALL.to_vec(), every_mode: true, seeds: 1, pairs: 0, chains: 0, seed: 1 }
+        Self {
+            torn: Torn::ALL.to_vec(),
+            every_mode: true,
+            every_second: false,
+            seeds: 1,
+            pairs: 0,
+            chains: 0,
+            seed: 1,
+        }
     }
 }
 
@@ -208,9 +218,11 @@ impl<'a, S: Subject> Search<'a, S> {
                 if !pick.is_multiple_of(options.pairs) {
                     continue;
                 }
-                let cut = Cut { at: second, when: draw(&When::ALL, pick >> 8) };
-                let case = Case { cuts: vec![case.cuts[0], cut], ..case.clone() };
-                self.judge(&case, moment, Reason::Leaf);
+                let drawn = [draw(&When::ALL, pick >> 8)];
+                for when in if options.every_second { &When::ALL[..] } else { &drawn } {
+                    let cuts = vec![case.cuts[0], Cut { at: second, when: *when }];
+                    self.judge(&Case { cuts, ..case.clone() }, moment, Reason::Leaf);
+                }
             }
         }
     }
@@ -233,7 +245,7 @@ impl<'a, S: Subject> Search<'a, S> {
     /// # Errors
     /// What goes wrong, or that there is no such case.
     pub fn replay(&self, case: &Case) -> Result<(), String> {
-        let (mut moments, _) = self.first().map_err(|e| format!("without any cut: {e}"))?;
+        let (mut moments, _) = self.first()?;
         for (depth, cut) in (1..).zip(&case.cuts) {
             let there = usize::try_from(cut.at).ok().and_then(|at| moments.get(at));
             let moment = there.ok_or_else(|| {

@@ -123,6 +123,13 @@ pub struct Run<'a, L> {
     pub(crate) stopped: bool,
 }
 
+impl<L: Left> Default for Run<'_, L> {
+    /// A run that nothing is asked of.
+    fn default() -> Self {
+        Self::new(Tape::default(), None, 0)
+    }
+}
+
 impl<'a, L: Left> Run<'a, L> {
     pub(crate) const fn new(tape: Tape<L>, known: Option<&'a HashSet<u64>>, salt: u64) -> Self {
         Self { tape, known, salt, met: Vec::new(), starts: 0, stopped: false }

@@ -2,7 +2,7 @@
 
 use super::world::{Instant, Memory};
 use patchlane::flash::{Chip, Power};
-use patchlane_device::log::{COPY, MARK, check_copy, copy_length, encode_mark};
+use patchlane_device::log::{COPY, MARK, check_copy, check_mark, encode_mark};
 use patchlane_device::{Media, MediaError, MonotonicCounter, Region};
 use patchlane_flash::Tape;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub enum Lie {
     DropsWrites(u64),
     /// Every so many erases, one isn't done, and is said to be.
     SkipsErases(u64),
-    /// The last write to the log stays in a cache until something else is written; a cut loses it.
+    /// What is written to the log stays in a cache until something is erased or written elsewhere; a cut loses it.
     AnswersEarly,
     /// Marks of steps stay in a cache: a device that doesn't record a step before it erases.
     ForgetsSteps,
@@ -90,8 +90,8 @@ impl Driver {
         &self.chip.power
     }
 
-    /// A reset: what was in RAM is gone.
-    pub fn reset(&mut self) {
+    /// Power was off: what wasn't written is gone.
+    pub fn lose_cache(&mut self) {
         self.cache.clear();
     }
 
@@ -111,12 +111,7 @@ impl Driver {
             Some(Lie::ForgetsSteps) => in_log && at % self.chip.layout().area_size() > 2 * COPY,
             _ => false,
         }
-        .then(|| {
-            self.flush();
-            if in_log {
-                self.cache.push((at, from.to_vec()));
-            }
-        })
+        .then(|| in_log.then(|| self.cache.push((at, from.to_vec()))))
         .is_some()
     }
 
@@ -143,14 +138,16 @@ impl Driver {
             return;
         }
         let begin = at / area * area;
-        if at % area < 2 * COPY {
-            let _ = self.chip.read(Region::State, at - COPY, into);
-        } else if at % area == 2 * COPY && into.len() == MARK as usize {
+        let copy_at = |chip: &mut Chip, at| {
             let mut copy = [0; COPY as usize];
-            let _ = self.chip.read(Region::State, begin, &mut copy);
-            if let Some((sequence, _)) = copy_length(&copy).and_then(|_| check_copy(&copy)) {
-                into.copy_from_slice(&encode_mark(sequence, 0));
-            }
+            let _ = chip.read(Region::State, at, &mut copy);
+            check_copy(&copy).map(|(sequence, _)| sequence)
+        };
+        let first = copy_at(&mut self.chip, begin);
+        if at % area < 2 * COPY && copy_at(&mut self.chip, begin + COPY).is_none() {
+            let _ = self.chip.read(Region::State, at - COPY, into);
+        } else if at % area == 2 * COPY && into.len() == MARK as usize && check_mark(into).is_none() {
+            into.copy_from_slice(&first.map_or([0xff; MARK as usize], |sequence| encode_mark(sequence, 0)));
         }
     }
 }
@@ -170,10 +167,10 @@ impl Media for Driver {
         {
             return Ok(());
         }
-        self.flush();
         if self.tape.is_recording() && !self.power().is_off() {
             self.tape.erase(&self.instant(), number(region), at as usize, length as usize);
         }
+        self.flush();
         self.chip.erase(region, at, length)
     }
 
@@ -181,10 +178,10 @@ impl Media for Driver {
         if self.lie.is_some() && self.withholds(region, at, from) {
             return Ok(());
         }
-        self.flush();
         if self.tape.is_recording() && !self.power().is_off() {
             self.tape.write(&self.instant(), number(region), at as usize, from);
         }
+        self.flush();
         self.chip.write(region, at, from)
     }
 }

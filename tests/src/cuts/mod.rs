@@ -2,6 +2,7 @@
 
 pub mod driver;
 pub mod plans;
+pub mod report;
 pub mod scene;
 pub mod shape;
 pub mod story;
@@ -9,5 +10,6 @@ pub mod world;
 
 pub use driver::Lie;
 pub use plans::{PLANS, Plan};
+pub use report::{Extent, Report};
 pub use shape::{SHAPES, Shape};
 pub use story::{Story, Title};

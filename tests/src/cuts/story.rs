@@ -47,7 +47,7 @@ impl Story {
         let mut done = false;
         for _ in 0..PATIENCE {
             let step = if world.booted.is_none() || world.power().is_off() {
-                world.power().restore();
+                world.restore();
                 world.start(Cause::PowerOn).map(|()| false)
             } else if done {
                 match (self.plan.end)(&mut world) {

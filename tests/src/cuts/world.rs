@@ -107,14 +107,21 @@ impl<'a, 'r> World<'a, 'r> {
         self.machine.media.power()
     }
 
+    /// Power comes back.
+    pub fn restore(&mut self) {
+        if self.power().is_off() {
+            self.machine.media.lose_cache();
+        }
+        self.power().restore();
+    }
+
     /// What the operator knows.
     pub fn memory(&mut self) -> &mut Memory {
         &mut self.machine.media.memory
     }
 
     fn session(&mut self) {
-        let mut driver = self.machine.media.clone();
-        driver.reset();
+        let driver = self.machine.media.clone();
         let fuses = driver.fuses.clone();
         self.machine = Device::new(driver.chip.layout(), self.scene.config, driver, NoWatchdog, fuses);
     }
@@ -232,6 +239,10 @@ impl<'a, 'r> World<'a, 'r> {
             return defect(format!("the counter reads {fuses}, and {} is confirmed", v.version));
         }
         let memory = self.memory();
+        // What was promised is there; from here on it is held to be confirmed.
+        for promise in [&mut memory.promised, &mut memory.held, &mut memory.approved] {
+            *promise = promise.filter(|manifest| *manifest != v.manifest);
+        }
         (memory.floor, memory.confirmed) = (v.version, v.manifest);
         (memory.root, memory.serial) = (state.root.version, state.serial);
         Ok(())
