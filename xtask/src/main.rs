@@ -1,6 +1,7 @@
 //! Launches what has to be launched: `cargo xtask help`.
 
 mod bench;
+mod cuts;
 mod demo;
 mod firmware;
 mod integrator;
@@ -18,6 +19,10 @@ const HELP: &str = "\
 cargo xtask demo [--board virt|sim]   the story: keys, bundles, a device takes a patch and holds a feature
 cargo xtask test                      everything CI runs
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
+cargo xtask cuts [--full] [--seed N] [--plan P] [--geometry G]
+                                      power cut at every flash operation of everything an operator does; --list
+cargo xtask cuts --replay CASE        one case again, as the command that found it printed it
+cargo xtask cuts --embassy            embassy-boot under the same cuts, and our figures beside it
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -36,6 +41,7 @@ fn main() -> ExitCode {
         ["test"] => test::test(),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
+        ["cuts", ref rest @ ..] => cuts::cuts(rest),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(())

@@ -72,3 +72,6 @@ pub const SHAPES: &[Shape] = &[
         5000,
     ),
 ];
+
+/// The flash on which embassy-boot is tried (`tests/embassy`): three blocks, and images as large as the slot.
+pub const BESIDE: Shape = Shape::new("beside", uniform(8, 4096, 8, 3), 3 * 4096);
