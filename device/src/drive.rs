@@ -5,7 +5,7 @@
 use crate::engine::requests::Change;
 use crate::engine::{Boot, Cause, Config, Done, Engine, Factory, Step, Task, Window};
 use crate::io::Op;
-use crate::layout::Layout;
+use crate::layout::{Layout, Slot};
 use crate::media::{AsyncMedia, Media, MediaError};
 use crate::service::{self, Answer, Application, OUT, Served, is_request};
 use patchlane_protocol::link::{Command, Outcome};
@@ -80,6 +80,12 @@ macro_rules! device {
             /// A device that has just restarted.
             pub fn new(layout: Layout, config: Config, media: M, watchdog: W, counter: C) -> Self {
                 Self { engine: Engine::new(layout, config), media, watchdog, counter }
+            }
+
+            /// The slot that holds what runs: after [`Boot::Run`], the one to jump into. In a layout that moves images it
+            /// is always the primary region; in a direct one it is what the record says.
+            pub fn primary_slot(&self) -> Option<Slot> {
+                self.engine.primary_slot()
             }
 
             /// The engine, to ask it things.

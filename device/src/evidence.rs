@@ -46,7 +46,7 @@
 //! # }
 //! ```
 
-use crate::layout::Layout;
+use crate::layout::Slot;
 use crate::log::COPY;
 use crate::media::Region;
 use crate::rules::policy::{self, Situation};
@@ -150,10 +150,10 @@ pub struct Facts<'a> {
     pub on: Situation,
     /// Failed trials.
     pub failures: &'a Failures,
-    /// The slots.
-    pub layout: &'a Layout,
-    /// The address that images have to be linked for, if it matters.
-    pub address: Option<u32>,
+    /// The slot whose image stays if the release comes without payload.
+    pub primary: Slot,
+    /// The slot that a payload goes into.
+    pub secondary: Slot,
 }
 
 /// An authentic head.
@@ -174,11 +174,11 @@ impl<'a> Verified<'a> {
         self.digest
     }
 
-    /// True if it is the release that a record names: its manifest, its version, its size.
-    pub fn is(&self, release: &Release, address: Option<u32>) -> bool {
+    /// True if it is the release that a record names: its manifest, its version, its size in this slot.
+    pub fn is(&self, release: &Release, slot: &Slot) -> bool {
         self.digest == release.manifest
             && self.manifest.version == release.version
-            && self.component(address).is_ok_and(|(_, _, image)| image.size.get() == release.size)
+            && self.component(slot).is_ok_and(|(_, _, image)| image.size.get() == release.size)
     }
 
     /// What it offers.
@@ -190,18 +190,22 @@ impl<'a> Verified<'a> {
         }
     }
 
-    /// The one component this installer handles, and its image for `address`.
+    /// The slot in which it will run: one with payload goes into the other slot first.
+    fn slot<'f>(&self, facts: &'f Facts<'_>) -> &'f Slot {
+        if self.manifest.is_payload_free() { &facts.primary } else { &facts.secondary }
+    }
+
+    /// The one component this installer handles, and its image for this slot.
     ///
     /// # Errors
     /// `UnknownComponent`, `NoAlternative`.
-    pub fn component(&self, address: Option<u32>) -> Result<(Component<'a>, u8, Image), Refusal> {
+    pub fn component(&self, slot: &Slot) -> Result<(Component<'a>, u8, Image), Refusal> {
         let only =
             self.manifest.components.at(0).filter(|c| c.id.0 == 0 && self.manifest.components.len() == 1);
         let component = only.ok_or(Refusal::UnknownComponent)?;
-        let fits = |image: &Image| image.address.is_none() || image.address == address;
         let (index, image) = (0u8..)
             .zip(component.images.iter())
-            .find(|(_, image)| fits(image))
+            .find(|(_, image)| slot.takes(image))
             .ok_or(Refusal::NoAlternative)?;
         Ok((component, index, image))
     }
@@ -214,8 +218,9 @@ impl<'a> Verified<'a> {
         if !self.manifest.hardware.iter().any(|revision| revision == facts.hardware) {
             return Err(Refusal::WrongHardware);
         }
-        let (_, _, image) = self.component(facts.address)?;
-        if image.size.get() > facts.layout.room() { Err(Refusal::ImageTooLarge) } else { Ok(()) }
+        let slot = self.slot(facts);
+        let (_, _, image) = self.component(slot)?;
+        if image.size.get() > slot.room { Err(Refusal::ImageTooLarge) } else { Ok(()) }
     }
 
     /// What it would do here, and how it ranks.
@@ -239,14 +244,14 @@ impl<'a> Verified<'a> {
         if facts.failures.needs_retry(&self.digest) {
             return Err(Refusal::RetryNeeded);
         }
-        let (component, index, image) = self.component(facts.address)?;
+        let (component, index, image) = self.component(self.slot(facts))?;
         let payload = if payload_free { None } else { Some(self.choose(&component, index, facts)?) };
         Ok(Permitted { manifest: self.digest, images: verify::images(&self.manifest), image, rank, payload })
     }
 
     /// The first alternative that this installer can use.
     fn choose(&self, component: &Component<'_>, index: u8, facts: &Facts<'_>) -> Result<Payload, Refusal> {
-        let unit = facts.layout.place(Region::Secondary).unit();
+        let unit = facts.secondary.unit;
         let usable = |alternative: &Alternative| {
             alternative.image == index
                 && alternative.encoding == Encoding::Raw
@@ -273,9 +278,9 @@ impl<'a> Verified<'a> {
     ///
     /// # Errors
     /// As [`Verified::component`]; `ImageTooLarge`.
-    pub fn admit(self, address: Option<u32>, room: u32) -> Result<Admitted, Refusal> {
-        let (_, _, image) = self.component(address)?;
-        if image.size.get() > room { Err(Refusal::ImageTooLarge) } else { Ok(Admitted { image }) }
+    pub fn admit(self, slot: &Slot) -> Result<Admitted, Refusal> {
+        let (_, _, image) = self.component(slot)?;
+        if image.size.get() > slot.room { Err(Refusal::ImageTooLarge) } else { Ok(Admitted { image }) }
     }
 
     /// Checks all that a patch which ends a trial will have to pass once the trial is over.
@@ -288,7 +293,7 @@ impl<'a> Verified<'a> {
         if facts.failures.needs_retry(&self.digest) {
             return Err(Refusal::RetryNeeded);
         }
-        let (component, index, _) = self.component(facts.address)?;
+        let (component, index, _) = self.component(self.slot(facts))?;
         if self.manifest.is_payload_free() {
             return Ok(());
         }

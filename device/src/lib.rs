@@ -46,7 +46,7 @@ pub mod verify;
 pub use drive::{AsyncDevice, Device, MonotonicCounter, NoCounter, NoWatchdog, Watchdog};
 pub use engine::{Boot, Cause, Config, Done, Factory, Running, Window};
 pub use io::Op;
-pub use layout::{Layout, LayoutError, Place};
+pub use layout::{Layout, LayoutError, Place, Slot};
 pub use media::{AsyncMedia, Media, MediaError, Region, Single, Split};
 pub use patchlane_protocol as protocol;
 

@@ -8,14 +8,28 @@ use embedded_storage::nor_flash::NorFlash;
 use embedded_storage_async::nor_flash::NorFlash as AsyncNorFlash;
 
 /// Which part of flash.
+///
+/// In an [`crate::Op`] and for a driver it is a place. The engine speaks of what a slot is for; in a direct layout, whose
+/// slots change roles, one becomes the other where operations leave the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Region {
     /// Log and receipts.
     State,
-    /// What runs.
+    /// What runs; as a place of a direct layout, the first slot.
     Primary,
-    /// What was received, or ran before.
+    /// What was received, or ran before; as a place of a direct layout, the second slot.
     Secondary,
+}
+
+impl Region {
+    /// The place that plays this role, and the role that this place plays.
+    pub(crate) const fn exchanged(self, flipped: bool) -> Self {
+        match (self, flipped) {
+            (Self::Primary, true) => Self::Secondary,
+            (Self::Secondary, true) => Self::Primary,
+            (region, _) => region,
+        }
+    }
 }
 
 /// A flash operation failed. Which one the driver knows; the engine only stops.

@@ -8,9 +8,9 @@ use patchlane_protocol::list::Element;
 use patchlane_protocol::{DeviceId, Digest, FormatError, GroupId, Policy, PublicKey, Version};
 
 /// Version of the record's layout; a record of another version is unreadable.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
 /// Bytes of the longest record body (tested).
-pub const BODY_MAX: usize = 1_038;
+pub const BODY_MAX: usize = 1_039;
 
 /// A receipt cell, by number.
 pub type Cell = u8;
@@ -182,6 +182,8 @@ pub struct State {
     pub fallback: Option<Release>,
     /// What is on its way in.
     pub candidate: Option<Candidate>,
+    /// In a direct layout: the second slot is the primary now.
+    pub flipped: bool,
     /// What is under way.
     pub phase: Phase,
     /// During a swap or a trial: the secondary slot keeps what ran before.
@@ -221,6 +223,7 @@ impl State {
             w.u8(candidate.transition.tag())?;
             w.u64(candidate.issued_at)
         })?;
+        w.flag(self.flipped)?;
         self.phase.write(w)?;
         w.flag(self.keep)?;
         w.u64(u64::from(self.step))?;
@@ -269,6 +272,7 @@ impl State {
             degraded: r.flag()?,
             fallback: r.option(read_release)?,
             candidate: r.option(read_candidate)?,
+            flipped: r.flag()?,
             phase: Phase::read(&mut r)?,
             keep: r.flag()?,
             step: r.u32()?,
@@ -300,6 +304,19 @@ impl State {
         };
         // Five cells, four references: there is one.
         (0..5).find(|cell| !used(*cell)).unwrap_or(0)
+    }
+
+    /// All is where it belongs: what the move was for is next.
+    pub fn arrive(&mut self) {
+        match self.phase {
+            Phase::Swap => self.phase = Phase::Trial { failed: 0 },
+            Phase::Fallback => {
+                self.degraded = true;
+                self.phase = Phase::Idle;
+            }
+            _ => self.drop_candidate(),
+        }
+        self.step = 0;
     }
 
     /// Forgets what is on its way in.
@@ -391,6 +408,7 @@ mod tests {
             serial: u64::MAX,
             confirmed: release,
             degraded: true,
+            flipped: true,
             fallback: Some(release),
             candidate: Some(Candidate { release, transition: Transition::Rollback, issued_at: u64::MAX }),
             phase: Phase::Soak { failed: u8::MAX, boots: u8::MAX },

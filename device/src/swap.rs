@@ -40,7 +40,10 @@ fn copy_at(state: &State, layout: &Layout, step: u32) -> Option<Copy> {
                 (size, k, (Region::Secondary, next), (Region::Primary, at(k)))
             }
         }
-        Phase::Revert => (running(state), step, (Region::Secondary, at(step)), (Region::Primary, at(step))),
+        Phase::Revert => {
+            let kept = if state.keep { running(state) } else { 0 };
+            (kept, step, (Region::Secondary, at(step)), (Region::Primary, at(step)))
+        }
         Phase::Fallback => {
             let size = state.fallback.map_or(0, |fallback| fallback.size);
             (size, step, (Region::Secondary, at(step)), (Region::Primary, at(step)))

@@ -109,6 +109,12 @@ pub struct Flash {
     /// What is received.
     #[serde(deserialize_with = "table")]
     pub secondary: Stretch,
+    /// True if code runs from both slots where they lie, and nothing is moved.
+    #[serde(default)]
+    pub direct_xip: bool,
+    /// What `[build]` says images are linked for.
+    #[serde(skip)]
+    pub linked: Vec<u32>,
 }
 
 /// A stretch of flash.
@@ -192,6 +198,22 @@ impl Flash {
     pub fn primary_address(&self) -> Option<u32> {
         map::address_of(self, &self.primary)
     }
+
+    /// The addresses of the slots that code runs from where they lie: what the map says, else `[build]`.
+    pub fn direct_addresses(&self) -> Option<[u32; 2]> {
+        let slots = [(0, &self.primary), (1, &self.secondary)];
+        let [first, second] =
+            slots.map(|(i, slot)| map::address_of(self, slot).or(self.linked.get(i).copied()));
+        first.zip(second).filter(|_| self.direct_xip).map(|(first, second)| [first, second])
+    }
+
+    /// The slot that an image linked for this address runs in, with its name.
+    pub fn slot_of(&self, address: Option<u32>) -> (&'static str, &Stretch) {
+        match self.direct_addresses() {
+            Some([_, second]) if Some(second) == address => ("secondary", &self.secondary),
+            _ => ("primary", &self.primary),
+        }
+    }
 }
 
 impl Config {
@@ -236,7 +258,10 @@ impl Config {
     /// # Errors
     /// `config`: line, key, and what was probably meant.
     pub fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|e| explain(text, &e))?;
+        let mut config: Self = toml::from_str(text).map_err(|e| explain(text, &e))?;
+        if let Some(flash) = &mut config.flash {
+            flash.linked.clone_from(&config.build.addresses);
+        }
         let problem = |what: &str, next: &str| Err(Error::new(Code::Config, what, next));
         if config.product.hardware.is_empty() {
             return problem("[product] hardware is empty", "list the hardware revisions, such as [1]");
@@ -287,8 +312,17 @@ impl Config {
         Product { vendor: VendorId(vendor.into_bytes()), class: ClassId(class.into_bytes()) }
     }
 
-    /// The addresses that images have to be linked for: what `[build]` says, else the primary slot's, if it is known.
+    /// The addresses of the slots that code runs from where they lie, if it does.
+    pub fn direct_addresses(&self) -> Option<[u32; 2]> {
+        self.flash.as_ref().and_then(Flash::direct_addresses)
+    }
+
+    /// The addresses that images have to be linked for: those of both slots if code runs from both; else what `[build]`
+    /// says; else the primary slot's, if it is known.
     pub fn addresses(&self) -> Vec<u32> {
+        if let Some(addresses) = self.direct_addresses() {
+            return addresses.to_vec();
+        }
         if self.build.addresses.is_empty() {
             self.flash.as_ref().and_then(Flash::primary_address).into_iter().collect()
         } else {
@@ -296,9 +330,9 @@ impl Config {
         }
     }
 
-    /// The address of the image that the device in `provision` and `simulate` runs.
+    /// The address of the image that leaves the factory, and that the device in `provision` and `simulate` runs.
     pub fn address(&self) -> Option<u32> {
-        self.build.addresses.first().copied()
+        self.direct_addresses().map(|[first, _]| first).or(self.build.addresses.first().copied())
     }
 
     /// Where RAM lies: what `[ram]` says, then what the board has; the main one first.
@@ -354,7 +388,7 @@ chunk = 1024               # bytes a device authenticates at once: 128 to 1024
 /// The flash of a product without a known board.
 pub const GENERIC_FLASH: &str = "\
 # Where things lie in flash, in bytes from the beginning of the chip; `patchlane layout` draws and checks it.
-# The secondary slot is one sector longer than the primary one.
+# The secondary slot is one sector longer than the primary one; with `direct_xip = true` code runs from both slots.
 [flash]
 # address = 0x08000000     # where the chip begins in the memory map
 write_size = 4

@@ -65,7 +65,14 @@ fn place(flash: &Flash, stretch: &Stretch) -> Place {
 }
 
 fn device_layout(flash: &Flash) -> std::result::Result<Layout, LayoutError> {
-    Layout::new(place(flash, &flash.state), place(flash, &flash.primary), place(flash, &flash.secondary))
+    let [state, primary, secondary] =
+        [&flash.state, &flash.primary, &flash.secondary].map(|stretch| place(flash, stretch));
+    if flash.direct_xip {
+        let addresses = flash.direct_addresses().ok_or(LayoutError::Addresses)?;
+        Layout::direct(state, [primary, secondary], addresses)
+    } else {
+        Layout::new(state, primary, secondary)
+    }
 }
 
 /// Checks a map: the device's own rules, and the board's sectors if the board is known.
@@ -76,7 +83,11 @@ pub fn check(flash: &Flash) -> Vec<Finding> {
     if findings.is_empty() {
         findings.extend(stretches.iter().filter_map(|(name, s)| borders(flash, name, s)));
         findings.extend(overlaps(&stretches));
-        findings.extend(slots(flash));
+        findings.extend(if flash.direct_xip {
+            direct_slots(flash)
+        } else {
+            slots(flash).into_iter().collect()
+        });
         findings.extend(state(flash));
         findings.extend(on_board(flash));
     }
@@ -173,6 +184,40 @@ fn slots(flash: &Flash) -> Option<Finding> {
     Some(finding(what, next))
 }
 
+/// Slots that code runs from are whole blocks, and seen at known addresses: those of the map, where it knows them.
+fn direct_slots(flash: &Flash) -> Vec<Finding> {
+    let slots = [("primary", &flash.primary), ("secondary", &flash.secondary)];
+    let block = slots.iter().map(|(_, slot)| flash.grain(slot).1).max().unwrap_or(1);
+    let mut findings = Vec::new();
+    for (i, (name, slot)) in slots.into_iter().enumerate() {
+        if !slot.size.is_multiple_of(block) {
+            let what = format!("{name} has {:#x} bytes, which isn't whole blocks of {block:#x}", slot.size);
+            findings.push(finding(what, format!("make it a multiple of {block:#x}")));
+        }
+        match (address_of(flash, slot), flash.linked.get(i)) {
+            (None, None) => findings.push(finding(
+                format!("{name} is run from, and nothing says where it is seen in the memory map"),
+                "say where its chip begins: [flash] address; or where both slots are seen: [build] addresses",
+            )),
+            (Some(lies), Some(linked)) if lies != *linked => findings.push(finding(
+                format!("{name} lies at {lies:#010x}, and [build] addresses says {linked:#010x}"),
+                "correct it: the primary slot's first; or leave it out",
+            )),
+            (Some(_), None) if !flash.linked.is_empty() => findings.push(finding(
+                "[build] addresses has one address, and code runs from two slots",
+                "name both, the primary slot's first; or leave it out",
+            )),
+            _ => {}
+        }
+    }
+    if flash.linked.len() > 2 {
+        let what =
+            format!("[build] addresses has {} addresses, and code runs from two slots", flash.linked.len());
+        findings.push(finding(what, "name both, the primary slot's first; or leave it out"));
+    }
+    findings
+}
+
 /// The state region holds what the device wants to keep there; how much that is the device knows.
 fn state(flash: &Flash) -> Option<Finding> {
     let (_, erase) = flash.grain(&flash.state);
@@ -248,12 +293,24 @@ fn in_sectors(board: &Board, flash: &Flash, name: &str, stretch: &Stretch) -> Op
 
 /// Checks an image against the map: size, address, and what the processor reads first.
 pub fn check_image(image: &Loaded, addresses: &[u32], flash: &Flash, ram: &[Ram]) -> Vec<Finding> {
-    let mut findings = room(image, flash.primary.size, "the primary slot");
+    let (name, slot) = flash.slot_of(image.address);
+    let mut findings = room(image, slot.size, &format!("the {name} slot"));
+    if flash.direct_xip && image.address.is_none() {
+        let both: Vec<_> = addresses.iter().map(|a| format!("FILE@{a:#010x}")).collect();
+        findings.push(finding(
+            "doesn't say which slot it is linked for",
+            format!("say it: {}", both.join(" or ")),
+        ));
+    }
     if let Some(address) = image.address.filter(|a| !addresses.is_empty() && !addresses.contains(a)) {
         let wanted: Vec<_> = addresses.iter().map(|a| format!("{a:#010x}")).collect();
         findings.push(finding(
             format!("is linked for {address:#010x}, and the slot lies at {}", wanted.join(" or ")),
-            "link it for the slot (`patchlane layout --emit memory-x`), or correct patchlane.toml",
+            if flash.direct_xip {
+                "link one for each slot (`patchlane layout --emit memory-x`, `--emit secondary-memory-x`)"
+            } else {
+                "link it for the slot (`patchlane layout --emit memory-x`), or correct patchlane.toml"
+            },
         ));
     }
     let address = image.address.or_else(|| addresses.first().copied());

@@ -26,7 +26,7 @@ pub enum Cause {
 /// What to boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Boot {
-    /// The image in the primary slot.
+    /// The image in the primary slot: [`Engine::primary_slot`] says where that is.
     Run(Running),
     /// Nothing: service mode, and why.
     Service(Refusal),
@@ -43,7 +43,7 @@ pub enum Running {
     Fallback,
 }
 
-/// Ends a failed trial: what ran before goes back, if it was kept.
+/// Ends a failed trial.
 pub(super) fn fail_trial(state: &mut State) {
     if let Some(candidate) = state.candidate {
         let release = &candidate.release;
@@ -52,14 +52,10 @@ pub(super) fn fail_trial(state: &mut State) {
     end_trial(state);
 }
 
-/// Ends a trial without blame.
+/// Ends a trial without blame: what ran before goes back, if it was kept.
 pub(super) fn end_trial(state: &mut State) {
-    if state.keep {
-        state.phase = Phase::Revert;
-        state.step = 0;
-    } else {
-        state.drop_candidate();
-    }
+    state.phase = Phase::Revert;
+    state.step = 0;
 }
 
 /// Counts a boot of a trial; true if the record changes.
@@ -114,10 +110,10 @@ impl Engine {
             Phase::Ready => self.check(Who::Staged),
             Phase::Trial { .. } | Phase::Soak { .. } => self.check(Who::Trial),
             // The choice is written afresh before it is acted upon.
-            Phase::Swap | Phase::Revert | Phase::Fallback if !self.bench.log.is_owned() => {
-                self.save(Stage::Go)
+            Phase::Swap | Phase::Revert | Phase::Fallback => {
+                let may_move = self.bench.log.is_owned() && !self.bench.layout.is_direct();
+                if may_move { self.move_block() } else { self.save(Stage::Go) }
             }
-            Phase::Swap | Phase::Revert | Phase::Fallback => self.move_block(),
         }
     }
 
@@ -170,18 +166,22 @@ impl Engine {
         let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
         let docs = &self.bench.mem.docs;
         let verified = Received::parse(docs.manifest(), docs.signatures())?.recall(authentic)?;
-        if !verified.is(release, self.config.address) {
+        let role = match who {
+            Who::Staged | Who::Spare | Who::Kept => Region::Secondary,
+            Who::Confirmed | Who::Standby | Who::Trial => Region::Primary,
+        };
+        let slot = self.slot(role);
+        if !verified.is(release, &slot) {
             return Err(Refusal::UnknownManifest);
         }
         let size = release.size;
         if who == Who::Staged {
             let permitted = verified.permit(&self.facts(state, &release.manifest))?;
             self.permitted = Some(permitted);
-            return Ok((Region::Secondary, self.bench.layout.block(), size));
+            return Ok((role, self.bench.layout.staged_at(), size));
         }
-        self.admitted = Some(verified.admit(self.config.address, self.bench.layout.room())?);
-        let kept = matches!(who, Who::Spare | Who::Kept);
-        Ok((if kept { Region::Secondary } else { Region::Primary }, 0, size))
+        self.admitted = Some(verified.admit(&slot)?);
+        Ok((role, 0, size))
     }
 
     #[inline(never)]
@@ -314,15 +314,7 @@ impl Engine {
     pub(super) fn move_block(&mut self) -> Act {
         let Some(state) = self.bench.state.as_mut() else { return self.service(Refusal::NotProvisioned) };
         let Some((step, copy)) = swap::next(state, &self.bench.layout) else {
-            match state.phase {
-                Phase::Swap => state.phase = Phase::Trial { failed: 0 },
-                Phase::Fallback => {
-                    state.degraded = true;
-                    state.phase = Phase::Idle;
-                }
-                _ => state.drop_candidate(),
-            }
-            state.step = 0;
+            state.arrive();
             return self.save(Stage::Go);
         };
         state.step = step;

@@ -114,7 +114,10 @@ impl Engine {
         match &state.candidate {
             Some(known) if known.release.manifest == manifest => {
                 let payload = found.permitted.as_ref().and_then(Permitted::payload);
-                Ok(same_candidate(state.phase, payload.is_some()))
+                // Where nothing is moved, what is received is what will run, and a word that a cut left marginal would
+                // stay: it may have been compared on a good day. One session writes all of it.
+                let resumes = self.written.is_some() || !self.bench.layout.is_direct();
+                Ok(same_candidate(state.phase, payload.is_some() && resumes))
             }
             Some(known) if !rank.outranks(&known.rank()) => Err(Refusal::Busy),
             _ => Ok(Ruling::Take),
@@ -275,11 +278,11 @@ impl Engine {
     }
 }
 
-fn same_candidate(phase: Phase, has_payload: bool) -> Ruling {
+fn same_candidate(phase: Phase, resumes: bool) -> Ruling {
     match phase {
         Phase::Ready => Ruling::Here(Outcome::Ready),
         Phase::Staged => Ruling::Here(Outcome::Staged),
-        _ if has_payload => Ruling::Resume,
+        _ if resumes => Ruling::Resume,
         _ => Ruling::Take,
     }
 }

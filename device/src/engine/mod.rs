@@ -22,11 +22,11 @@ pub use requests::Window;
 
 use crate::evidence::{Admitted, Authentic, Facts, Permitted, Readback};
 use crate::io::{Bench, Job, Load, Memory, Op, Record, Scan, Turn};
-use crate::layout::Layout;
+use crate::layout::{Layout, Slot};
 use crate::log::Log;
-use crate::media::MediaError;
+use crate::media::{MediaError, Region};
 use crate::rules::{Consent, Situation, Standing};
-use crate::state::{Approval, Cell, State};
+use crate::state::{Approval, Cell, Phase, State};
 use intake::Intake;
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::status::CounterState;
@@ -35,7 +35,8 @@ use patchlane_protocol::{Digest, Refusal, RootDocument};
 /// What an integrator decides once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// The address images have to be linked for; `None` takes only images that state none.
+    /// The address images have to be linked for; `None` takes only images that state none. A direct layout has its own
+    /// two.
     pub address: Option<u32>,
     /// Boots for which a healthy trial stays revertible; 0 confirms at once.
     pub soak: u8,
@@ -230,7 +231,7 @@ impl Engine {
 
     /// True if a restart is what comes next: something is ready, or has to be moved back.
     pub fn needs_restart(&self) -> bool {
-        let ready = |state: &State| state.phase.moves() || state.phase == crate::state::Phase::Ready;
+        let ready = |state: &State| state.phase.moves() || state.phase == Phase::Ready;
         self.restart || self.bench.state.as_ref().is_some_and(ready)
     }
 
@@ -265,7 +266,8 @@ impl Engine {
         let mut last = last;
         loop {
             let result = match self.job.next(&mut self.bench, last) {
-                Turn::Op(op) => return Step::Op(op),
+                // Jobs speak of what a slot is for; only here it becomes a place.
+                Turn::Op(op) => return Step::Op(op.placed(self.bench.is_flipped())),
                 Turn::End(result) => result,
             };
             last = Ok(());
@@ -429,8 +431,16 @@ impl Engine {
     }
 
     /// Writes the state, then goes on with `stage`.
+    ///
+    /// In a direct layout the record itself is the move: the slots change roles with it. That is the bootloader's part; the
+    /// application still runs from the slot it is in.
     #[inline(never)]
     fn save(&mut self, stage: Stage) -> Act {
+        let direct = self.bench.layout.is_direct() && matches!(stage, Stage::Go);
+        if let Some(state) = self.bench.state.as_mut().filter(|state| direct && state.phase.moves()) {
+            state.flipped = !state.flipped;
+            state.arrive();
+        }
         self.job(stage, Job::Record(Record::new()))
     }
 
@@ -453,14 +463,31 @@ impl Engine {
             Some(_) => Consent::Local,
             None => Consent::None,
         };
+        // What a patch ends a failing trial for goes in once the slots are back in their roles.
+        let reverts = matches!(state.phase, Phase::Trial { .. });
         Facts {
             hardware: state.hardware,
             v: self.standing(state),
             on: self.situation(state, consent),
             failures: &state.failures,
-            layout: &self.bench.layout,
-            address: self.config.address,
+            primary: self.slot_if(Region::Primary, reverts),
+            secondary: self.slot_if(Region::Secondary, reverts),
         }
+    }
+
+    /// The slot that holds what runs: after [`Boot::Run`], the one to jump into. `None` before the state was read.
+    pub fn primary_slot(&self) -> Option<Slot> {
+        self.bench.state.as_ref().map(|_| self.slot(Region::Primary))
+    }
+
+    fn slot(&self, role: Region) -> Slot {
+        self.slot_if(role, false)
+    }
+
+    /// The slot that plays a role, now or once roles are exchanged.
+    fn slot_if(&self, role: Region, exchanged: bool) -> Slot {
+        let flipped = self.bench.is_flipped() != (exchanged && self.bench.layout.is_direct());
+        self.bench.layout.slot(role, flipped, self.config.address)
     }
 
     fn standing(&self, state: &State) -> Standing {

@@ -60,7 +60,7 @@ impl Engine {
             return self.write_chunk();
         }
         self.mark_block();
-        let at = self.bench.layout.block().saturating_add(self.intake.position);
+        let at = self.bench.layout.staged_at().saturating_add(self.intake.position);
         let put = Put::compare(Region::Secondary, at, Source::Work(0), data);
         self.job(EngineStage::Payload(Stage::Compared), Job::Put(put))
     }
@@ -95,7 +95,8 @@ impl Engine {
         self.intake.cursor = cursor.saturating_add(length);
         let erase = if inside == 0 { block } else { 0 };
         let from = Source::Work(cursor.saturating_sub(position));
-        let put = Put::new(Region::Secondary, block.saturating_add(cursor), erase, from, length);
+        let at = self.bench.layout.staged_at().saturating_add(cursor);
+        let put = Put::new(Region::Secondary, at, erase, from, length);
         self.job(EngineStage::Payload(Stage::Written), Job::Put(put))
     }
 
@@ -113,7 +114,7 @@ impl Engine {
             return self.write_anew(last.checked_div(self.bench.layout.block()).unwrap_or(0));
         }
         let size = self.permitted.as_ref().map_or(0, |permitted| permitted.image().size.get());
-        let hash = Hash::new(Region::Secondary, self.bench.layout.block(), size);
+        let hash = Hash::new(Region::Secondary, self.bench.layout.staged_at(), size);
         self.job(EngineStage::Payload(Stage::ReadBack), Job::Hash(hash))
     }
 

@@ -3,6 +3,7 @@
 use super::{Act, Done, Engine, Stage as EngineStage};
 use crate::evidence::{Admitted, Authentic, Received};
 use crate::io::{Hash, Job, Put, Source};
+use crate::layout::Slot;
 use crate::media::Region;
 use crate::rules::Failures;
 use crate::state::{Phase, Release, RootRef, State};
@@ -41,7 +42,7 @@ const SECOND: u8 = 1;
 
 impl Engine {
     /// Hands over root, first release and identity; [`super::Task::Provision`] writes them. The image has to lie in
-    /// the primary slot already.
+    /// the primary slot already; of a direct layout, that is the first.
     ///
     /// # Errors
     /// `DevelopmentRoot`, `VendorKeyAsOwner`, and those of the head under this root.
@@ -80,7 +81,12 @@ impl Engine {
         if !verified.manifest().hardware.iter().any(|revision| revision == factory.hardware) {
             return Err(Refusal::WrongHardware);
         }
-        verified.admit(self.config.address, self.bench.layout.room())
+        verified.admit(&self.first_slot())
+    }
+
+    /// No record says yet that slots have changed roles.
+    fn first_slot(&self) -> Slot {
+        self.bench.layout.slot(Region::Primary, false, self.config.address)
     }
 
     pub(super) fn provision(&mut self) -> Act {
@@ -133,7 +139,7 @@ impl Engine {
         let docs = &self.bench.mem.docs;
         let root = self.root_document()?;
         let verified = Received::parse(docs.manifest(), docs.signatures())?.recall(authentic)?;
-        let (_, _, image) = verified.component(self.config.address)?;
+        let (_, _, image) = verified.component(&self.first_slot())?;
         self.bench.state = Some(State {
             device: factory.device,
             hardware: factory.hardware,
@@ -156,6 +162,7 @@ impl Engine {
                 cell: FIRST,
             },
             degraded: false,
+            flipped: false,
             fallback: None,
             candidate: None,
             phase: Phase::Idle,

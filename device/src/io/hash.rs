@@ -38,7 +38,7 @@ impl Hash {
         if self.pending == 0 {
             return Turn::End(Ok(()));
         }
-        let length = round_up(self.pending, bench.layout.place(self.region).unit());
+        let length = round_up(self.pending, bench.place(self.region).unit());
         Turn::Op(Op::Read { region: self.region, at: self.at, length })
     }
 

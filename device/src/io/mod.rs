@@ -19,7 +19,7 @@ pub use put::Put;
 pub use record::{Record, mark};
 pub use scan::Scan;
 
-use crate::layout::Layout;
+use crate::layout::{Layout, Place};
 use crate::log::Log;
 use crate::media::{MediaError, Region};
 use crate::state::State;
@@ -68,6 +68,28 @@ pub struct Bench {
     pub log: Log,
     /// The state; `None` before a scan found one.
     pub state: Option<State>,
+}
+
+impl Bench {
+    /// True if the slots of a direct layout have changed roles: the record says so, and nothing else does. Where images
+    /// are moved, slots have one role each, whatever a record says.
+    pub fn is_flipped(&self) -> bool {
+        self.layout.is_direct() && self.state.as_ref().is_some_and(|state| state.flipped)
+    }
+
+    /// The place that plays a role.
+    pub fn place(&self, role: Region) -> &Place {
+        self.layout.place(role.exchanged(self.is_flipped()))
+    }
+}
+
+impl Op {
+    /// The operation of a role, where it belongs on flash.
+    pub(crate) fn placed(mut self, flipped: bool) -> Self {
+        let (Self::Read { region, .. } | Self::Erase { region, .. } | Self::Write { region, .. }) = &mut self;
+        *region = region.exchanged(flipped);
+        self
+    }
 }
 
 /// What a job does next.

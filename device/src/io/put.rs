@@ -47,7 +47,7 @@ impl Put {
                 Refusal::Flash
             }));
         }
-        let place = *bench.layout.place(self.region);
+        let place = *bench.place(self.region);
         if self.stage == Stage::Erase {
             if self.position < self.erase {
                 let at = self.at.saturating_add(self.position);
@@ -83,7 +83,7 @@ impl Put {
             return Turn::End(Ok(()));
         }
         let at = self.at.saturating_add(self.position);
-        let length = round_up(self.pending, bench.layout.place(self.region).unit());
+        let length = round_up(self.pending, bench.place(self.region).unit());
         Turn::Op(Op::Read { region: self.region, at, length })
     }
 }

@@ -108,7 +108,8 @@ fn closes(text: &str) -> std::result::Result<Closes, String> {
 
 /// Reads every image and checks it against the flash map.
 fn images(options: &Options, config: &Config) -> Result<Vec<Linked>> {
-    let (addresses, several) = (config.addresses(), options.image.len() > 1);
+    let (addresses, direct) = (config.addresses(), config.direct_addresses());
+    let several = options.image.len() > 1 || direct.is_some();
     let mut images: Vec<Linked> = Vec::new();
     for source in &options.image {
         let loaded = image::load(source)?;
@@ -133,6 +134,12 @@ fn images(options: &Options, config: &Config) -> Result<Vec<Linked>> {
             ));
         }
         images.push(Linked { address, bytes: loaded.bytes });
+    }
+    let lacks = |address: &u32| images.iter().all(|image| image.address != Some(*address));
+    if let Some(missing) = direct.into_iter().flatten().find(lacks) {
+        // Half of the devices would have no use for it.
+        let what = format!("code runs from both slots, and there is no image for the one at {missing:#010x}");
+        return Err(Error::new(Code::Image, what, "give one for each slot: --image FILE, and again"));
     }
     Ok(images)
 }

@@ -80,7 +80,12 @@ fn images<'a>(options: &'a Options, config: &Config, flash: &Flash) -> Result<Ve
     }
     let named = options.bootloader.iter().map(|b| ("bootloader", b));
     let named = named.chain(options.image.iter().map(|i| ("primary", i)));
-    named.map(|(place, source)| Ok((place, image::load(source)?, source))).collect()
+    let load = |(place, source)| {
+        let image = image::load(source)?;
+        let place = if place == "primary" { flash.slot_of(image.address).0 } else { place };
+        Ok((place, image, source))
+    };
+    named.map(load).collect()
 }
 
 /// The error of a bootloader without a place.
@@ -114,7 +119,8 @@ fn judge(options: &Options, config: &Config, flash: &Flash, images: &[Placed<'_>
 }
 
 fn stretch<'a>(flash: &'a Flash, name: &str) -> &'a Stretch {
-    flash.bootloader.as_ref().filter(|_| name == "bootloader").unwrap_or(&flash.primary)
+    let named = flash.stretches().into_iter().find(|(other, _)| *other == name);
+    named.map_or(&flash.primary, |(_, stretch)| stretch)
 }
 
 /// How full an image makes its place.
@@ -170,6 +176,7 @@ fn describe(config: &Config, flash: &Flash, images: &[Placed<'_>]) -> Value {
     json!({
         "board": flash.board,
         "address": map::address(flash),
+        "direct_xip": flash.direct_xip,
         "stretches": stretches,
         "addresses": config.addresses(),
         "images": images,

@@ -196,8 +196,9 @@ pub(crate) fn provisioned(
         Error::new(Code::Malformed, "has no full image to start with", next).at(path.display())
     })?;
     let layout = config.layout()?;
-    if image.len() > layout.room() as usize {
-        let what = format!("has an image of {} bytes, and the primary slot {}", image.len(), layout.room());
+    let room = layout.slot(Region::Primary, false, None).room;
+    if image.len() > room as usize {
+        let what = format!("has an image of {} bytes, and the primary slot {room}", image.len());
         return Err(Error::new(Code::Image, what, "make the slot larger").at(path.display()));
     }
     let root = anchor(global, root)?;

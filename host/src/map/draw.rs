@@ -76,6 +76,11 @@ fn indent(text: &str) -> String {
 fn about(flash: &Flash, name: &str) -> Option<String> {
     let text = match name {
         "state" => format!("{} log areas, 5 receipts", device_layout(flash).ok()?.areas()),
+        "primary" | "secondary" if flash.direct_xip => {
+            let [first, second] = flash.direct_addresses()?;
+            let address = if name == "primary" { first } else { second };
+            format!("runs in turn; linked for {address:#010x}")
+        }
         "primary" => match flash.primary_address() {
             Some(address) => format!("runs; linked for {address:#010x}"),
             None => "runs".to_owned(),

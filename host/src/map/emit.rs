@@ -1,6 +1,6 @@
 //! The map, written out for others.
 
-use super::{Finding, address, board, chips, finding};
+use super::{Finding, address, address_of, board, chips, finding};
 use crate::boards::Machine;
 use crate::config::{Flash, Ram, Stretch};
 use std::fmt::Write as _;
@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 pub enum Emit {
     /// Linker script of the application: memory.x
     MemoryX,
+    /// Linker script of the application in the secondary slot, where code runs from both: memory.x
+    SecondaryMemoryX,
     /// Linker script of the bootloader: memory.x
     BootMemoryX,
     /// C header
@@ -29,6 +31,13 @@ const MADE: &str = "Made by `patchlane layout` from patchlane.toml; don't edit."
 pub fn emit(kind: Emit, flash: &Flash, ram: &[Ram]) -> Result<String, Finding> {
     match kind {
         Emit::MemoryX => memory_x(&flash.primary, 0, "the application: the primary slot", flash, ram),
+        Emit::SecondaryMemoryX if !flash.direct_xip => Err(finding(
+            "code doesn't run from the secondary slot",
+            "take --emit memory-x; or say `direct_xip = true` in [flash] if code runs from both slots",
+        )),
+        Emit::SecondaryMemoryX => {
+            memory_x(&flash.secondary, 0, "the application: the secondary slot", flash, ram)
+        }
         Emit::BootMemoryX => {
             let missing = finding("[flash] bootloader is missing", "say where the bootloader lies");
             let preamble = board(flash).map_or(0, |board| board.preamble);
@@ -48,24 +57,31 @@ fn memory_x(
     flash: &Flash,
     ram: &[Ram],
 ) -> Result<String, Finding> {
-    let base = address(flash).filter(|_| stretch.chip.is_none()).ok_or_else(|| match board(flash) {
-        Some(board) if board.address.is_none() => {
-            let what = format!("code doesn't run from the flash of {}", board.name);
-            finding(what, "link it for where the bootloader copies it to")
-        }
-        _ if stretch.chip.is_some() => finding(
-            "it lies on another chip: the map doesn't say where that is seen",
-            "write the script by hand",
-        ),
-        _ => finding(
-            "[flash] address is missing",
-            "say where the chip begins in the memory map, or name a board",
-        ),
-    })?;
+    // Where code runs from both slots, `[build]` may say where another chip is seen.
+    let slots =
+        [&flash.primary, &flash.secondary].into_iter().zip(flash.direct_addresses().into_iter().flatten());
+    let said = slots.into_iter().find(|(slot, _)| slot.chip == stretch.chip && slot.offset == stretch.offset);
+    let begin =
+        address_of(flash, stretch).or(said.map(|(_, address)| address)).ok_or_else(|| {
+            match board(flash) {
+                Some(board) if board.address.is_none() => {
+                    let what = format!("code doesn't run from the flash of {}", board.name);
+                    finding(what, "link it for where the bootloader copies it to")
+                }
+                _ if stretch.chip.is_some() => finding(
+                    "it lies on another chip: the map doesn't say where that is seen",
+                    "write the script by hand",
+                ),
+                _ => finding(
+                    "[flash] address is missing",
+                    "say where the chip begins in the memory map, or name a board",
+                ),
+            }
+        })?;
     let ram = ram.first().ok_or_else(|| {
         finding("[ram] is missing", "say where RAM lies: [ram] address and size, or name a board")
     })?;
-    let begin = u64::from(base) + u64::from(stretch.offset);
+    let begin = u64::from(begin);
     let mut text = format!("/* {MADE} For {whose}. */\nMEMORY\n{{\n");
     if preamble > 0 {
         let _ = writeln!(text, "  BOOT2 (r)  : ORIGIN = {begin:#010x}, LENGTH = {preamble:#x}");
@@ -104,6 +120,11 @@ fn c_header(flash: &Flash) -> String {
     text.push_str("#ifndef PATCHLANE_LAYOUT_H\n#define PATCHLANE_LAYOUT_H\n\n");
     if let Some(address) = address(flash) {
         let _ = writeln!(text, "#define PATCHLANE_FLASH_ADDRESS {address:#010x}u");
+    }
+    for (name, address) in
+        ["PRIMARY", "SECONDARY"].into_iter().zip(flash.direct_addresses().into_iter().flatten())
+    {
+        let _ = writeln!(text, "#define PATCHLANE_{name}_ADDRESS {address:#010x}u");
     }
     for (name, stretch) in flash.stretches() {
         let (write, erase) = flash.grain(stretch);
@@ -153,9 +174,15 @@ fn rust(flash: &Flash) -> String {
             stretch.size
         );
     }
-    text.push_str(
-        "\n/// The checked layout.\npub fn layout() -> Result<Layout, LayoutError> {\n    \
-         Layout::new(STATE, PRIMARY, SECONDARY)\n}\n",
+    let layout = match flash.direct_addresses() {
+        Some([first, second]) => {
+            format!("Layout::direct(STATE, [PRIMARY, SECONDARY], [{first:#010x}, {second:#010x}])")
+        }
+        None => "Layout::new(STATE, PRIMARY, SECONDARY)".to_owned(),
+    };
+    let _ = write!(
+        text,
+        "\n/// The checked layout.\npub fn layout() -> Result<Layout, LayoutError> {{\n    {layout}\n}}\n"
     );
     text
 }

@@ -1,13 +1,13 @@
 //! Who and what appears in a scenario: root, owner, releases; throw-away keys where no bundle files are named.
 
 use super::file::{Damage, Feature, Lane, Release, Scenario, Security, Source, Step};
-use crate::bundle::{Bundle, Closes, Draft, sha256};
+use crate::bundle::{Bundle, Closes, Draft, Linked, sha256};
 use crate::error::{Code, Error, Result};
 use crate::explain::meant;
 use crate::root::{self, Root};
 use crate::{files, keys};
 use ed25519_dalek::SigningKey;
-use patchlane_device::{Config, Device, Factory, NoCounter, NoWatchdog};
+use patchlane_device::{Config, Device, Factory, NoCounter, NoWatchdog, Region};
 use patchlane_protocol::owner::{Action, Request, Target};
 use patchlane_protocol::{
     Baseline, Ceilings, ClassId, DeviceId, Digest, FeaturePolicy, GroupId, Kind, Manifest, OwnerDocument,
@@ -37,8 +37,8 @@ pub struct Offer {
     pub kind: Kind,
     /// SHA-256 of its manifest.
     pub manifest: Digest,
-    /// SHA-256 of its image, and its bytes.
-    pub image: (Digest, u32),
+    /// SHA-256 of its image and its bytes; one for each slot that code runs from.
+    pub images: Vec<(Digest, u32)>,
     /// False if it hangs when it runs.
     pub works: bool,
     /// The file as it is sent.
@@ -71,13 +71,14 @@ fn throw_away_root() -> Result<Root> {
 }
 
 /// Makes and signs a described release.
-fn described(lane: Lane, version: Version, payload: bool, image: Vec<u8>) -> Result<Bundle> {
+fn described(lane: Lane, version: Version, payload: bool, images: Vec<Linked>) -> Result<Bundle> {
     let (kind, signers) = match lane {
         Lane::Security => (Kind::SecurityPatch, &["security"][..]),
         Lane::Feature => (Kind::FeatureUpdate, &["security", "feature"][..]),
     };
     let level = version.security.level();
-    let mut draft = Draft::new(kind, PRODUCT, version, image);
+    let mut draft = Draft::new(kind, PRODUCT, version, Vec::new());
+    draft.images = images;
     draft.payload = payload;
     draft.issued_at = 1000 + u64::from(level);
     if level > 0 {
@@ -115,7 +116,21 @@ fn image_of(manifest: &Manifest<'_>, address: Option<u32>) -> Option<(Digest, u3
     fits.map(|image| (image.digest, image.size.get()))
 }
 
-fn bundle_of(release: &Release, scenario: &Scenario, images: &Images<'_>) -> Result<Bundle> {
+/// The images of a described release: one, or one for each slot that code runs from.
+fn linked(firmware: &str, slots: &[u32], images: &Images<'_>) -> Result<Vec<Linked>> {
+    match slots {
+        [_, _] => slots
+            .iter()
+            .map(|address| {
+                let bytes = images(&format!("{firmware}@{address:#010x}"))?;
+                Ok(Linked { address: Some(*address), bytes })
+            })
+            .collect(),
+        _ => Ok(vec![Linked { address: None, bytes: images(firmware)? }]),
+    }
+}
+
+fn bundle_of(release: &Release, scenario: &Scenario, slots: &[u32], images: &Images<'_>) -> Result<Bundle> {
     match &release.source {
         Source::Bundle(path) => {
             let path = scenario.folder.join(path);
@@ -127,7 +142,7 @@ fn bundle_of(release: &Release, scenario: &Scenario, images: &Images<'_>) -> Res
             Ok(bundle)
         }
         Source::Described { lane, version, firmware, payload } => {
-            described(*lane, *version, *payload, images(firmware)?)
+            described(*lane, *version, *payload, linked(firmware, slots, images)?)
         }
     }
 }
@@ -172,16 +187,12 @@ impl Scenario {
 }
 
 impl Cast {
-    /// Everyone and everything that a scenario names. Bundle files are judged under `root`, and run at `address`.
+    /// Everyone and everything that a scenario names. Bundle files are judged under `root`, and run in these slots, known
+    /// by their addresses: one, two if code runs from both, or none if nobody says.
     ///
     /// # Errors
     /// `malformed`, and those of bundles and images.
-    pub fn of(
-        scenario: &Scenario,
-        root: Option<Root>,
-        address: Option<u32>,
-        images: &Images<'_>,
-    ) -> Result<Self> {
+    pub fn of(scenario: &Scenario, root: Option<Root>, slots: &[u32], images: &Images<'_>) -> Result<Self> {
         let root = root.map_or_else(throw_away_root, Ok)?;
         let named = |name: &str, e: Error| match &e.place {
             Some(_) => e,
@@ -189,11 +200,13 @@ impl Cast {
         };
         let mut bundles = BTreeMap::new();
         for (name, release) in &scenario.release {
-            let bundle = bundle_of(release, scenario, images).map_err(|e| named(name, e))?;
+            let bundle = bundle_of(release, scenario, slots, images).map_err(|e| named(name, e))?;
             bundles.insert(name, bundle);
         }
         let first = bundles.get(&scenario.device.first).ok_or_else(|| Error::internal("no first release"))?;
-        let address = address.or_else(|| first.images().ok()?.first()?.address);
+        let address = slots.first().copied().or_else(|| first.images().ok()?.first()?.address);
+        let places =
+            if let [_, _] = slots { slots.iter().copied().map(Some).collect() } else { vec![address] };
         let image = first.image_for(address)?.ok_or_else(|| {
             let what = format!("release `{}` has no full image to start with", scenario.device.first);
             Error::new(Code::Malformed, what, "start with one that has")
@@ -203,12 +216,14 @@ impl Cast {
             let bundle = &bundles[name];
             let file = damaged(bundle, release.damage).map_err(|e| named(name, e))?;
             let manifest = bundle.manifest()?;
-            let image = image_of(&manifest, address).ok_or_else(|| {
+            let images =
+                places.iter().map(|address| image_of(&manifest, *address)).collect::<Option<Vec<_>>>();
+            let images = images.ok_or_else(|| {
                 let next = "name the address in patchlane.toml: [build] addresses";
                 named(name, Error::new(Code::Image, "has no image for this device", next))
             })?;
             let (version, kind, works) = (manifest.version, manifest.kind, release.works);
-            let offer = Offer { version, kind, manifest: bundle.digest(), image, works, file };
+            let offer = Offer { version, kind, manifest: bundle.digest(), images, works, file };
             offers.insert(name.clone(), offer);
         }
         let first = first.clone();
@@ -230,10 +245,15 @@ impl Cast {
     /// # Errors
     /// `refused`: the rule that the first release breaks; `image` if it doesn't fit.
     pub fn provision(&self, mut chip: crate::flash::Chip) -> Result<crate::flash::Chip> {
-        let room = chip.layout().room() as usize;
-        if let Some((name, offer)) = self.offers.iter().find(|(_, offer)| offer.image.1 as usize > room) {
-            let size = offer.image.1;
-            let what = format!("release `{name}` has an image of {size} bytes, and the primary slot {room}");
+        let layout = chip.layout();
+        let rooms = [Region::Primary, Region::Secondary].map(|role| layout.slot(role, false, None).room);
+        let named = ["primary", "secondary"].into_iter().zip(rooms);
+        let over = self.offers.iter().find_map(|(name, offer)| {
+            let mut sizes = offer.images.iter().map(|(_, size)| *size).zip(named.clone());
+            sizes.find(|(size, (_, room))| size > room).map(|found| (name, found))
+        });
+        if let Some((name, (size, (slot, room)))) = over {
+            let what = format!("release `{name}` has an image of {size} bytes, and the {slot} slot {room}");
             return Err(Error::new(Code::Image, what, "make the slots larger: [flash]"));
         }
         chip.program_primary(&self.image);

@@ -3,11 +3,12 @@
 use crate::bundle::sha256;
 use crate::flash::{Chip, Power, Torn};
 use patchlane_device::{
-    Boot, Cause, Config, Device, Done, Media, MonotonicCounter, NoCounter, NoWatchdog, Running, Watchdog,
+    Boot, Cause, Config, Device, Done, Media, MonotonicCounter, NoCounter, NoWatchdog, Region, Running, Slot,
+    Watchdog,
 };
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{Digest, Refusal};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A device. What it does wrong is an error, in words; what it answers isn't.
 #[derive(Debug)]
@@ -18,9 +19,13 @@ pub struct Simulated<C = NoCounter> {
     pub power: Power,
     /// What the last start led to; `None` while power is off.
     pub booted: Option<Boot>,
+    /// The slot that the last start jumped into.
+    pub slot: Option<Slot>,
     config: Config,
     /// Images that were ever meant for it, by digest; nothing else may run.
     known: BTreeSet<Digest>,
+    /// Of these, the ones that run only at an address.
+    linked: BTreeMap<Digest, u32>,
 }
 
 impl<C: MonotonicCounter + Copy> Simulated<C> {
@@ -28,18 +33,36 @@ impl<C: MonotonicCounter + Copy> Simulated<C> {
     pub fn new(chip: Chip, config: Config, counter: C) -> Self {
         let power = chip.power.clone();
         let machine = Device::new(chip.layout(), config, chip, NoWatchdog, counter);
-        Self { machine, power, booted: None, config, known: BTreeSet::new() }
+        Self {
+            machine,
+            power,
+            booted: None,
+            slot: None,
+            config,
+            known: BTreeSet::new(),
+            linked: BTreeMap::new(),
+        }
     }
 
     /// A copy on a supply of its own. It hasn't started yet.
     pub fn fork(&self, seed: u64, torn: Torn) -> Self {
         let chip = self.machine.media.on(&Power::new(seed, torn));
-        Self { known: self.known.clone(), ..Self::new(chip, self.config, self.machine.counter) }
+        Self {
+            known: self.known.clone(),
+            linked: self.linked.clone(),
+            ..Self::new(chip, self.config, self.machine.counter)
+        }
     }
 
     /// Lets the image with this digest run.
     pub fn expect(&mut self, image: Digest) {
         self.known.insert(image);
+    }
+
+    /// Lets the image with this digest run, where it is linked for.
+    pub fn expect_at(&mut self, image: Digest, address: u32) {
+        self.known.insert(image);
+        self.linked.insert(image, address);
     }
 
     /// A new session on the same flash: what a reset leaves of the old one is nothing.
@@ -58,6 +81,7 @@ impl<C: MonotonicCounter + Copy> Simulated<C> {
         self.booted = boot.ok();
         match boot {
             Ok(Boot::Run(running)) => {
+                self.slot = self.machine.primary_slot();
                 self.check_image(running)?;
                 self.session();
             }
@@ -78,15 +102,30 @@ impl<C: MonotonicCounter + Copy> Simulated<C> {
             Running::Fallback => state.fallback,
         };
         let release = release.ok_or_else(|| format!("the record knows no release for {running:?}"))?;
-        if self.known.contains(&self.primary_digest(release.size as usize)) {
-            return Ok(());
+        let image = self.primary_digest(release.size as usize);
+        if !self.known.contains(&image) {
+            return Err(format!("what runs ({running:?}) is neither old nor new"));
         }
-        Err(format!("what runs ({running:?}) is neither old nor new"))
+        let slot = self.slot.ok_or("it runs from nowhere")?;
+        match self.linked.get(&image) {
+            Some(address) if Some(*address) != slot.address => {
+                Err(format!("what runs ({running:?}) is linked for {address:#010x}, and lies in {slot:?}"))
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// SHA-256 of the first `size` bytes of the primary slot.
+    /// The first `size` bytes of the slot that it started from last; of the first before any start.
+    pub fn primary(&self, size: usize) -> Vec<u8> {
+        let region = self.slot.map_or(Region::Primary, |slot| slot.region);
+        let mut bytes = self.machine.media.region(region);
+        bytes.truncate(size);
+        bytes
+    }
+
+    /// SHA-256 of the first `size` bytes of what runs.
     pub fn primary_digest(&self, size: usize) -> Digest {
-        sha256(&self.machine.media.primary(size))
+        sha256(&self.primary(size))
     }
 
     /// As [`send`].

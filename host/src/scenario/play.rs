@@ -222,12 +222,12 @@ impl<'a, P: Player> Stage<'a, P> {
         let confirmed = status.confirmed;
         let offer = self.cast.offers.values().find(|offer| offer.manifest == confirmed.manifest);
         let offer = offer.ok_or_else(|| format!("{} is confirmed, and nobody made it", confirmed.version))?;
-        let (digest, size) = offer.image;
-        if sha256(&self.player.primary(size as usize)?) == digest {
-            Ok(status)
-        } else {
-            Err(format!("the primary slot doesn't hold {}", confirmed.version))
+        for (digest, size) in &offer.images {
+            if sha256(&self.player.primary(*size as usize)?) == *digest {
+                return Ok(status);
+            }
         }
+        Err(format!("the primary slot doesn't hold {}", confirmed.version))
     }
 
     fn compare_status(&mut self, expected: &Expected) -> Result<String, String> {

@@ -70,7 +70,17 @@ impl Sim {
     /// `refused`, `image`: what is wrong with the first release.
     pub fn new(scenario: &Scenario, cast: &Cast, chip: Chip) -> Result<Self> {
         let mut device = Simulated::new(cast.provision(chip)?, cast.config, NoCounter);
-        cast.offers.values().for_each(|offer| device.expect(offer.image.0));
+        let addresses = device.machine.engine().layout().addresses();
+        for offer in cast.offers.values() {
+            match addresses {
+                Some(both) => {
+                    both.into_iter()
+                        .zip(&offer.images)
+                        .for_each(|(at, (image, _))| device.expect_at(*image, at));
+                }
+                None => offer.images.iter().for_each(|(image, _)| device.expect(*image)),
+            }
+        }
         device.restart(Cause::PowerOn).map_err(Error::internal)?;
         if device.booted != Some(Boot::Run(Running::Confirmed)) {
             let what = format!("`{}` doesn't boot: {:?}", scenario.device.first, device.booted);
@@ -342,7 +352,7 @@ impl Player for Sim {
     }
 
     fn primary(&mut self, length: usize) -> std::result::Result<Vec<u8>, String> {
-        Ok(self.device.machine.media.primary(length))
+        Ok(self.device.primary(length))
     }
 
     fn interrupted(&mut self) -> Option<Interrupted> {

@@ -10,6 +10,7 @@ mod desk;
 mod device;
 #[cfg(unix)]
 mod diff;
+mod direct;
 mod first;
 mod fuzz;
 mod help;

@@ -44,6 +44,6 @@ pub fn all() -> Result<BTreeMap<String, Scenario>, String> {
 pub fn on_geometry(scenario: &Scenario, geometry: [Geometry; 3]) -> Result<(Cast, Chip), String> {
     let size = geometry[1].length - 100;
     let images = |name: &str| Ok(pseudo_random(name, size));
-    let cast = Cast::of(scenario, None, None, &images).map_err(|e| e.to_string())?;
+    let cast = Cast::of(scenario, None, &[], &images).map_err(|e| e.to_string())?;
     Ok((cast, Chip::new(layout(geometry))))
 }

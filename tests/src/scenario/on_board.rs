@@ -128,7 +128,7 @@ impl Player for OnBoard {
 pub fn cast(scenario: &Scenario) -> Result<Cast, String> {
     let folder = firmware()?;
     let images = |name: &str| Ok(patchlane::image::read(&folder.join(name))?.bytes);
-    Cast::of(scenario, None, None, &images).map_err(|e| e.to_string())
+    Cast::of(scenario, None, &[], &images).map_err(|e| e.to_string())
 }
 
 /// The board; its flash is this file.

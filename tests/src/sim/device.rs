@@ -96,7 +96,12 @@ impl SimDevice {
 
     /// Lets this release's image run.
     pub fn expect(&mut self, release: &Release) {
-        self.0.expect(sha256(&release.image));
+        if release.linked.is_empty() {
+            self.0.expect(sha256(&release.image));
+        }
+        for linked in &release.linked {
+            self.0.expect_at(sha256(&linked.bytes), linked.address.expect("an address"));
+        }
     }
 
     /// Restarts: bootloader, then application. Whatever runs is whole and what the record says.

@@ -2,6 +2,7 @@
 
 pub mod cases;
 pub mod device;
+pub mod direct;
 pub mod sweep;
 pub mod world;
 

@@ -1,6 +1,11 @@
-//! Geometries of simulated flash.
+//! Cuts power at every operation of a task, in every way, and goes on until the task is done.
 
-use patchlane_device::{Layout, Place};
+use super::{Cut, SimDevice, Torn, When};
+use patchlane::flash::mix;
+use patchlane_device::{Boot, Cause, Layout, Place, Running, Window};
+use patchlane_protocol::link::Outcome;
+use patchlane_protocol::status::Activity;
+use patchlane_protocol::{Refusal, Version};
 
 /// One region's geometry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,3 +57,136 @@ pub const GEOMETRIES: &[Named] = &[
         ],
     ),
 ];
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Devices whose power was cut.
+    pub cases: u64,
+    /// Operations of the task without cuts.
+    pub operations: u64,
+}
+
+/// A task: how it begins, what an operator does until it is done, and when it is.
+pub trait Plan {
+    /// The device before it.
+    fn device(&self, geometry: [Geometry; 3]) -> SimDevice;
+    /// One round of an operator's patience; true when all is done. Never called with power off.
+    fn round(&self, device: &mut SimDevice) -> bool;
+    /// What has to hold at the end.
+    fn end(&self, device: &mut SimDevice);
+}
+
+/// Performs the plan on a device, whatever happens to power.
+pub fn perform(plan: &dyn Plan, device: &mut SimDevice, case: &str) {
+    let mut patience = 60;
+    loop {
+        if device.power.is_off() || device.booted.is_none() {
+            device.power.restore();
+            device.restart(Cause::PowerOn);
+        } else if plan.round(device) && !device.power.is_off() {
+            break;
+        }
+        assert!(device.power.violations().is_empty(), "{case}: {:?}", device.power.violations());
+        patience -= 1;
+        assert!(patience > 0, "{case}: stuck, {:?}, {:?}", device.booted, device.machine.engine().state());
+    }
+    // The end has to be there after one more restart, too.
+    device.restart(Cause::PowerOn);
+    plan.end(device);
+    assert!(device.power.violations().is_empty(), "{case}: {:?}", device.power.violations());
+}
+
+/// Operations that the plan takes without cuts.
+pub fn operations(plan: &dyn Plan, start: &SimDevice) -> u64 {
+    let mut device = start.fork(1, Torn::Stable);
+    perform(plan, &mut device, "no cut");
+    device.power.operations()
+}
+
+/// Cuts at every operation, in every way, with these kinds of torn words; `stride` > 1 takes a sample.
+pub fn singles(plan: &dyn Plan, geometry: Named, torn: &[Torn], stride: usize) -> Tally {
+    let start = plan.device(geometry.1);
+    let operations = operations(plan, &start);
+    let mut tally = Tally { cases: 0, operations };
+    for at in (0..operations).step_by(stride) {
+        for when in When::ALL {
+            for torn in torn {
+                run_case(plan, &start, geometry.0, &[Cut { at, when }], *torn);
+                tally.cases += 1;
+            }
+        }
+    }
+    tally
+}
+
+/// Cuts twice: the second time while the device recovers from the first. Every `stride`-th pair.
+pub fn pairs(plan: &dyn Plan, geometry: Named, torn: &[Torn], stride: u64) -> Tally {
+    let start = plan.device(geometry.1);
+    let operations = operations(plan, &start);
+    let mut tally = Tally { cases: 0, operations };
+    let mut number = 0u64;
+    for first in 0..operations {
+        for second in 0..operations {
+            for torn in torn {
+                number += 1;
+                if !mix(number).is_multiple_of(stride) {
+                    continue;
+                }
+                let pick = mix(number ^ 0x55) as usize;
+                let (one, two) = (When::ALL[pick % 5], When::ALL[pick / 5 % 5]);
+                let cuts = [Cut { at: first, when: one }, Cut { at: first + 1 + second, when: two }];
+                run_case(plan, &start, geometry.0, &cuts, *torn);
+                tally.cases += 1;
+            }
+        }
+    }
+    tally
+}
+
+fn run_case(plan: &dyn Plan, start: &SimDevice, geometry: &str, cuts: &[Cut], torn: Torn) {
+    let seed = cuts.iter().fold(7, |seed, cut| seed * 31 + cut.at * 5 + cut.when as u64);
+    let mut device = start.fork(seed, torn);
+    for cut in cuts {
+        device.power.plan(*cut);
+    }
+    let case = format!("{geometry}, {torn:?}, {cuts:?}");
+    let outcome =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| perform(plan, &mut device, &case)));
+    if outcome.is_err() {
+        panic!("failed case: {case}");
+    }
+}
+
+/// What an operator who wants `target` does: send, restart, confirm, until it is v.
+pub fn install_round(device: &mut SimDevice, bundle: &[u8], target: &Version) -> bool {
+    let Ok(status) = device.machine.status() else {
+        // A blank or unreadable state never comes from a cut.
+        panic!("no status: {:?}", device.booted);
+    };
+    if status.confirmed.version == *target && !device.machine.engine().needs_restart() {
+        return true;
+    }
+    if device.machine.engine().needs_restart() {
+        device.restart(Cause::Requested);
+        return false;
+    }
+    match status.activity {
+        Activity::Trial | Activity::Soak => {
+            assert!(matches!(device.booted, Some(Boot::Run(Running::Trial))));
+            let _ = device.machine.confirm();
+        }
+        Activity::Staged => {
+            let _ = device.machine.window(Window::Open);
+        }
+        _ => match device.push(bundle, 512) {
+            Ok(Outcome::Staged) => {
+                let _ = device.machine.window(Window::Open);
+            }
+            Ok(_) | Err(Refusal::SendAgain | Refusal::Flash) => {}
+            Err(_) if device.power.is_off() => {}
+            Err(refusal) => panic!("refused: {refusal:?}"),
+        },
+    }
+    false
+}

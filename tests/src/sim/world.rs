@@ -1,7 +1,7 @@
 //! A vendor and an owner for simulated devices: keys, roots, releases.
 
 use ed25519_dalek::{Signer, SigningKey};
-use patchlane::bundle::{Bundle, Closes, Draft, sha256};
+use patchlane::bundle::{Bundle, Closes, Draft, Linked, sha256};
 use patchlane_device::{Factory, Layout};
 use patchlane_protocol::owner::{Action, SignedOwner};
 use patchlane_protocol::{
@@ -112,6 +112,8 @@ pub struct Release {
     pub version: Version,
     /// Its image.
     pub image: Vec<u8>,
+    /// Its images by address, if code runs from both slots; then `image` is the first slot's.
+    pub linked: Vec<Linked>,
     /// False without payload.
     pub payload: bool,
     /// Under which root.
@@ -135,6 +137,7 @@ impl Release {
             kind: Kind::SecurityPatch,
             version: Version::new(line, step, level),
             image,
+            linked: Vec::new(),
             payload: true,
             root: 1,
             issued_at: 1000 + u64::from(level),
@@ -153,6 +156,9 @@ impl Release {
     /// The bundle.
     pub fn bundle(&self) -> Bundle {
         let mut draft = Draft::new(self.kind, PRODUCT, self.version, self.image.clone());
+        if !self.linked.is_empty() {
+            draft.images.clone_from(&self.linked);
+        }
         draft.hardware = vec![1, 2];
         draft.root_version = self.root;
         draft.payload = self.payload;

@@ -14,7 +14,7 @@ use patchlane_device::evidence::{Facts, Received, Verified};
 use patchlane_device::rules::policy::{self, Consent, Install, Situation, owner_alone};
 use patchlane_device::rules::trial::{TrialEnd, TrialFacts, ends};
 use patchlane_device::rules::{Failures, Offer, Rank, Standing, Transition, transition::classify};
-use patchlane_device::{Layout, Place};
+use patchlane_device::{Layout, Place, Region};
 use patchlane_protocol::signature::SIGNATURE_BOUNDS;
 use patchlane_protocol::status::{Activity, Named};
 use patchlane_protocol::{
@@ -177,7 +177,8 @@ fn address(known: &Known<'_>, m: &Manifest<'_>, unknown: &mut Vec<String>) -> Op
     if known.address.is_some() || carried.is_empty() {
         return known.address;
     }
-    let named = known.config.map(|config| config.build.addresses.clone()).unwrap_or_default();
+    let direct = known.config.and_then(Config::direct_addresses).map(|both| both.to_vec());
+    let named = direct.or(known.config.map(|config| config.build.addresses.clone())).unwrap_or_default();
     let fits =
         named.iter().find(|address| carried.contains(address)).or(named.first()).or(carried.first()).copied();
     if named.len() != 1 {
@@ -339,7 +340,12 @@ pub(super) fn foresee(bundle: &Bundle, known: &Known<'_>) -> Result<Foresight> {
         consent: consent(status, digest, &mut unknown),
     };
     let address = address(known, &m, &mut unknown);
-    let facts = Facts { hardware: status.hardware, v, on, failures: &failures, layout: &layout, address };
+    // Where code runs from both slots, the address is that of the free one.
+    let flipped = layout.addresses().is_some_and(|[first, _]| address == Some(first));
+    let [primary, mut secondary] =
+        [Region::Primary, Region::Secondary].map(|role| layout.slot(role, flipped, address));
+    secondary.address = address.or(secondary.address);
+    let facts = Facts { hardware: status.hardware, v, on, failures: &failures, primary, secondary };
     let mut verdict = supposing(bundle, |verified| decide(known, verified, &facts, &mut unknown))?;
     if new_root.is_some() {
         if status.candidate.is_some() {

@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// Ask a saved report: what `patchlane device status --json` printed
     #[arg(long, value_name = "FILE")]
     status: Option<PathBuf>,
-    /// The address that the device's images are linked for, if it runs code from either slot (default: patchlane.toml's)
+    /// The address of the slot that it would go into, if code runs from either slot (default: patchlane.toml's)
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     address: Option<u32>,
     /// The root that the device trusts (default: the configuration's)

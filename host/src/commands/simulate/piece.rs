@@ -6,7 +6,7 @@ use crate::config::{self, Config, Flash};
 use crate::error::{Code, Error, Result};
 use crate::flash::Chip;
 use crate::root::Root;
-use crate::scenario::{Cast, Scenario, Source, pseudo_random};
+use crate::scenario::{Cast, CommitPoint, Scenario, Source, Step, pseudo_random};
 use crate::{image, map};
 use patchlane_device::Region;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,8 @@ fn chip(path: &Path, scenario: &Scenario, config: Option<&Config>) -> Result<(Ch
     let chip = erased(flash, layout).map_err(|e| e.at(&place))?;
     let primary = layout.place(Region::Primary);
     let (slot, sector) = (size(primary.length), size(primary.erase));
-    Ok((chip, format!("{slot} slots, {sector} sectors, {}-byte words; {from}", primary.write)))
+    let how = if layout.is_direct() { ", code runs from both" } else { "" };
+    Ok((chip, format!("{slot} slots{how}, {sector} sectors, {}-byte words; {from}", primary.write)))
 }
 
 /// Names that can't be those of pseudo-random images.
@@ -85,16 +86,39 @@ fn images_told(scenario: &Scenario, size: usize) -> String {
     }
 }
 
+/// Where code runs from both slots, a record is the whole move: power can't fail within it.
+fn moves_nothing(scenario: &Scenario) -> Result<()> {
+    for (step, line) in scenario.step.iter().zip(&scenario.lines) {
+        let Step::Restart { cut: Some(point @ (CommitPoint::Moving | CommitPoint::Reverting)) } = step else {
+            continue;
+        };
+        let what = format!("line {line}: cuts at `{}`, and this device moves nothing", point.name());
+        let next = "cut at `ready` or `trial`, or everywhere: --sweep";
+        return Err(Error::new(Code::Malformed, what, next));
+    }
+    Ok(())
+}
+
 /// Reads a scenario, and everything that it names.
 pub(super) fn read(path: &Path, config: Option<&Config>) -> Result<Piece> {
     let scenario = Scenario::read(path)?;
     let (chip, flash) = chip(path, &scenario, config)?;
     let at = |e: Error| if e.place.is_none() { e.at(path.display()) } else { e };
     let layout = chip.layout();
-    let sector = layout.place(Region::Secondary).length - layout.place(Region::Primary).length;
-    let size = layout.room().min(SECTORS * sector) as usize - 100;
+    if layout.is_direct() {
+        moves_nothing(&scenario).map_err(at)?;
+    }
+    let size = layout.room().min(SECTORS * layout.block()) as usize - 100;
     let images = |name: &str| {
         let file = scenario.folder.join(name);
+        // `NAME@ADDRESS`: one for each slot.
+        let (plain, _) = name.split_once('@').filter(|_| layout.is_direct()).unwrap_or((name, ""));
+        if layout.is_direct() && (scenario.folder.join(plain).is_file() || means_a_file(plain)) {
+            let next = "name bundle files, each with an image for both";
+            return Err(
+                Error::new(Code::Malformed, "is one file, and code runs from two slots", next).at(plain)
+            );
+        }
         if file.is_file() || means_a_file(name) {
             return Ok(image::read(&file)?.bytes);
         }
@@ -113,8 +137,9 @@ pub(super) fn read(path: &Path, config: Option<&Config>) -> Result<Piece> {
     } else {
         None
     };
-    let address = config.and_then(Config::address).filter(|_| root.is_some());
-    let cast = Cast::of(&scenario, root, address, &images).map_err(at)?;
+    let alone = config.and_then(Config::address).filter(|_| root.is_some());
+    let slots = layout.addresses().map_or(alone.into_iter().collect(), |both| both.to_vec());
+    let cast = Cast::of(&scenario, root, &slots, &images).map_err(at)?;
     let about = vec![("flash", flash), ("images", images_told(&scenario, size))];
     Ok(Piece { path: path.to_path_buf(), scenario, cast, chip, about })
 }

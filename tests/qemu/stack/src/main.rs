@@ -113,8 +113,8 @@ fn judge(manifest: &[u8], signatures: &[u8], authentic: &Authentic) {
         v: Standing { version: Version::new(4, 1, 7), images: protocol::Digest([0; 32]), damaged: false },
         on: Situation { policy: Policy::DEFAULT, anchored: false, runs: true, consent: Consent::None },
         failures: &Failures::default(),
-        layout: &layout,
-        address: None,
+        primary: layout.slot(Region::Primary, false, None),
+        secondary: layout.slot(Region::Secondary, false, None),
     };
     let received = Received::parse(manifest, signatures);
     match received.and_then(|received| received.recall(authentic)?.permit(&facts)) {
