@@ -1,6 +1,6 @@
 //! What is done while power fails.
 
-use super::scene::{Maker, Scene, img, policy};
+use super::scene::{Maker, Scene, img, linked, policy};
 use super::shape::Shape;
 use super::world::{Step, World, defect};
 use crate::sim::world::{Release, Roles};
@@ -49,7 +49,7 @@ pub const PLANS: &[Plan] = &[
 ];
 
 fn patch_of(shape: &Shape, line: u16, level: u32, seed: u64) -> Release {
-    Release::patch(line, 1, level, img(shape, seed))
+    Release { linked: linked(shape, seed), ..Release::patch(line, 1, level, img(shape, seed)) }
 }
 
 fn feature_of(shape: &Shape, line: u16, level: u32, seed: u64) -> Release {
@@ -89,7 +89,7 @@ fn counted_end(w: &mut World<'_, '_>) -> Step<()> {
 
 fn payload_free(shape: &Shape) -> Scene {
     let old = patch_of(shape, 4, 7, 1);
-    let new = Release { payload: false, image: old.image.clone(), ..patch_of(shape, 4, 8, 2) };
+    let new = Release { payload: false, ..patch_of(shape, 4, 8, 1) };
     Maker::new(shape, 0, FeaturePolicy::OwnerKey, true, vec![old, new]).scene()
 }
 
@@ -132,9 +132,9 @@ fn roll_back(w: &mut World<'_, '_>) -> Step<bool> {
 
 fn repair(shape: &Shape) -> Scene {
     let old = patch_of(shape, 4, 7, 1);
-    let same = Release { image: old.image.clone(), ..feature_of(shape, 4, 7, 1) };
+    let same = feature_of(shape, 4, 7, 1);
     let mut maker = Maker::new(shape, 0, FeaturePolicy::OwnerKey, true, vec![old, same]);
-    maker.device.machine.media.primary.rot(77, 3);
+    maker.rot();
     Scene { damaged: true, ..maker.scene() }
 }
 
@@ -355,7 +355,7 @@ fn rotten(shape: &Shape) -> Scene {
     let mut maker = Maker::new(shape, 0, FeaturePolicy::Auto, true, releases);
     maker.on_trial(1);
     maker.device.machine.confirm().expect("confirmed");
-    maker.device.machine.media.primary.rot(77, 3);
+    maker.rot();
     maker.scene()
 }
 

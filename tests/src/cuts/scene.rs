@@ -5,8 +5,9 @@ use super::shape::Shape;
 use super::world::{Instant, Memory};
 use crate::sim::SimDevice;
 use crate::sim::device::CONFIG;
+use crate::sim::direct::{self, ADDRESSES};
 use crate::sim::world::{Release, approval, factory, image};
-use patchlane::bundle::sha256;
+use patchlane::bundle::{Linked, sha256};
 use patchlane_device::state::State;
 use patchlane_device::{Cause, Config, Window};
 use patchlane_protocol::{Digest, FeaturePolicy, Policy, SecurityPolicy, Version};
@@ -45,8 +46,8 @@ pub struct Scene {
     pub offers: Vec<Offer>,
     /// The owner's papers.
     pub papers: Vec<Paper>,
-    /// Image digests by manifest.
-    pub known: BTreeMap<Digest, Digest>,
+    /// By manifest: the digest of the image for each slot.
+    pub known: BTreeMap<Digest, [Digest; 2]>,
     /// What a root revokes, and that root's version.
     pub revoked: Option<(Digest, u32)>,
     /// True if what left the factory was damaged, so that service mode is right until it is repaired.
@@ -87,6 +88,11 @@ impl Maker {
         self.device.restart(Cause::Requested);
     }
 
+    /// A bit of what runs flips.
+    pub fn rot(&mut self) {
+        direct::rot(&mut self.device);
+    }
+
     /// The owner approves a release.
     pub fn approves(&mut self, serial: u64, release: usize) {
         let manifest = self.releases[release].digest();
@@ -103,7 +109,10 @@ impl Maker {
             Offer { manifest: bundle.digest(), version: release.version, bytes }
         };
         let offers: Vec<Offer> = self.releases.iter().map(of).collect();
-        let images = self.releases.iter().map(|release| sha256(&release.image));
+        let images = self.releases.iter().map(|release| match &release.linked[..] {
+            [first, second] => [sha256(&first.bytes), sha256(&second.bytes)],
+            _ => [sha256(&release.image); 2],
+        });
         let known = offers.iter().map(|offer| offer.manifest).zip(images).collect();
         let staged = state.phase == patchlane_device::state::Phase::Staged;
         let memory = Memory {
@@ -133,6 +142,13 @@ impl Scene {
     pub fn is_revoked(&self, manifest: &Digest, state: &State) -> bool {
         self.revoked.is_some_and(|(revoked, root)| revoked == *manifest && state.root.version >= root)
     }
+}
+
+/// An image for each slot, where that matters.
+pub fn linked(shape: &Shape, seed: u64) -> Vec<Linked> {
+    let of = |(address, seed)| Linked { address: Some(address), bytes: img(shape, seed) };
+    let images = ADDRESSES.into_iter().zip([seed, seed + 7]).map(of);
+    if shape.direct { images.collect() } else { Vec::new() }
 }
 
 /// An image of this device, no other seed has it.

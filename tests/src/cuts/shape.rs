@@ -1,5 +1,6 @@
 //! Geometries of flash.
 
+use crate::sim::direct;
 use crate::sim::sweep::{Geometry, layout, uniform};
 use patchlane_device::Layout;
 
@@ -15,11 +16,13 @@ pub struct Shape {
     pub erased: [u8; 4],
     /// True if so little happens that all pairs of cuts are tried.
     pub small: bool,
+    /// True if code runs from both slots.
+    pub direct: bool,
 }
 
 impl Shape {
     const fn new(name: &'static str, regions: [Geometry; 3], size: usize) -> Self {
-        Self { name, regions, size, erased: [0xff; 4], small: false }
+        Self { name, regions, size, erased: [0xff; 4], small: false, direct: false }
     }
 
     /// A slot of one block.
@@ -27,9 +30,14 @@ impl Shape {
         Self { small: true, ..Self::new(name, regions, size) }
     }
 
+    /// The same, where code runs from both slots.
+    const fn direct(self) -> Self {
+        Self { direct: true, ..self }
+    }
+
     /// Where things lie.
     pub fn layout(&self) -> Layout {
-        layout(self.regions)
+        if self.direct { direct::layout(self.regions) } else { layout(self.regions) }
     }
 }
 
@@ -71,6 +79,18 @@ pub const SHAPES: &[Shape] = &[
         [region(32, 128 << 10, 8), region(2, 1024, 8), region(1, 4096, 3)],
         5000,
     ),
+    // Code runs from both slots, which needn't be alike; nothing is moved.
+    Shape::new("direct-4w-4K", [region(4, 4096, 8), region(4, 4096, 3), region(4, 4096, 3)], 2 * 4096 + 500)
+        .direct(),
+    Shape::new("direct-1w-512", [region(1, 512, 54), region(1, 512, 8), region(1, 512, 6)], 6 * 512).direct(),
+    Shape::one_block(
+        "direct-32w-16K-one-block",
+        [region(32, 16 << 10, 8), region(32, 16 << 10, 1), region(32, 16 << 10, 1)],
+        2100,
+    )
+    .direct(),
+    Shape::new("direct-8w-2K-and-1w-4K", [region(8, 2048, 16), region(8, 2048, 4), region(1, 4096, 3)], 8000)
+        .direct(),
 ];
 
 /// The flash on which embassy-boot is tried (`tests/embassy`): three blocks, and images as large as the slot.

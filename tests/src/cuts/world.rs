@@ -6,7 +6,7 @@ use patchlane::bundle::sha256;
 use patchlane::flash::{Bank, Chip, Power};
 use patchlane::scenario::send;
 use patchlane_device::state::{Phase, State};
-use patchlane_device::{Boot, Cause, Device, NoWatchdog, Running, Window};
+use patchlane_device::{Boot, Cause, Device, NoWatchdog, Region, Running, Window};
 use patchlane_flash::{Left, Run};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::owner::Action;
@@ -174,9 +174,15 @@ impl<'a, 'r> World<'a, 'r> {
             Running::Fallback => state.fallback,
         };
         let Some(release) = release else { return defect(format!("no release for {running:?}")) };
-        let there = sha256(&self.machine.media.chip.primary(release.size as usize));
+        let Some(slot) = self.machine.primary_slot() else { return defect("it runs from nowhere") };
+        let chip = &self.machine.media.chip;
+        let (bank, number) = match slot.region {
+            Region::Secondary => (&chip.secondary, 1),
+            _ => (&chip.primary, 0),
+        };
+        let there = sha256(&bank.contents(0, release.size as usize));
         match self.scene.known.get(&release.manifest) {
-            Some(image) if *image == there => Ok(()),
+            Some(images) if images[number] == there => Ok(()),
             Some(_) => defect(format!("what runs ({running:?}) is neither old nor new")),
             None => defect(format!("what runs ({running:?}) was never sent")),
         }
