@@ -1,6 +1,7 @@
 //! Launches what has to be launched: `cargo xtask help`.
 
 mod bench;
+mod cuts;
 mod deltas;
 mod demo;
 mod firmware;
@@ -22,6 +23,10 @@ cargo xtask test                      everything CI runs
 cargo xtask model [--deep]            every order of a release history, on the device; deep: 20 times the states
 cargo xtask known-bad [--quick]       puts known-bad rules into a copy of the device, and sees that tests catch each
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
+cargo xtask cuts [--full] [--seed N] [--plan P] [--geometry G]
+                                      power cut at every flash operation of everything an operator does; --list
+cargo xtask cuts --replay CASE        one case again, as the command that found it printed it
+cargo xtask cuts --embassy            embassy-boot under the same cuts, and our figures beside it
 cargo xtask bench deltas              deltas of real firmware against detools and bsdiff (PyPI); needs ../shared/corpus
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         ["known-bad", "--quick"] => known_bad::known_bad(true),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
+        ["cuts", ref rest @ ..] => cuts::cuts(rest),
         ["bench", "deltas"] => deltas::deltas(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");
