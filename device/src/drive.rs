@@ -361,6 +361,14 @@ macro_rules! device {
                 application: &mut impl Application,
                 out: &'o mut [u8; OUT],
             ) -> Served<'o> {
+                let answer = self.answer(content, application)$($wait)*;
+                service::reply(answer, &self.engine, out)
+            }}
+
+            async_if! { [$($asynchronous)?]
+            /// The first half of `serve`, for parts whose RAM has no room for a reply while a head is verified:
+            /// [`service::reply`] writes it afterwards.
+            pub fn answer(&mut self, content: &[u8], application: &mut impl Application) -> Answer {
                 let answer = match Command::parse(content) {
                     Err(error) => Err(error.into()),
                     Ok(command) if is_request(&command) && !application.grants(&command) => {
@@ -368,7 +376,7 @@ macro_rules! device {
                     }
                     Ok(command) => self.perform(command)$($wait)*,
                 };
-                service::reply(answer.unwrap_or_else(Answer::Refused), &self.engine, out)
+                answer.unwrap_or_else(Answer::Refused)
             }}
 
             /// Raises the counter to the floor, once a record of this session holds it: record first, counter second.

@@ -23,7 +23,7 @@ pub(crate) fn ready(place: Place, profile: (&str, &str)) -> Result<Command, Stri
     run(cargo(&["build", "--quiet", "--profile", profile.0]).args(packages))?;
     if place == Place::Virt {
         println!("Building the firmware: a bootloader and five releases of an application.");
-        firmware::build()?;
+        firmware::build(Some("virt"))?;
     }
     let folder = toolchain::root().join("target/demo");
     let _ = std::fs::remove_dir_all(&folder);

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["vectors"] => return vectors::run(false),
         ["vectors", "--check"] => return vectors::run(true),
-        ["firmware"] => toolchain::prepare().and_then(|()| firmware::build()).map(|folder| {
+        ["firmware"] => toolchain::prepare().and_then(|()| firmware::build(None)).map(|folder| {
             println!("firmware in {}", folder.display());
         }),
         ["demo"] | ["demo", "--board", "virt"] => demo::demo(Place::Virt),

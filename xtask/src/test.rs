@@ -42,7 +42,7 @@ pub(crate) fn test() -> Result<(), String> {
             let same = vectors::run(true) == ExitCode::SUCCESS;
             if same { Ok(()) } else { Err("protocol/vectors or SPEC.md drifted: cargo xtask vectors".into()) }
         }),
-        ("firmware", || firmware::build().map(|folder| println!("{}", folder.display()))),
+        ("firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
         ("scenarios on the board", || {
             let tests = ["--test", "scenarios", "--", "--ignored", "--nocapture"];
             run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
