@@ -2,7 +2,7 @@
 
 mod on_board;
 
-pub use on_board::{OnBoard, cast as board_cast, on_board};
+pub use on_board::{OnBoard, Plan, cast as board_cast, on_board};
 
 use crate::sim::sweep::{Geometry, layout};
 use patchlane::flash::Chip;

@@ -85,8 +85,11 @@ impl Board for Ast1030 {
         unsafe { write(WATCHDOG + 8, 0x4755) };
     }
 
-    /// The vector table has them.
-    fn install_traps() {}
+    /// The vector table has the handlers.
+    fn start() {
+        // SAFETY: a 16550's FIFO control register.
+        unsafe { write(UART + 8, 1) };
+    }
 
     fn reset() -> ! {
         reset()

@@ -64,8 +64,9 @@ pub trait Board {
     fn arm(millis: u32);
     /// Puts off its reset.
     fn feed();
-    /// Lets faults restart the machine, and be told from other restarts.
-    fn install_traps();
+    /// What the bootloader does first: the serial line takes bytes in while nobody looks, and faults restart the machine,
+    /// to be told from other restarts.
+    fn start();
     /// Resets the machine.
     fn reset() -> !;
     /// Runs the image that lies in the primary slot, which was verified.

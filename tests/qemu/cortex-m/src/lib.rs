@@ -13,10 +13,10 @@ global_asm!(
     .syntax unified
     .section .vectors, "a"
     .word _stack_top
-    .word board_start + 1
+    .word board_start
     .word _image_length
     .rept 45
-    .word board_trap + 1
+    .word board_trap
     .endr
 
     .section .start, "ax"

@@ -5,6 +5,9 @@ use core::fmt::{self, Write};
 use patchlane_device::protocol::link::Deframer;
 use patchlane_device::service::{self, OUT};
 
+/// Turns of a loop between two looks at the line.
+const PAUSE: u32 = 2_000;
+
 /// What is written to whoever listens.
 pub struct Line(());
 
@@ -63,7 +66,7 @@ impl Serial {
 
     /// Takes one byte if one has come: serves a frame, or hands a line of text to `answer`.
     pub fn poll(&mut self, machine: &mut Machine, answer: Answers<'_>) -> Heard {
-        let Some(byte) = Here::receive() else { return Heard::Nothing };
+        let Some(byte) = next() else { return Heard::Nothing };
         if byte == 0 || self.opened {
             self.opened = byte != 0 || !self.frames.is_inside();
             let Ok(Some(content)) = self.frames.push(byte) else { return Heard::Piece };
@@ -77,7 +80,7 @@ impl Serial {
 
     /// Takes one byte of text if one has come; true if a frame begins instead.
     pub fn begins_frame(&mut self, answer: Answers<'_>) -> bool {
-        match Here::receive() {
+        match next() {
             Some(0) => return true,
             Some(byte) => drop(self.text(byte, answer)),
             None => {}
@@ -114,6 +117,17 @@ impl Serial {
             self.length += 1;
         }
     }
+}
+
+/// The next byte. Where none has come, a pause: a processor that asks without end leaves QEMU no time to fetch one.
+fn next() -> Option<u8> {
+    let byte = Here::receive();
+    if byte.is_none() {
+        (0..PAUSE).for_each(|turn| {
+            core::hint::black_box(turn);
+        });
+    }
+    byte
 }
 
 #[inline(never)]

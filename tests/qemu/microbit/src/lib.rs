@@ -95,8 +95,8 @@ impl Board for Microbit {
         unsafe { write(CC, now.wrapping_add(PERIOD)) };
     }
 
-    /// The vector table has them.
-    fn install_traps() {}
+    /// The vector table has the handlers, and the line starts when it is used first.
+    fn start() {}
 
     fn reset() -> ! {
         reset()

@@ -132,7 +132,6 @@ impl Board for Virt {
         // SAFETY: one thread.
         unsafe { PERIOD = u64::from(millis) * TICKS };
         Self::feed();
-        Self::install_traps();
         // SAFETY: enables the timer interrupt; its handler is installed.
         unsafe {
             asm!("csrs mie, {0}", "csrs mstatus, {1}", in(reg) 1usize << 7, in(reg) 1usize << 3);
@@ -150,9 +149,12 @@ impl Board for Virt {
         }
     }
 
-    fn install_traps() {
-        // SAFETY: the handler is aligned, touches no stack and never returns.
-        unsafe { asm!("csrw mtvec, {0}", in(reg) board_trap as *const () as usize) };
+    fn start() {
+        // SAFETY: a 16550's FIFO control register; the handler is aligned, touches no stack and never returns.
+        unsafe {
+            ptr::write_volatile((UART + 2) as *mut u8, 1);
+            asm!("csrw mtvec, {0}", in(reg) board_trap as *const () as usize);
+        }
     }
 
     fn reset() -> ! {

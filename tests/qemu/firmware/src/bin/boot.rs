@@ -11,7 +11,7 @@ static mut SERIAL: Serial = Serial::new();
 
 #[unsafe(no_mangle)]
 extern "C" fn main() -> ! {
-    Here::install_traps();
+    Here::start();
     let Some(machine) = demo_firmware::place() else { Here::restart() };
     let (why, request) = (cause(), Request::take());
     let top = board::paint_stack();
