@@ -150,6 +150,9 @@ impl Board {
             let stub = format!("socket,path={},server=on,wait=off,id=stub", sockets.debugger.display());
             command.args(["-S", "-chardev", &stub, "-gdb", "chardev:stub"]);
         }
+        if let Ok(more) = std::env::var("PATCHLANE_QEMU") {
+            command.args(more.split_whitespace());
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().map_err(|e| format!("{program} doesn't start: {e}"))?;
         let port = port_of(&mut process)?;
