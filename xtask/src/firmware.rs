@@ -26,7 +26,9 @@ pub(crate) fn build(board: Option<&str>) -> Result<PathBuf, String> {
         let folder = out.join(name);
         std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let copy = |from: PathBuf, name: &str| {
-            std::fs::copy(&from, folder.join(name)).map(|_| ()).map_err(|e| format!("{}: {e}", from.display()))
+            std::fs::copy(&from, folder.join(name))
+                .map(|_| ())
+                .map_err(|e| format!("{}: {e}", from.display()))
         };
         for (release, features) in RELEASES {
             let built = toolchain::build("demo-firmware", target, &format!("{name},{features}"))?;

@@ -229,7 +229,8 @@ impl Board {
     /// # Errors
     /// If it doesn't within `patience`, or power fails; with what it said instead.
     pub fn wait_for(&mut self, text: &str, patience: Duration) -> Result<String, String> {
-        self.wait(&|line| line.contains(text), patience).map_err(|said| format!("never said `{text}`: {said}"))
+        self.wait(&|line| line.contains(text), patience)
+            .map_err(|said| format!("never said `{text}`: {said}"))
     }
 
     fn wait(&mut self, is_it: &dyn Fn(&str) -> bool, patience: Duration) -> Result<String, String> {

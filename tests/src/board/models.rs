@@ -97,7 +97,7 @@ pub const MODELS: [Model; 3] = [
         secondary: (0x2_dc00, 0x1_2400),
         address: 0x1_bc00,
         small: true,
-        stack: 9216,
+        stack: 9728,
     },
 ];
 
@@ -112,8 +112,7 @@ impl Model {
     /// # Errors
     /// The rule that it breaks.
     pub fn layout(&self) -> Result<Layout, String> {
-        let place =
-            |(offset, length)| Place { offset, length, read: 1, write: 4, erase: self.erase };
+        let place = |(offset, length)| Place { offset, length, read: 1, write: 4, erase: self.erase };
         Layout::on_one(place(self.state), place(self.primary), place(self.secondary))
             .map_err(|e| e.to_string())
     }
