@@ -11,11 +11,17 @@ mod nor;
 pub use nor::Nor;
 
 use board::{Board, Map, ResetCause};
+use core::arch::asm;
 use core::ptr;
-use cortex_m_start::{jump, read, reset, write};
+use cortex_m_start::{NVIC_CLEAR, NVIC_DISABLE, NVIC_ENABLE, PENDING, jump, read, reset, write};
 
 const UART: usize = 0x7e78_4000;
 const UART_STATUS: usize = UART + 0x14;
+/// The UART's interrupt.
+const UART_INTERRUPT: u32 = 1 << 8;
+/// The core's own timer, and its longest time: some 80 ms.
+const SYSTICK: usize = 0xe000_e010;
+const NAP: u32 = 0xff_ffff;
 const TIMER: usize = 0x7e78_2000;
 const TIMER_CONTROL: usize = TIMER + 0x30;
 const WATCHDOG: usize = 0x7e78_5000;
@@ -85,10 +91,33 @@ impl Board for Ast1030 {
         unsafe { write(WATCHDOG + 8, 0x4755) };
     }
 
+    /// Interrupts wake the core, and aren't taken meanwhile.
+    fn idle() {
+        Self::feed();
+        // SAFETY: interrupts are off while those are on that no handler is there for.
+        unsafe {
+            asm!("cpsid i");
+            write(SYSTICK + 4, NAP);
+            write(SYSTICK + 8, 0);
+            write(SYSTICK, 7);
+            write(NVIC_ENABLE, UART_INTERRUPT);
+            asm!("wfi");
+            write(NVIC_DISABLE, UART_INTERRUPT);
+            write(SYSTICK, 0);
+            write(NVIC_CLEAR, UART_INTERRUPT);
+            write(PENDING, 1 << 25);
+            asm!("cpsie i");
+        }
+        Self::feed();
+    }
+
     /// The vector table has the handlers.
     fn start() {
-        // SAFETY: a 16550's FIFO control register.
-        unsafe { write(UART + 8, 1) };
+        // SAFETY: a 16550's FIFO control and interrupt registers.
+        unsafe {
+            write(UART + 8, 1);
+            write(UART + 4, 1);
+        }
     }
 
     fn reset() -> ! {

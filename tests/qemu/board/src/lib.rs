@@ -67,6 +67,9 @@ pub trait Board {
     /// What the bootloader does first: the serial line takes bytes in while nobody looks, and faults restart the machine,
     /// to be told from other restarts.
     fn start();
+    /// Sleeps until a byte has come, or for a while, and feeds the watchdog. A processor that asks the line without end
+    /// would also leave QEMU little time to fetch a byte.
+    fn idle();
     /// Resets the machine.
     fn reset() -> !;
     /// Runs the image that lies in the primary slot, which was verified.

@@ -66,6 +66,14 @@ board_trap:
 "#
 );
 
+/// Registers that enable interrupts 0 to 31, disable them, and clear those that are pending.
+pub const NVIC_ENABLE: usize = 0xe000_e100;
+/// See [`NVIC_ENABLE`].
+pub const NVIC_DISABLE: usize = 0xe000_e180;
+/// See [`NVIC_ENABLE`].
+pub const NVIC_CLEAR: usize = 0xe000_e280;
+/// The core's own exceptions that are pending; bit 25 clears its timer's.
+pub const PENDING: usize = 0xe000_ed04;
 const AIRCR: *mut u32 = 0xe000_ed0c as *mut u32;
 
 /// Reads a register.

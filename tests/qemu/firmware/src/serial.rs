@@ -5,9 +5,6 @@ use core::fmt::{self, Write};
 use patchlane_device::protocol::link::Deframer;
 use patchlane_device::service::{self, OUT};
 
-/// Turns of a loop between two looks at the line.
-const PAUSE: u32 = 2_000;
-
 /// What is written to whoever listens.
 pub struct Line(());
 
@@ -119,13 +116,11 @@ impl Serial {
     }
 }
 
-/// The next byte. Where none has come, a pause: a processor that asks without end leaves QEMU no time to fetch one.
+/// The next byte, or some time without one.
 fn next() -> Option<u8> {
     let byte = Here::receive();
     if byte.is_none() {
-        (0..PAUSE).for_each(|turn| {
-            core::hint::black_box(turn);
-        });
+        Here::idle();
     }
     byte
 }

@@ -10,7 +10,8 @@ mod nor;
 pub use nor::Nor;
 
 use board::{Board, Map};
-use cortex_m_start::{jump, read, reset, write};
+use core::arch::asm;
+use cortex_m_start::{NVIC_CLEAR, NVIC_DISABLE, NVIC_ENABLE, jump, read, reset, write};
 
 const UART: usize = 0x4000_2000;
 const TIMER: usize = 0x4000_8000;
@@ -18,7 +19,12 @@ const TIMER: usize = 0x4000_8000;
 const CAPTURE: usize = TIMER + 0x44;
 const COMPARE: usize = TIMER + 0x140;
 const CC: usize = TIMER + 0x540;
-const INTERRUPTS: usize = 0xe000_e100;
+/// The event of CC[2].
+const ALARM: usize = TIMER + 0x148;
+/// Microseconds that the core sleeps at most.
+const NAP: u32 = 100_000;
+/// The UART's interrupt.
+const UART_INTERRUPT: u32 = 1 << 2;
 /// TIMER0's interrupt.
 const TIMER_INTERRUPT: u32 = 1 << 8;
 /// Where the bootloader ends.
@@ -85,7 +91,7 @@ impl Board for Microbit {
             Self::feed();
             write(COMPARE, 0);
             write(TIMER + 0x304, 1 << 16);
-            write(INTERRUPTS, TIMER_INTERRUPT);
+            write(NVIC_ENABLE, TIMER_INTERRUPT);
         }
     }
 
@@ -93,6 +99,29 @@ impl Board for Microbit {
         let now = Self::micros();
         // SAFETY: one thread; the timer's compare register.
         unsafe { write(CC, now.wrapping_add(PERIOD)) };
+    }
+
+    /// Interrupts wake the core, and aren't taken meanwhile.
+    fn idle() {
+        let alarm = Self::micros().wrapping_add(NAP);
+        // SAFETY: interrupts are off while those are on that no handler is there for; CC[2] is the alarm.
+        unsafe {
+            asm!("cpsid i");
+            let enabled = read(NVIC_ENABLE);
+            write(CC + 8, alarm);
+            write(ALARM, 0);
+            write(TIMER + 0x304, 1 << 18);
+            write(UART + 0x304, 1 << 2);
+            write(NVIC_ENABLE, UART_INTERRUPT | TIMER_INTERRUPT);
+            asm!("wfi");
+            write(TIMER + 0x308, 1 << 18);
+            write(UART + 0x308, 1 << 2);
+            write(ALARM, 0);
+            Self::feed();
+            write(NVIC_DISABLE, (UART_INTERRUPT | TIMER_INTERRUPT) & !enabled);
+            write(NVIC_CLEAR, UART_INTERRUPT | TIMER_INTERRUPT);
+            asm!("cpsie i");
+        }
     }
 
     /// The vector table has the handlers, and the line starts when it is used first.

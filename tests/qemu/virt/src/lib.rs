@@ -63,6 +63,15 @@ unsafe extern "C" {
 }
 
 const UART: usize = 0x1000_0000;
+/// The interrupt controller: the UART's priority, what it enables for this core, and what it hands out.
+const UART_PRIORITY: *mut u32 = (0x0c00_0000 + 10 * 4) as *mut u32;
+const ENABLED: *mut u32 = 0x0c00_2000 as *mut u32;
+const CLAIM: *mut u32 = 0x0c20_0004 as *mut u32;
+/// Interrupts of the timer, and from outside.
+const MTI: usize = 1 << 7;
+const MEI: usize = 1 << 11;
+/// Ticks that the core sleeps at most.
+const NAP: u64 = 100 * TICKS;
 const FINISHER: *mut u32 = 0x0010_0000 as *mut u32;
 const MTIMECMP: *mut u32 = 0x0200_4000 as *mut u32;
 const MTIME: *mut u32 = 0x0200_bff8 as *mut u32;
@@ -85,6 +94,15 @@ fn ticks() -> u64 {
         if high == again {
             return u64::from(high) << 32 | u64::from(low);
         }
+    }
+}
+
+fn set_alarm(at: u64) {
+    // SAFETY: the core's timer compare register; the highest value first, so that no trap comes between.
+    unsafe {
+        ptr::write_volatile(MTIMECMP.add(1), u32::MAX);
+        ptr::write_volatile(MTIMECMP, at as u32);
+        ptr::write_volatile(MTIMECMP.add(1), (at >> 32) as u32);
     }
 }
 
@@ -134,25 +152,38 @@ impl Board for Virt {
         Self::feed();
         // SAFETY: enables the timer interrupt; its handler is installed.
         unsafe {
-            asm!("csrs mie, {0}", "csrs mstatus, {1}", in(reg) 1usize << 7, in(reg) 1usize << 3);
+            asm!("csrs mie, {0}", "csrs mstatus, {1}", in(reg) MTI, in(reg) 1usize << 3);
         }
     }
 
     fn feed() {
         // SAFETY: one thread.
-        let until = ticks() + unsafe { PERIOD };
-        // SAFETY: the core's timer compare register; the highest value first, so that no trap comes between.
+        set_alarm(ticks() + unsafe { PERIOD });
+    }
+
+    /// Interrupts wake the core, and aren't taken meanwhile.
+    fn idle() {
+        let (enabled, wanted): (usize, usize);
+        // SAFETY: interrupts are off while those are on that no handler is there for.
         unsafe {
-            ptr::write_volatile(MTIMECMP.add(1), u32::MAX);
-            ptr::write_volatile(MTIMECMP, until as u32);
-            ptr::write_volatile(MTIMECMP.add(1), (until >> 32) as u32);
+            asm!("csrrci {0}, mstatus, 8", out(reg) enabled);
+            asm!("csrr {0}, mie", out(reg) wanted);
+            set_alarm(ticks() + NAP);
+            asm!("csrs mie, {0}", "wfi", in(reg) MTI | MEI);
+            Self::feed();
+            ptr::write_volatile(CLAIM, ptr::read_volatile(CLAIM));
+            asm!("csrw mie, {0}", "csrs mstatus, {1}", in(reg) wanted, in(reg) enabled & 8);
         }
     }
 
     fn start() {
-        // SAFETY: a 16550's FIFO control register; the handler is aligned, touches no stack and never returns.
+        // SAFETY: a 16550's FIFO control and interrupt registers, the interrupt controller; the handler is aligned, touches no
+        // stack and never returns.
         unsafe {
             ptr::write_volatile((UART + 2) as *mut u8, 1);
+            ptr::write_volatile((UART + 1) as *mut u8, 1);
+            ptr::write_volatile(UART_PRIORITY, 1);
+            ptr::write_volatile(ENABLED, 1 << 10);
             asm!("csrw mtvec, {0}", in(reg) board_trap as *const () as usize);
         }
     }
