@@ -10,6 +10,11 @@ pub(crate) const BOARDS: [(&str, &str); 3] = [
     ("microbit", "thumbv6m-none-eabi"),
 ];
 
+/// True if there is a board of this name.
+pub(crate) fn is_board(name: &str) -> bool {
+    BOARDS.iter().any(|(board, _)| *board == name)
+}
+
 /// Releases of the demo application, and the features that make them.
 const RELEASES: [(&str, &str); 5] = [
     ("app-4.1-s7", ""),

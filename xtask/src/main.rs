@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod firmware;
 mod integrator;
+mod qemu;
 mod run;
 mod sizes;
 mod test;
@@ -11,13 +12,14 @@ mod toolchain;
 mod tools;
 mod vectors;
 
-use demo::Place;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-cargo xtask demo [--board virt|sim]   the story: keys, bundles, a device takes a patch and holds a feature
+cargo xtask demo [--board B|sim]      the story: keys, bundles, a device takes a patch and holds a feature
 cargo xtask test                      everything CI runs
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
+cargo xtask qemu [--board B] [--scenario S] [--list]
+                                      scenarios on boards in QEMU; --cuts N, --cost [--write], --replay CUTS
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -31,8 +33,9 @@ fn main() -> ExitCode {
         ["firmware"] => toolchain::prepare().and_then(|()| firmware::build(None)).map(|folder| {
             println!("firmware in {}", folder.display());
         }),
-        ["demo"] | ["demo", "--board", "virt"] => demo::demo(Place::Virt),
-        ["demo", "--board", "sim"] => demo::demo(Place::Sim),
+        ["demo"] => demo::demo("virt"),
+        ["demo", "--board", place] if place == demo::SIM || firmware::is_board(place) => demo::demo(place),
+        ["qemu", ref arguments @ ..] => qemu::qemu(arguments),
         ["test"] => test::test(),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything CI runs, in order of cost.
 
-use crate::demo::{self, Place};
+use crate::demo;
 use crate::run::{cargo, part, run};
-use crate::{firmware, integrator, sizes, toolchain, tools, vectors};
+use crate::{firmware, integrator, qemu, sizes, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
@@ -12,7 +12,7 @@ const SLOW: [&str; 4] = ["every_single_cut", "pairs_of_cuts", "random_walks", "r
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 18] = [
+    let parts: [Part; 19] = [
         ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
@@ -43,12 +43,10 @@ pub(crate) fn test() -> Result<(), String> {
             if same { Ok(()) } else { Err("protocol/vectors or SPEC.md drifted: cargo xtask vectors".into()) }
         }),
         ("firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
-        ("scenarios on the board", || {
-            let tests = ["--test", "scenarios", "--", "--ignored", "--nocapture"];
-            run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
-        }),
-        ("story, simulated", || demo::check(Place::Sim)),
-        ("story on the board", || demo::check(Place::Virt)),
+        ("scenarios on three boards", || qemu::play(&["--board", "all", "--cuts", "12"])),
+        ("costs on three boards", || qemu::play(&["--cost", "--scenario", "refusals"])),
+        ("story, simulated", || demo::check(demo::SIM)),
+        ("story on the board", || demo::check("virt")),
         ("a firmware crate of someone else", integrator::check),
         ("sizes and panic paths", sizes::sizes),
     ];

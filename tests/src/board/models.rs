@@ -33,7 +33,8 @@ pub struct Model {
     pub keeps: Keeps,
     /// Bytes of the whole flash, which QEMU wants the file to have.
     pub size: usize,
-    erase: u32,
+    /// Bytes of a block.
+    pub erase: u32,
     state: (u32, u32),
     /// The primary slot: offset and length.
     pub primary: (u32, u32),

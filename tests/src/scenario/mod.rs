@@ -1,5 +1,7 @@
 //! Scenario files (`tests/scenarios/README.md`) on the board, and on every simulated geometry.
 
+pub mod cost;
+pub mod cuts;
 mod on_board;
 
 pub use on_board::{OnBoard, Plan, cast as board_cast, on_board};

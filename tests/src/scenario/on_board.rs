@@ -25,7 +25,7 @@ impl Plan {
     }
     const NONE: Self = Self::at(0, 0);
     /// While blocks are moved the first or a later time: a word of the third operation is torn.
-    const fn moves(number: u8) -> Self {
+    pub const fn moves(number: u8) -> Self {
         Self { event: 2, number, how: 1, operations: 3 }
     }
     const TRIAL: Self = Self { event: 3, number: 1, how: 0, operations: 0 };
@@ -42,6 +42,8 @@ pub struct OnBoard {
     /// A cut that the scenario doesn't have, for the next step that has none of its own.
     planned: Option<Plan>,
     interrupted: Option<Interrupted>,
+    /// Deepest stack that a serving bootloader told of.
+    deepest: usize,
 }
 
 impl OnBoard {
@@ -55,13 +57,21 @@ impl OnBoard {
         self.planned.take().is_some()
     }
 
+    /// A board that may be on already.
+    pub const fn new(board: Board) -> Self {
+        Self { board, serving: false, planned: None, interrupted: None, deepest: 0 }
+    }
+
     fn link(&mut self) -> Result<Link, String> {
         self.serve()?;
         self.board.link()
     }
 
     /// Sees to it that someone serves the link: on a small part the application asks the bootloader.
-    fn serve(&mut self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// If it doesn't come to that.
+    pub fn serve(&mut self) -> Result<(), String> {
         if self.board.model.small && !self.serving {
             self.board.skip();
             self.board.tell(":U")?;
@@ -72,7 +82,10 @@ impl OnBoard {
     }
 
     /// Sees to it that the application runs.
-    fn run(&mut self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// If it doesn't come to that.
+    pub fn run(&mut self) -> Result<(), String> {
         if self.serving {
             self.reboot()?;
             self.settled()?;
@@ -80,9 +93,23 @@ impl OnBoard {
         Ok(())
     }
 
-    fn power_on(&mut self) -> Result<(), String> {
+    /// Power comes on, or someone else restarted it: the application runs, or will.
+    pub const fn restarted(&mut self) {
         self.serving = false;
+    }
+
+    fn power_on(&mut self) -> Result<(), String> {
+        self.restarted();
         self.board.power_on()
+    }
+
+    /// Power comes on.
+    ///
+    /// # Errors
+    /// If it doesn't come up.
+    pub fn start(&mut self) -> Result<(), String> {
+        self.power_on()?;
+        self.settled()
     }
 
     /// Waits until a confirmed release runs.
@@ -92,13 +119,19 @@ impl OnBoard {
 
     fn reboot(&mut self) -> Result<(), String> {
         let mut link = self.link()?;
+        if self.serving {
+            self.deepest = self.deepest.max(self.told(":S")?);
+        }
         self.board.skip();
-        self.serving = false;
+        self.restarted();
         link.request(&Command::Reboot).map(|_| ()).map_err(|e| e.to_string())
     }
 
     /// Asks the firmware for a cut.
-    fn ask_for(&mut self, plan: Plan) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// If it doesn't take the plan.
+    pub fn ask_for(&mut self, plan: Plan) -> Result<(), String> {
         let Plan { event, number, how, operations } = plan;
         match self.board.ask(&format!(":K{event:x}{number:x}{how:x}{operations:04x}"))?.as_str() {
             ":D" => Ok(()),
@@ -113,24 +146,43 @@ impl OnBoard {
         self.power_on()
     }
 
+    /// A number that the firmware tells.
+    fn told(&mut self, request: &str) -> Result<usize, String> {
+        let told = self.board.ask(request)?;
+        let number = told.strip_prefix(":D").and_then(|n| n.parse().ok());
+        number.ok_or(format!("{request} is answered by `{told}`"))
+    }
+
+    /// Flash operations since power came on.
+    ///
+    /// # Errors
+    /// If the firmware doesn't tell them.
+    pub fn operations(&mut self) -> Result<u64, String> {
+        self.told(":N").map(|n| n as u64)
+    }
+
+    /// What answering cost since this was asked last, in microseconds of the board's clock: the dearest answer, and all.
+    ///
+    /// # Errors
+    /// If the firmware doesn't tell it.
+    pub fn cost(&mut self) -> Result<(u64, u64), String> {
+        let told = self.board.ask(":T")?;
+        let mut numbers = told.trim_start_matches(":D").split(' ').flat_map(str::parse);
+        numbers.next().zip(numbers.next()).ok_or(format!(":T is answered by `{told}`"))
+    }
+
     /// Deepest stack of bootloader and application so far, in bytes.
     ///
     /// # Errors
     /// If they don't tell it.
     pub fn stack(&mut self) -> Result<(usize, usize), String> {
-        let told = |board: &mut Board| {
-            let told = board.ask(":S")?;
-            let bytes = told.strip_prefix(":D").and_then(|n| n.parse::<usize>().ok());
-            bytes.ok_or(format!("no stack: {told}"))
-        };
-        let served = if self.serving { told(&mut self.board)? } else { 0 };
         self.run()?;
-        let app = told(&mut self.board)?;
+        let app = self.told(":S")?;
         let bytes = |line: &String| {
             line.strip_prefix("# bootloader: ")?.strip_suffix(" bytes of stack")?.parse().ok()
         };
         let boot = self.board.said().iter().filter_map(bytes).max().ok_or("the bootloader told no stack")?;
-        Ok((served.max(boot), app))
+        Ok((self.deepest.max(boot), app))
     }
 
     /// Plays what a step does to the device. If the planned cut comes, power is cut and comes back, the device comes to
@@ -145,10 +197,7 @@ impl OnBoard {
         self.ask_for(plan)?;
         let result = act(self);
         if !self.board.has_failed() {
-            if self.board.model.small && !self.serving {
-                // The plan may outlive a restart; this step is over.
-                self.serve()?;
-            }
+            // A plan outlives restarts; this step is over.
             self.ask_for(Plan::NONE)?;
             return result.map(Some);
         }
@@ -279,16 +328,5 @@ pub fn cast(model: &Model, scenario: &Scenario) -> Result<Cast, String> {
 pub fn on_board(model: &'static Model, cast: &Cast, flash: &Path) -> Result<OnBoard, String> {
     let chip = cast.provision(Chip::new(model.layout()?)).map_err(|e| e.to_string())?;
     let board = Board::new(model, &firmware(model)?.join("boot"), flash, &chip.bytes())?;
-    Ok(OnBoard { board, serving: false, planned: None, interrupted: None })
-}
-
-impl OnBoard {
-    /// Power comes on the first time.
-    ///
-    /// # Errors
-    /// If it doesn't come up.
-    pub fn start(&mut self) -> Result<(), String> {
-        self.power_on()?;
-        self.settled()
-    }
+    Ok(OnBoard::new(board))
 }

@@ -37,6 +37,8 @@ pub struct Serial {
     opened: bool,
     line: [u8; 16],
     length: usize,
+    /// Microseconds that the dearest answer took, and all answers.
+    cost: (u32, u32),
 }
 
 impl Default for Serial {
@@ -58,7 +60,7 @@ pub enum Heard {
 impl Serial {
     /// The line.
     pub const fn new() -> Self {
-        Self { frames: Deframer::new(), opened: false, line: [0; 16], length: 0 }
+        Self { frames: Deframer::new(), opened: false, line: [0; 16], length: 0, cost: (0, 0) }
     }
 
     /// Takes one byte if one has come: serves a frame, or hands a line of text to `answer`.
@@ -68,7 +70,10 @@ impl Serial {
             self.opened = byte != 0 || !self.frames.is_inside();
             let Ok(Some(content)) = self.frames.push(byte) else { return Heard::Piece };
             // The answer first, on an empty stack; room for the reply after that.
+            let begun = Here::micros();
             let answer = machine.answer(content, &mut KeySwitch);
+            let took = Here::micros().wrapping_sub(begun);
+            self.cost = (self.cost.0.max(took), self.cost.1 + took);
             reply(machine, answer);
             return Heard::Whole;
         }
@@ -95,6 +100,9 @@ impl Serial {
                 let line = self.line.get(..self.length).unwrap_or(&[]);
                 if plan::take(line) {
                     Line(()).print(format_args!(":D\r\n"));
+                } else if line == b":T" {
+                    let (most, all) = core::mem::take(&mut self.cost);
+                    Line(()).print(format_args!(":D{most} {all}\r\n"));
                 } else if !plan::tell(line, &mut Line(())) {
                     answer(line, &mut Line(()));
                 }

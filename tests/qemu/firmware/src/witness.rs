@@ -22,6 +22,11 @@ impl Witness {
         Self { flash, moving: false }
     }
 
+    /// True if blocks were moved since the last reset.
+    pub const fn has_moved(&self) -> bool {
+        self.moving
+    }
+
     /// What a cut in the middle leaves of a write: the first half, and a word of which some bits are programmed.
     fn tear_write(&mut self, region: Region, at: u32, from: &[u8]) -> Result<(), MediaError> {
         let word = <Flash as NorFlash>::WRITE_SIZE;

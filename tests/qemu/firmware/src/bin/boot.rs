@@ -20,7 +20,11 @@ extern "C" fn main() -> ! {
             say(format_args!("bootloader: {why:?}, {:?}", state.phase));
         }
     }
-    match machine.boot(why) {
+    let begun = Here::micros();
+    let boot = machine.boot(why);
+    let (took, moved) = (Here::micros().wrapping_sub(begun), machine.media.has_moved());
+    say(format_args!("bootloader: {took} us{}", if moved { ", moved" } else { "" }));
+    match boot {
         Ok(Boot::Run(_)) if request == Request::Service => {
             say(format_args!("bootloader: service mode: the application asks for it"));
             // It was the application that let someone in: now is fine for a patch, too.
