@@ -271,7 +271,10 @@ impl Player for OnBoard {
                     player.reboot()?;
                     player.settled()
                 };
-                return self.interruptible(&restart, &|_| Ok(true)).map(drop);
+                // It needn't be done again; nothing was sent.
+                self.interruptible(&restart, &|_| Ok(true))?;
+                self.interrupted.iter_mut().for_each(|cut| cut.taken = false);
+                return Ok(());
             }
             Some(CommitPoint::Receiving) => return Err("`receiving` belongs to `send`".into()),
             Some(CommitPoint::Ready) => {

@@ -10,26 +10,20 @@ use board::{Board, Map};
 use core::arch::{asm, global_asm};
 use core::ptr;
 
-// The reset vector. An application is linked to lie in flash and to run in RAM, so it first copies itself; the
-// bootloader lies in RAM already (the symbols are equal then). Every trap means a fault or a starved watchdog: the
-// handler writes the cause where a reset leaves it (`Cells::set_cause`), and resets.
+// The reset vector; programs lie in RAM already. Before it an application says where it starts and how long it is. Every
+// trap means a fault or a starved watchdog: the handler writes the cause where a reset leaves it (`Cells::set_cause`),
+// and resets.
 global_asm!(
     r#"
+    .section .header, "a"
+    .word _start
+    .word _image_length
+
     .section .start, "ax"
     .globl _start
 _start:
     la   sp, _stack_top
-    la   t0, _load
-    la   t1, _ram
-    la   t2, _ram_end
-1:  bgeu t1, t2, 2f
-    beq  t0, t1, 2f
-    lw   t3, 0(t0)
-    sw   t3, 0(t1)
-    addi t0, t0, 4
-    addi t1, t1, 4
-    j    1b
-2:  la   t1, _bss
+    la   t1, _bss
     la   t2, _bss_end
 3:  bgeu t1, t2, 4f
     sw   zero, 0(t1)
@@ -77,6 +71,9 @@ const MTIMECMP: *mut u32 = 0x0200_4000 as *mut u32;
 const MTIME: *mut u32 = 0x0200_bff8 as *mut u32;
 /// Address of the flash: pflash bank 1.
 const FLASH: usize = 0x2200_0000;
+/// Where applications run, and how far they may reach.
+const APPLICATION: usize = 0x8100_0000;
+const APPLICATION_MAX: usize = 0x8_0000;
 /// Bytes of a sector.
 const SECTOR: u32 = 256 * 1024;
 /// Ticks of the core's timer in a millisecond.
@@ -194,9 +191,19 @@ impl Board for Virt {
         loop {}
     }
 
-    /// Interrupts stay as they are: the watchdog is running.
+    /// The bootloader copies the image: QEMU keeps what it translated of flash, also when that has changed, so nothing may
+    /// run from there. Interrupts stay as they are: the watchdog is running.
     fn jump() -> ! {
-        // SAFETY: the caller verified what lies there, and its own startup sets up everything else.
-        unsafe { asm!("fence.i", "jr {0}", in(reg) Self::MAP.application, options(noreturn)) }
+        let image = Self::MAP.application as *const u32;
+        // SAFETY: a verified image in flash, which is in reading mode; RAM that no bootloader is linked into; and the image's
+        // own startup sets up everything else.
+        unsafe {
+            let length = (ptr::read_volatile(image.add(1)) as usize).min(APPLICATION_MAX);
+            for at in 0..length / 4 {
+                ptr::write_volatile((APPLICATION as *mut u32).add(at), ptr::read_volatile(image.add(at)));
+            }
+            let start = ptr::read_volatile(image);
+            asm!("fence.i", "jr {0}", in(reg) start, options(noreturn))
+        }
     }
 }
