@@ -84,7 +84,7 @@ fn flash(model: &Model, name: &str) -> Res<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/qemu");
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let folder = folder.canonicalize().unwrap_or(folder);
-    Ok(folder.join(format!("{}-{name}.flash", model.name)))
+    Ok(folder.join(format!("{}-{name}-{}.flash", model.name, std::process::id())))
 }
 
 /// What a failure leaves: the flash image, what the board said, and the command that shows it again.
@@ -149,6 +149,12 @@ impl<'a> Case<'a> {
             let flat = matches!(step, Step::Status(_) | Step::Ask { .. });
             operations.push(if flat || played.cut.is_some() { 0 } else { after - before });
             self.say(&played);
+        }
+        // By whoever holds the driver: on a small part the bootloader.
+        stage.player.serve()?;
+        match stage.player.unrefused()? {
+            0 => {}
+            n => return Err(format!("{}: its flash driver lets {n} broken rules pass", self.model.name)),
         }
         let (boot, app) = stage.player.stack()?;
         println!(

@@ -141,7 +141,7 @@ impl Board {
         let mut command = Command::new(program);
         command.args(["-display", "none", "-monitor", "none", "-serial", "pty"]).args(arguments);
         if self.counted {
-            command.args(["-icount", "shift=0,sleep=off"]);
+            command.args(["-icount", "shift=0,sleep=on"]);
         }
         if self.model.keeps != Keeps::Exactly {
             command.args(["-qmp", &format!("unix:{},server=on,wait=off", sockets.qmp.display())]);
@@ -149,9 +149,6 @@ impl Board {
         if self.model.keeps == Keeps::Nowhere {
             let stub = format!("socket,path={},server=on,wait=off,id=stub", sockets.debugger.display());
             command.args(["-S", "-chardev", &stub, "-gdb", "chardev:stub"]);
-        }
-        if let Ok(more) = std::env::var("PATCHLANE_QEMU") {
-            command.args(more.split_whitespace());
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().map_err(|e| format!("{program} doesn't start: {e}"))?;

@@ -161,6 +161,14 @@ impl OnBoard {
         self.told(":N").map(|n| n as u64)
     }
 
+    /// How many of the operations that break a rule of NOR flash the driver didn't refuse.
+    ///
+    /// # Errors
+    /// If the firmware doesn't tell it.
+    pub fn unrefused(&mut self) -> Result<usize, String> {
+        self.told(":V")
+    }
+
     /// What answering cost since this was asked last, in microseconds of the board's clock: the dearest answer, and all.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What bootloader and application share: the device, its link, and how they restart.
 #![no_std]
 
+mod lenient;
 pub mod plan;
 pub mod registers;
 mod serial;

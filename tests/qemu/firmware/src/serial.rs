@@ -100,6 +100,8 @@ impl Serial {
                 let line = self.line.get(..self.length).unwrap_or(&[]);
                 if plan::take(line) {
                     Line(()).print(format_args!(":D\r\n"));
+                } else if line == b":V" {
+                    crate::lenient::tell(&mut Line(()));
                 } else if line == b":T" {
                     let (most, all) = core::mem::take(&mut self.cost);
                     Line(()).print(format_args!(":D{most} {all}\r\n"));
