@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything CI runs, in order of cost.
 
-use crate::demo::{self, Place};
+use crate::demo;
 use crate::run::{cargo, part, run};
-use crate::{firmware, integrator, known_bad, sizes, toolchain, tools, vectors};
+use crate::{firmware, integrator, known_bad, qemu, sizes, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
@@ -12,7 +12,7 @@ const SLOW: [&str; 5] = ["every_single_cut", "pairs_of_cuts", "random_walks", "r
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 21] = [
+    let parts: [Part; 22] = [
         ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
@@ -23,8 +23,9 @@ pub(crate) fn test() -> Result<(), String> {
             run(cargo(&["test", "--quiet", "--workspace", "--all-targets", "--"]).args(slow))
         }),
         ("power cuts and random walks", || {
-            let tests = ["--test", "power", "--test", "walk", "--", "--nocapture"];
-            run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests).args(&SLOW[..3]))
+            let tests = ["power", "walk", "delta", "direct"].iter().flat_map(|test| ["--test", *test]);
+            let mut test = cargo(&["test", "--quiet", "-p", "patchlane-tests"]);
+            run(test.args(tests).args(["--", "--nocapture"]).args(&SLOW[..3]))
         }),
         ("every order of a release history", || model(false)),
         ("known-bad rules", || known_bad::known_bad(true)),
@@ -45,13 +46,11 @@ pub(crate) fn test() -> Result<(), String> {
             let same = vectors::run(true) == ExitCode::SUCCESS;
             if same { Ok(()) } else { Err("protocol/vectors or SPEC.md drifted: cargo xtask vectors".into()) }
         }),
-        ("firmware", || firmware::build().map(|folder| println!("{}", folder.display()))),
-        ("scenarios on the board", || {
-            let tests = ["--test", "scenarios", "--", "--ignored", "--nocapture"];
-            run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
-        }),
-        ("story, simulated", || demo::check(Place::Sim)),
-        ("story on the board", || demo::check(Place::Virt)),
+        ("firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
+        ("scenarios on three boards", || qemu::play(&["--board", "all", "--cuts", "12"])),
+        ("costs on three boards", || qemu::play(&["--cost", "--scenario", "refusals"])),
+        ("story, simulated", || demo::check(demo::SIM)),
+        ("story on the board", || demo::check("virt")),
         ("a firmware crate of someone else", integrator::check),
         ("sizes and panic paths", sizes::sizes),
     ];
