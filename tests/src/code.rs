@@ -60,7 +60,7 @@ impl Program {
         }
         let thumb = u32::from(self.isa == Isa::Thumb);
         let table: Vec<u8> =
-            places.iter().flat_map(|place| (address + place | thumb).to_le_bytes()).collect();
+            places.iter().flat_map(|place| ((address + place) | thumb).to_le_bytes()).collect();
         [bytes, table.repeat(2)].concat()
     }
 

@@ -41,7 +41,7 @@ pub fn measure(scenario: &Scenario, cast: &Cast, player: OnBoard) -> Result<Cost
         let Step::Send { release, answer, .. } = step else { continue };
         let (dearest, all) = stage.player.cost()?;
         cost.head = cost.head.max(dearest);
-        let image = u64::from(cast.offer(release)?.image.1);
+        let image = cast.offer(release)?.images.first().map_or(0, |(_, bytes)| u64::from(*bytes));
         if answer == "ready" {
             answers += all - dearest;
             bytes += image;
