@@ -340,23 +340,32 @@ macro_rules! device {
             async_if! { [$($asynchronous)?]
             /// Performs a command of the service link.
             fn perform(&mut self, command: Command<'_>) -> Result<Answer, Refusal> {
-                let outcome = match command {
-                    Command::Status => return self.open()$($wait)*.map(|()| Answer::Status),
-                    Command::Begin => return self.begin()$($wait)*.map(Answer::Want),
+                match command {
+                    Command::Status => self.open()$($wait)*.map(|()| Answer::Status),
+                    Command::Begin => self.begin()$($wait)*.map(Answer::Want),
                     Command::Data { offset, bytes } => {
-                        return self.push(offset, bytes)$($wait)*.map(|done| match done {
+                        self.push(offset, bytes)$($wait)*.map(|done| match done {
                             Done::Want(offset) => Answer::Want(offset),
                             Done::Outcome(outcome) => Answer::Outcome(outcome),
                             Done::Opened | Done::Boot(_) => Answer::Refused(Refusal::NotInService),
-                        });
+                        })
                     }
+                    Command::Reboot => Ok(Answer::Restart),
+                    other => self.request(other)$($wait)*.map(Answer::Outcome),
+                }
+            }}
+
+            async_if! { [$($asynchronous)?]
+            /// Performs what owner or application ask for. What it needs isn't on the stack while a head is verified.
+            #[inline(never)]
+            fn request(&mut self, command: Command<'_>) -> Result<Outcome, Refusal> {
+                match command {
                     Command::Owner(document) => self.owner(document)$($wait)*,
                     Command::Local { action, manifest } => self.local(action, &manifest)$($wait)*,
                     Command::SetPolicy(policy) => self.set_policy(policy)$($wait)*,
                     Command::SetAnchor(key) => self.set_anchor(key)$($wait)*,
-                    Command::Reboot => return Ok(Answer::Restart),
-                };
-                outcome.map(Answer::Outcome)
+                    _ => Err(Refusal::NotInService),
+                }
             }}
 
             async_if! { [$($asynchronous)?]
@@ -367,6 +376,14 @@ macro_rules! device {
                 application: &mut impl Application,
                 out: &'o mut [u8; OUT],
             ) -> Served<'o> {
+                let answer = self.answer(content, application)$($wait)*;
+                service::reply(answer, &self.engine, out)
+            }}
+
+            async_if! { [$($asynchronous)?]
+            /// The first half of `serve`, for parts whose RAM has no room for a reply while a head is verified:
+            /// [`service::reply`] writes it afterwards.
+            pub fn answer(&mut self, content: &[u8], application: &mut impl Application) -> Answer {
                 let answer = match Command::parse(content) {
                     Err(error) => Err(error.into()),
                     Ok(command) if is_request(&command) && !application.grants(&command) => {
@@ -374,7 +391,7 @@ macro_rules! device {
                     }
                     Ok(command) => self.perform(command)$($wait)*,
                 };
-                service::reply(answer.unwrap_or_else(Answer::Refused), &self.engine, out)
+                answer.unwrap_or_else(Answer::Refused)
             }}
 
             /// Raises the counter to the floor, once a record of this session holds it: record first, counter second.

@@ -499,12 +499,17 @@ impl Permitted {
         }
     }
 
+    /// True if its image is what was read back from the primary slot.
+    pub fn is_there(&self, readback: &Readback) -> bool {
+        readback.region == Region::Primary && readback.at == 0 && readback.is(&self.image)
+    }
+
     /// Checks that a release without payload is what the primary slot holds.
     ///
     /// # Errors
     /// `NeedPayload`.
     pub fn is_installed(self, readback: &Readback, receipt: Digest, cell: u8) -> Result<Confirmed, Refusal> {
-        let there = readback.region == Region::Primary && readback.at == 0 && readback.is(&self.image);
+        let there = self.is_there(readback);
         if there && !self.has_payload() && self.rank.transition == Transition::Patch {
             Ok(Confirmed { release: self.release(receipt, cell), moved: None })
         } else {

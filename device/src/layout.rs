@@ -15,8 +15,8 @@ use crate::log::AREA;
 use crate::media::Region;
 use patchlane_protocol::{Image, limits};
 
-/// Bytes the engine moves at once; no flash may want larger reads or writes.
-pub const IO: usize = 512;
+/// Bytes the engine moves at once; no flash may want larger reads or writes. 512, or 128 with the feature `small-io`.
+pub const IO: usize = if cfg!(feature = "small-io") { 128 } else { 512 };
 /// Receipt cells: confirmed, fallback, candidate, present root, and one to write the next into.
 pub const CELLS: u32 = 5;
 /// Log areas used at most.

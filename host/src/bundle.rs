@@ -383,6 +383,7 @@ fn unchain(payload: &[u8], alternative: &Alternative, mut take: impl FnMut(&[u8]
 mod tests {
     use super::*;
     use patchlane_protocol::{ClassId, VendorId};
+    use patchlane_protocol::{Product, Version};
 
     fn draft() -> Draft {
         let product = Product { vendor: VendorId([1; 16]), class: ClassId([2; 16]) };

@@ -2,5 +2,7 @@
 
 pub mod board;
 pub mod code;
+pub mod cuts;
+pub mod model;
 pub mod scenario;
 pub mod sim;

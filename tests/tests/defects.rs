@@ -241,3 +241,16 @@ fn a_transfer_broken_off_again_and_again_doesnt_wear_out_flash() {
     assert_eq!(device.push(&bytes, 512), Ok(Outcome::Staged));
     assert!(device.power.violations().is_empty(), "{:?}", device.power.violations());
 }
+
+#[test]
+fn a_payload_free_patch_for_a_damaged_image_writes_nothing() {
+    // Found by the model check: the receipt was stored before the image was compared, at every attempt.
+    let mut device = eager(&patch(4, 7, 1));
+    device.machine.media.primary.rot(6000, 4);
+    let unaffected = Release { payload: false, ..patch(4, 8, 1) };
+    let before = device.power.operations();
+    for _ in 0..3 {
+        assert_eq!(device.push(&unaffected.bytes(), 512), Err(Refusal::NeedPayload));
+    }
+    assert_eq!(device.power.operations(), before);
+}

@@ -1,202 +1,136 @@
-//! Power cuts at every operation of an update, a revert and a confirmation (I14).
+//! Power cuts at every operation of everything that an operator does (I14), and a harness that is shown to notice.
 
+use patchlane::flash::{Cut, Power, Torn, When, mix};
 use patchlane_device::{Boot, Cause, Running};
+use patchlane_flash::{Bank, Case, Options, Run, Search, Subject};
 use patchlane_protocol::status::Activity;
-use patchlane_protocol::{FeaturePolicy, Policy, SecurityPolicy};
-use patchlane_tests::sim::sweep::Geometry;
-use patchlane_tests::sim::sweep::{GEOMETRIES, Plan, install_round, pairs, singles};
-use patchlane_tests::sim::world::{self, Release, Roles, image};
-use patchlane_tests::sim::{SimDevice, Torn};
+use patchlane_tests::cuts::world::Instant;
+use patchlane_tests::cuts::{Extent, Lie, PLANS, Report, SHAPES, Story, Title};
+use patchlane_tests::sim::SimDevice;
+use patchlane_tests::sim::cases::{SMALL, patch};
+use patchlane_tests::sim::world;
+use std::cell::RefCell;
+use std::process::Command;
 
-fn size(geometry: &[Geometry; 3]) -> usize {
-    geometry[1].length
+#[test]
+fn every_single_cut_is_survived_and_a_sample_of_pairs_and_chains() {
+    let report = Report::of(Extent { full: false, seed: 1 }, None, None).unwrap();
+    println!("{report}");
+    assert_eq!(report.failed(), 0);
+    assert!(report.cases() >= 100_000, "{}", report.cases());
 }
 
-/// `4.1 s7` runs, `4.1 s8` goes in and is confirmed.
-struct Update;
+/// What a search over a driver that lies finds: nothing without a cut, and then something.
+fn caught(lie: Lie, plan: &str, shape: &str) -> Vec<String> {
+    let plan = PLANS.iter().find(|p| p.name == plan).unwrap();
+    let shape = SHAPES.iter().find(|s| s.name == shape).unwrap();
+    let story = Story::new(plan, shape, Some(lie));
+    let mut search = Search::new(&story);
+    search.explore(&Options { seeds: 8, ..Options::default() });
+    let cases = search.tally().cases();
+    assert!(search.failed() > 0 && cases > 0, "{lie:?} isn't noticed in {cases} cases");
+    // Each of them is a case that repeats.
+    for (case, problem) in search.failures().iter().take(3) {
+        assert_eq!(search.replay(case).unwrap_err(), *problem, "{case}");
+    }
+    search.failures().iter().map(|(_, problem)| problem.clone()).collect()
+}
 
-impl Update {
-    fn releases(geometry: &[Geometry; 3]) -> (Release, Release) {
-        let full = size(geometry);
-        (Release::patch(4, 1, 7, image(1, full - full / 3)), Release::patch(4, 1, 8, image(2, full - 100)))
+#[track_caller]
+fn all_say(problems: &[String], what: &str) {
+    assert!(problems.iter().all(|problem| problem.contains(what)), "{problems:?}");
+}
+
+#[test]
+fn a_driver_that_drops_a_write_is_caught() {
+    let problems = caught(Lie::DropsWrites(25), "half-received-displaced", "4w-4K");
+    all_say(&problems, "nothing runs: it did not arrive whole");
+}
+
+#[test]
+fn an_erase_that_is_said_to_be_done_is_caught() {
+    all_say(&caught(Lie::SkipsErases(8), "patch", "8w-4K-one-block"), "programmed twice");
+}
+
+#[test]
+fn a_driver_that_answers_before_it_has_written_is_caught() {
+    all_say(&caught(Lie::AnswersEarly, "held-superseded", "8w-4K-one-block"), "a held update was forgotten");
+}
+
+#[test]
+fn a_step_that_isnt_recorded_before_it_erases_is_caught() {
+    all_say(&caught(Lie::ForgetsSteps, "patch", "4w-4K"), "nothing runs: it did not arrive whole");
+}
+
+#[test]
+fn a_log_that_trusts_one_copy_is_caught() {
+    all_say(&caught(Lie::TrustsOneCopy, "patch", "8w-4K-one-block"), "4.1 s8 was confirmed, and now 4.1 s7");
+}
+
+/// A story that remembers what flash held at the end.
+struct Ends(Story, RefCell<Option<[(u64, bool); 3]>>);
+
+impl Subject for Ends {
+    type Left = Instant;
+    fn begin(&self) -> Instant {
+        self.0.begin()
+    }
+    fn perform(&self, left: Instant, _: &Power, run: &mut Run<'_, Instant>) -> Result<(), String> {
+        let end = self.0.live(left, run)?.chip;
+        self.1.replace(Some([&end.state, &end.primary, &end.secondary].map(Bank::fingerprint)));
+        Ok(())
     }
 }
 
-impl Plan for Update {
-    fn device(&self, geometry: [Geometry; 3]) -> SimDevice {
-        let (old, new) = Self::releases(&geometry);
-        let mut device = SimDevice::story(geometry, &old);
-        device.expect(&new);
-        device
-    }
-    fn round(&self, device: &mut SimDevice) -> bool {
-        let new = Self::releases(&shape(device)).1;
-        install_round(device, &new.bytes(), &new.version)
-    }
-    fn end(&self, device: &mut SimDevice) {
-        let new = Self::releases(&shape(device)).1;
-        assert_eq!(device.booted, Some(Boot::Run(Running::Confirmed)));
-        assert_eq!(device.status().confirmed.version, new.version);
-        let digest = device.primary_digest(new.image.len());
-        assert_eq!(digest, patchlane::bundle::sha256(&new.image));
-    }
-}
-
-/// `4.1 s8` goes in, fails three boots, and is taken back.
-struct Revert;
-
-impl Plan for Revert {
-    fn device(&self, geometry: [Geometry; 3]) -> SimDevice {
-        Update.device(geometry)
-    }
-    fn round(&self, device: &mut SimDevice) -> bool {
-        let (_, new) = Update::releases(&shape(device));
-        let status = device.status();
-        let failed = device.machine.engine().state().is_some_and(|s| s.failures.iter().count() > 0);
-        if failed && status.activity == Activity::Idle {
-            return true;
+/// A search doesn't do again what came before a cut: it goes on from what the cut left. That has to be the same as a
+/// device whose supply fails under it.
+#[test]
+fn a_search_does_what_a_failing_supply_does() {
+    for (number, plan) in PLANS.iter().enumerate() {
+        for torn in Torn::ALL {
+            let story = Story::new(plan, &SHAPES[number % SHAPES.len()], None);
+            let ends = Ends(story, RefCell::new(None));
+            let pick = mix(number as u64 ^ (torn as u64) << 32);
+            let cut = |shift: u64, most: u64| {
+                let when = When::ALL[(pick >> shift) as usize % 5];
+                Cut { at: mix(pick >> shift) % most, when }
+            };
+            let case = Case { torn, cuts: vec![cut(3, 9), cut(13, 7), cut(23, 6)], seed: pick };
+            Search::new(&ends).replay(&case).unwrap_or_else(|e| panic!("{}/{case}: {e}", plan.name));
+            let searched = ends.1.take();
+            let power = Power::new(1, torn);
+            power.plan_case(&case);
+            let mut left = ends.begin();
+            left = patchlane_flash::Left::on(&left, &power);
+            ends.perform(left, &power, &mut Run::default()).unwrap();
+            assert_eq!(searched, ends.1.take(), "{}/{case}", plan.name);
         }
-        if device.machine.engine().needs_restart() {
-            device.restart(Cause::Requested);
-        } else if status.activity == Activity::Trial {
-            device.restart(Cause::Watchdog);
-        } else {
-            assert!(!failed, "it failed, and isn't idle: {status:?}");
-            return install_round(device, &new.bytes(), &new.version);
-        }
-        false
-    }
-    fn end(&self, device: &mut SimDevice) {
-        let (old, _) = Update::releases(&shape(device));
-        assert_eq!(device.booted, Some(Boot::Run(Running::Confirmed)));
-        assert_eq!(device.status().confirmed.version, old.version);
     }
 }
 
-/// `4.1 s8` is staged when a bundle brings a root that revokes its key, and `4.1 s9`.
-struct Rotation;
-
-impl Rotation {
-    fn next(geometry: &[Geometry; 3]) -> Release {
-        let roles = Roles { version: 2, security: vec!["security 2"], ..Roles::default() };
-        let links = vec![roles.link(&["root"])];
-        let release = Release::patch(4, 1, 9, image(3, size(geometry) / 2));
-        Release { root: 2, links, signers: vec!["security 2"], ..release }
-    }
-}
-
-impl Plan for Rotation {
-    fn device(&self, geometry: [Geometry; 3]) -> SimDevice {
-        let mut device = Update.device(geometry);
-        device.expect(&Self::next(&geometry));
-        device.restart(Cause::PowerOn);
-        device.push(&Update::releases(&geometry).1.bytes(), 512).expect("staged");
-        device
-    }
-    fn round(&self, device: &mut SimDevice) -> bool {
-        let next = Self::next(&shape(device));
-        let status = device.status();
-        // Until the link is committed, the staged release waits; then it is gone.
-        assert!(status.root_version == 1 || status.candidate.is_none_or(|c| c.version == next.version));
-        if status.activity == Activity::Staged && status.root_version == 1 {
-            let _ = device.push(&next.bytes(), 512);
-            return false;
-        }
-        install_round(device, &next.bytes(), &next.version)
-    }
-    fn end(&self, device: &mut SimDevice) {
-        assert_eq!(device.booted, Some(Boot::Run(Running::Confirmed)));
-        let status = device.status();
-        assert_eq!((status.confirmed.version, status.root_version), (Self::next(&shape(device)).version, 2));
-    }
-}
-
-/// `4.1 s7` becomes `5.1 s7`, whose image rots; the fallback goes in.
-struct Fallback;
-
-impl Plan for Fallback {
-    fn device(&self, geometry: [Geometry; 3]) -> SimDevice {
-        let old = Release::patch(4, 1, 7, image(1, size(&geometry) - 50));
-        let new = Release::feature(5, 1, 7, image(2, size(&geometry) / 2));
-        let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Auto };
-        let mut device = SimDevice::new(geometry, &old, world::factory(policy, true), 1, Torn::Stable);
-        device.restart(Cause::PowerOn);
-        device.install(&new).expect("installed");
-        device.machine.media.primary.rot(77, 3);
-        device
-    }
-    fn round(&self, device: &mut SimDevice) -> bool {
-        device.booted == Some(Boot::Run(Running::Fallback))
-    }
-    fn end(&self, device: &mut SimDevice) {
-        assert_eq!(device.booted, Some(Boot::Run(Running::Fallback)));
-        let status = device.status();
-        assert_eq!(status.activity, Activity::Degraded);
-        assert_eq!(status.confirmed.version, patchlane_protocol::Version::new(5, 1, 7));
-    }
-}
-
-fn shape(device: &SimDevice) -> [Geometry; 3] {
-    let layout = device.machine.engine().layout();
-    let place = |region| {
-        let place = layout.place(region);
-        Geometry { write: place.write as usize, erase: place.erase as usize, length: place.length as usize }
+#[test]
+fn one_command_repeats_a_case() {
+    let run = |title: &str| {
+        let out = Command::new(env!("CARGO_BIN_EXE_cuts")).args(["--replay", title]).output().unwrap();
+        (out.status.code(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
     };
-    use patchlane_device::Region::{Primary, Secondary, State};
-    [place(State), place(Primary), place(Secondary)]
-}
-
-#[test]
-fn nothing_is_lost_without_cuts() {
-    for geometry in GEOMETRIES {
-        let tally = singles(&Update, *geometry, &[], 1);
-        println!("{}: {} operations", geometry.0, tally.operations);
-        singles(&Revert, *geometry, &[], 1);
+    let title = "patch/8w-4K-one-block/per-read/12:middle,3:last/77";
+    assert_eq!(title.parse::<Title>().unwrap().to_string(), title);
+    assert_eq!(run(title), (Some(0), format!("{title}: survived\n"), String::new()));
+    let (code, said, _) = run("patch/8w-4K-one-block/stable/12:middle,4000:last/77");
+    assert_eq!(code, Some(1));
+    assert!(said.contains("cut 2 comes at operation 4000, and there are "), "{said}");
+    for wrong in
+        ["patch", "nothing/4w-4K/stable/1:last/1", "patch/none/stable/1:last/1", "patch/4w-4K/stable/1/1"]
+    {
+        assert_eq!(run(wrong).0, Some(2), "{wrong}");
     }
-}
-
-#[test]
-fn every_single_cut_of_an_update_is_survived() {
-    let mut cases = 0;
-    for geometry in GEOMETRIES {
-        let tally = singles(&Update, *geometry, &Torn::ALL, 1);
-        println!("update {}: {} operations, {} cuts", geometry.0, tally.operations, tally.cases);
-        cases += tally.cases;
-    }
-    println!("update: {cases} cuts");
-}
-
-#[test]
-fn every_single_cut_of_a_revert_is_survived() {
-    let mut cases = 0;
-    for geometry in GEOMETRIES {
-        let tally = singles(&Revert, *geometry, &Torn::ALL, 1);
-        println!("revert {}: {} operations, {} cuts", geometry.0, tally.operations, tally.cases);
-        cases += tally.cases;
-    }
-    println!("revert: {cases} cuts");
-}
-
-#[test]
-fn every_single_cut_of_a_root_rotation_and_of_a_fallback_is_survived() {
-    for geometry in GEOMETRIES {
-        let rotation = singles(&Rotation, *geometry, &Torn::ALL, 1);
-        let fallback = singles(&Fallback, *geometry, &Torn::ALL, 1);
-        println!("rotation {}: {} operations, {} cuts", geometry.0, rotation.operations, rotation.cases);
-        println!("fallback {}: {} operations, {} cuts", geometry.0, fallback.operations, fallback.cases);
-    }
-}
-
-#[test]
-fn pairs_of_cuts_are_survived() {
-    let tally = pairs(&Update, GEOMETRIES[3], &Torn::ALL, 11);
-    println!("pairs {}: {} operations, {} pairs", GEOMETRIES[3].0, tally.operations, tally.cases);
 }
 
 #[test]
 fn a_device_is_what_the_factory_made_it() {
-    let (old, _) = Update::releases(&GEOMETRIES[1].1);
-    let mut device = SimDevice::story(GEOMETRIES[1].1, &old);
+    let old = patch(4, 7, 1);
+    let mut device = SimDevice::story(SMALL, &old);
     assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Run(Running::Confirmed)));
     let status = device.status();
     assert_eq!(status.device, world::DEVICE);

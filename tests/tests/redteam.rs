@@ -44,26 +44,6 @@ fn redteam_02_the_rollback_of_the_story_happens() {
     assert_eq!(runs(&mut device), "4.1 s8");
 }
 
-/// A patch whose manifest lists these components instead of the one there is.
-fn with_components(ids: &[u8]) -> Vec<u8> {
-    use patchlane_protocol::{Component, ComponentId, DocumentKind, Header, List, Manifest};
-    let bundle = patch(4, 8, 2).bundle();
-    let manifest = bundle.manifest().unwrap();
-    let only = manifest.components.at(0).unwrap();
-    let components: Vec<Component<'_>> =
-        ids.iter().map(|id| Component { id: ComponentId(*id), ..only }).collect();
-    let mut buffer = [0; 2048];
-    let manifest = Manifest { components: List::of(&components).unwrap(), ..manifest };
-    let document = manifest.encode(&mut buffer).unwrap().to_vec();
-    let set = world::sign(DocumentKind::SecurityPatch, &document, &["security"]);
-    let mut buffer = [0; 256];
-    let mut writer = patchlane_protocol::Writer::new(&mut buffer);
-    List::of(&set).unwrap().write(&mut writer, patchlane_protocol::signature::SIGNATURE_BOUNDS).unwrap();
-    let set = writer.finish().to_vec();
-    let header = Header { links: 0, manifest: document.len() as u16, signatures: set.len() as u16 };
-    [header.encode(&mut [0; 10]).unwrap(), &document, &set, bundle.payload()].concat()
-}
-
 #[test]
 fn redteam_03_a_manifest_names_every_component() {
     // This installer has component 0: a list that leaves it out, or names more, is refused.

@@ -1,7 +1,7 @@
-//! Every scenario, on simulated flash and on the board.
+//! Every scenario on simulated flash. `cargo xtask qemu` plays them on boards.
 
-use patchlane::scenario::{CommitPoint, Played, Stage, Step, Sweep, on_sim};
-use patchlane_tests::scenario::{all, board_cast, folder, on_board, on_geometry, schema};
+use patchlane::scenario::{CommitPoint, Step, Sweep, on_sim};
+use patchlane_tests::scenario::{all, folder, on_geometry, schema};
 use patchlane_tests::sim::sweep::{GEOMETRIES, uniform};
 
 #[test]
@@ -81,33 +81,5 @@ fn every_commit_point_is_cut() {
         CommitPoint::Confirmed,
     ] {
         assert!(cut.contains(&point), "no scenario cuts at {point:?}");
-    }
-}
-
-/// Bytes of stack that bootloader and application may use on RV32 (aim: 9 KiB; Ed25519 alone takes 8.8).
-const STACK: usize = 14 * 1024;
-
-/// Needs QEMU and the firmware that `cargo xtask firmware` builds; `cargo xtask test` sees to both and asks for it.
-#[test]
-#[ignore = "needs QEMU: cargo xtask test"]
-fn every_scenario_plays_on_the_board() {
-    for (name, scenario) in &all().unwrap() {
-        let flash = std::env::temp_dir().join(format!("patchlane-{}-{name}.flash", std::process::id()));
-        let cast = board_cast(scenario).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let board = on_board(&cast, &flash).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let mut stage = Stage::new(scenario, &cast, board);
-        let mut say = |step: &Played| {
-            let cut = step.cut.map(|cut| format!(", power fails at {}", cut.name())).unwrap_or_default();
-            println!("{name}: {} {}{cut}: {}; {} runs", step.action, step.subject, step.outcome, step.runs);
-        };
-        // A failure leaves the flash image to look at.
-        let steps = stage.play(0, &mut say).unwrap_or_else(|e| {
-            panic!("{name} on the board: step {}: {}; its flash is {}", e.number + 1, e.what, flash.display())
-        });
-        println!("{name}: {steps} steps");
-        let (boot, app) = stage.player.stack().unwrap();
-        println!("{name}: painted stack: bootloader {boot} bytes, application {app} bytes");
-        assert!(boot.max(app) <= STACK, "the stack grew beyond {STACK} bytes");
-        let _ = std::fs::remove_file(&flash);
     }
 }

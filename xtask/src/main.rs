@@ -1,9 +1,13 @@
 //! Launches what has to be launched: `cargo xtask help`.
 
 mod bench;
+mod cuts;
+mod deltas;
 mod demo;
 mod firmware;
 mod integrator;
+mod known_bad;
+mod qemu;
 mod run;
 mod sizes;
 mod test;
@@ -11,13 +15,21 @@ mod toolchain;
 mod tools;
 mod vectors;
 
-use demo::Place;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-cargo xtask demo [--board virt|sim]   the story: keys, bundles, a device takes a patch and holds a feature
+cargo xtask demo [--board B|sim]      the story: keys, bundles, a device takes a patch and holds a feature
 cargo xtask test                      everything CI runs
+cargo xtask model [--deep]            every order of a release history, on the device; deep: 20 times the states
+cargo xtask known-bad [--quick]       puts known-bad rules into a copy of the device, and sees that tests catch each
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
+cargo xtask cuts [--full] [--seed N] [--plan P] [--geometry G]
+                                      power cut at every flash operation of everything an operator does; --list
+cargo xtask cuts --replay CASE        one case again, as the command that found it printed it
+cargo xtask cuts --embassy            embassy-boot under the same cuts, and our figures beside it
+cargo xtask bench deltas              deltas of real firmware against detools and bsdiff (PyPI); needs ../shared/corpus
+cargo xtask qemu [--board B] [--scenario S] [--list]
+                                      scenarios on boards in QEMU; --cuts N, --cost [--write], --replay CUTS
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -28,14 +40,21 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["vectors"] => return vectors::run(false),
         ["vectors", "--check"] => return vectors::run(true),
-        ["firmware"] => toolchain::prepare().and_then(|()| firmware::build()).map(|folder| {
+        ["firmware"] => toolchain::prepare().and_then(|()| firmware::build(None)).map(|folder| {
             println!("firmware in {}", folder.display());
         }),
-        ["demo"] | ["demo", "--board", "virt"] => demo::demo(Place::Virt),
-        ["demo", "--board", "sim"] => demo::demo(Place::Sim),
+        ["demo"] => demo::demo("virt"),
+        ["demo", "--board", place] if place == demo::SIM || firmware::is_board(place) => demo::demo(place),
+        ["qemu", ref arguments @ ..] => qemu::qemu(arguments),
         ["test"] => test::test(),
+        ["model"] => test::model(false),
+        ["model", "--deep"] => test::model(true),
+        ["known-bad"] => known_bad::known_bad(false),
+        ["known-bad", "--quick"] => known_bad::known_bad(true),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
+        ["cuts", ref rest @ ..] => cuts::cuts(rest),
+        ["bench", "deltas"] => deltas::deltas(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");
             Ok(())

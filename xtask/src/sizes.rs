@@ -2,7 +2,7 @@
 //!
 //! (a) `verify`: parse, verify, judge, hash. (b) `boot`: a bootloader that takes no bundles: record, authenticity,
 //! swap, trial, revert, fallback. (c) `whole`: a bootloader with service mode: that, reception, service link, owner
-//! documents, provisioning. All without a HAL, at opt-level z with sha2's compact back end. Code and RAM are read from
+//! documents, provisioning. (d) `delta`: (c) that takes deltas, too. All without a HAL, at opt-level z with sha2's compact back end. Code and RAM are read from
 //! the ELF files themselves; the stack is painted and measured in QEMU (tests/qemu/stack), (c) over a whole update that
 //! comes over the service link with a root link, and an owner's document.
 
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-const PARTS: [(&str, &str); 3] = [("verify", "verify"), ("boot", "boot"), ("whole", "")];
+const PARTS: [(&str, &str); 4] = [("verify", "verify"), ("boot", "boot"), ("whole", ""), ("delta", "delta")];
 
 /// What one program takes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,8 +141,8 @@ fn riscv_calls(body: &[u8], address: u64) -> Vec<u64> {
 }
 
 /// Runs the painted program in QEMU: how deep each part went, in bytes.
-fn stack(target: &str) -> Result<[u64; PARTS.len()], String> {
-    let program = toolchain::build("stack", target, "")?.join("stack");
+fn stack(target: &str, features: &str) -> Result<[u64; 3], String> {
+    let program = toolchain::build("stack", target, features)?.join("stack");
     let mut qemu = if target.starts_with("thumb") {
         let mut qemu = Command::new("qemu-system-arm");
         qemu.args(["-M", "mps2-an385", "-serial", "none", "-semihosting-config", "enable=on,target=native"]);
@@ -209,7 +209,9 @@ pub(crate) fn sizes() -> Result<(), String> {
     println!("bytes (and budget)             part              code        static RAM     painted stack");
     for target in TARGETS {
         problems.extend(the_search_finds_panics(target).err());
-        let stacks = stack(target)?;
+        let [verify, boot, whole] = stack(target, "")?;
+        let [_, _, delta] = stack(target, "delta")?;
+        let stacks = [verify, boot, whole, delta];
         for ((part, features), stack) in PARTS.into_iter().zip(stacks) {
             let folder = toolchain::build("minimal", target, features)?;
             let (size, panics) = measure(&folder.join("minimal"))?;

@@ -1,18 +1,18 @@
 //! `cargo xtask test`: everything CI runs, in order of cost.
 
-use crate::demo::{self, Place};
+use crate::demo;
 use crate::run::{cargo, part, run};
-use crate::{firmware, integrator, sizes, toolchain, tools, vectors};
+use crate::{firmware, integrator, known_bad, qemu, sizes, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
-const SLOW: [&str; 4] = ["every_single_cut", "pairs_of_cuts", "random_walks", "real_images"];
+const SLOW: [&str; 5] = ["every_single_cut", "pairs_of_cuts", "random_walks", "real_images", "model_"];
 
 /// A part's name, and what it does.
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 18] = [
+    let parts: [Part; 22] = [
         ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || {
@@ -23,9 +23,12 @@ pub(crate) fn test() -> Result<(), String> {
             run(cargo(&["test", "--quiet", "--workspace", "--all-targets", "--"]).args(slow))
         }),
         ("power cuts and random walks", || {
-            let tests = ["--test", "power", "--test", "walk", "--", "--nocapture"];
-            run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests).args(&SLOW[..3]))
+            let tests = ["power", "walk", "delta", "direct"].iter().flat_map(|test| ["--test", *test]);
+            let mut test = cargo(&["test", "--quiet", "-p", "patchlane-tests"]);
+            run(test.args(tests).args(["--", "--nocapture"]).args(&SLOW[..3]))
         }),
+        ("every order of a release history", || model(false)),
+        ("known-bad rules", || known_bad::known_bad(true)),
         ("real images", || {
             let tests = ["--test", "corpus", "--", "--nocapture"];
             run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
@@ -33,6 +36,7 @@ pub(crate) fn test() -> Result<(), String> {
         ("documentation tests", || run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))),
         ("steps that must not compile", must_not_compile),
         ("minimum Rust version", msrv),
+        ("curves are strict", no_legacy),
         ("other systems", other_systems),
         ("documentation", || {
             let mut doc = cargo(&["doc", "--quiet", "--no-deps", "--workspace"]);
@@ -42,13 +46,11 @@ pub(crate) fn test() -> Result<(), String> {
             let same = vectors::run(true) == ExitCode::SUCCESS;
             if same { Ok(()) } else { Err("protocol/vectors or SPEC.md drifted: cargo xtask vectors".into()) }
         }),
-        ("firmware", || firmware::build().map(|folder| println!("{}", folder.display()))),
-        ("scenarios on the board", || {
-            let tests = ["--test", "scenarios", "--", "--ignored", "--nocapture"];
-            run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
-        }),
-        ("story, simulated", || demo::check(Place::Sim)),
-        ("story on the board", || demo::check(Place::Virt)),
+        ("firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
+        ("scenarios on three boards", || qemu::play(&["--board", "all", "--cuts", "12"])),
+        ("costs on three boards", || qemu::play(&["--cost", "--scenario", "refusals"])),
+        ("story, simulated", || demo::check(demo::SIM)),
+        ("story on the board", || demo::check("virt")),
         ("a firmware crate of someone else", integrator::check),
         ("sizes and panic paths", sizes::sizes),
     ];
@@ -64,6 +66,14 @@ pub(crate) fn test() -> Result<(), String> {
     }
 }
 
+/// The model check; a deep one takes hours.
+pub(crate) fn model(deep: bool) -> Result<(), String> {
+    let mut test = cargo(&["test", "--quiet", "-p", "patchlane-tests", "--test", "model"]);
+    // One search holds thousands of devices: one after the other.
+    test.args(["--", "--nocapture", "--test-threads", "1"]);
+    run(test.env("PATCHLANE_MODEL", if deep { "deep" } else { "short" }))
+}
+
 /// The device's doc tests once more, by a rustdoc that also compares error codes: what must not compile fails for the
 /// stated reason. A stable one ignores the codes.
 fn must_not_compile() -> Result<(), String> {
@@ -76,6 +86,24 @@ fn other_systems() -> Result<(), String> {
     for target in ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"] {
         run(toolchain::check_for(target)?.args(["-p", "patchlane"]))?;
         println!("{target}: checked");
+    }
+    Ok(())
+}
+
+/// No build of ours, and none of the boards', asks the curves for signatures with two forms.
+fn no_legacy() -> Result<(), String> {
+    for manifest in ["Cargo.toml", "tests/qemu/Cargo.toml"] {
+        let tree =
+            ["tree", "--manifest-path", manifest, "--edges", "normal,build,dev,features", "--target", "all"];
+        let out = cargo(&tree).output().map_err(|e| e.to_string())?;
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        if !out.status.success() || !text.contains("ed25519-dalek") {
+            return Err(format!("{manifest}: cargo tree: {}", String::from_utf8_lossy(&out.stderr)));
+        }
+        if text.contains("legacy_compatibility") {
+            return Err(format!("{manifest}: ed25519-dalek is built with `legacy_compatibility`"));
+        }
+        println!("{manifest}: checked");
     }
     Ok(())
 }

@@ -4,24 +4,31 @@
 //! both go on with the answer. So they can't disagree about a model.
 
 /// How likely a no is, in 65,536ths, and in the three lowest bits how often it was asked: the first answers count more.
+/// Kept as the difference to even odds: a decoder that knows nothing is all zeros, which a static takes where it lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bit(u16);
+
+const EVEN: u16 = 1 << 15;
 
 const COUNT: u32 = 7;
 const ONE: u32 = 1 << 16;
 
 impl Bit {
     /// Even odds.
-    pub const NEW: Self = Self(1 << 15);
+    pub const NEW: Self = Self(0);
 
     /// 4 to 65,532.
     pub fn odds(self) -> u32 {
-        u32::from(self.0) & !COUNT | 4
+        self.word() & !COUNT | 4
+    }
+
+    fn word(self) -> u32 {
+        u32::from(self.0 ^ EVEN)
     }
 
     /// Learns an answer.
     pub fn learn(&mut self, yes: bool) {
-        let (odds, count) = (u32::from(self.0) & !COUNT, u32::from(self.0) & COUNT);
+        let (odds, count) = (self.word() & !COUNT, self.word() & COUNT);
         let rate = count.saturating_add(2).min(7);
         let odds = if yes {
             odds.saturating_sub(odds >> rate)
@@ -29,7 +36,7 @@ impl Bit {
             odds.saturating_add(ONE.saturating_sub(COUNT.saturating_add(1)).saturating_sub(odds) >> rate)
         };
         let word = odds & !COUNT | count.saturating_add(1).min(COUNT);
-        self.0 = u16::try_from(word).unwrap_or(self.0);
+        self.0 = u16::try_from(word).map_or(self.0, |word| word ^ EVEN);
     }
 }
 
@@ -95,7 +102,7 @@ pub(super) struct Range {
 
 impl Range {
     pub(super) const fn new() -> Self {
-        Self { range: u32::MAX, code: 0, feed: Feed::new() }
+        Self { range: 0, code: 0, feed: Feed::new() }
     }
 }
 

@@ -261,7 +261,10 @@ impl Engine {
     pub(super) fn head_went_on(&mut self, stage: Stage, result: Result<(), Refusal>) -> Act {
         match stage {
             Stage::ReadBack => {
-                let there = result.is_ok() && self.readback.is_some();
+                let there = match (&self.permitted, &self.readback) {
+                    (Some(permitted), Some(readback)) => result.is_ok() && permitted.is_there(readback),
+                    _ => false,
+                };
                 if there { self.open_log(true) } else { Act::End(Err(Refusal::NeedPayload)) }
             }
             // What can't be read is no base.

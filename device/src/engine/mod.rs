@@ -444,7 +444,7 @@ impl Engine {
     /// application still runs from the slot it is in.
     #[inline(never)]
     fn save(&mut self, stage: Stage) -> Act {
-        let direct = self.bench.layout.is_direct() && stage == Stage::Go;
+        let direct = self.bench.layout.is_direct() && matches!(stage, Stage::Go);
         if let Some(state) = self.bench.state.as_mut().filter(|state| direct && state.phase.moves()) {
             state.flipped = !state.flipped;
             state.arrive();

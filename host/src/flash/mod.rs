@@ -1,10 +1,6 @@
 //! Flash in memory, for `provision`, `simulate` and tests: three regions of strict NOR flash, on power that can fail.
 
-mod bank;
-mod power;
-
-pub use bank::{Bank, Failure};
-pub use power::{Cut, Power, Torn, When, mix};
+pub use patchlane_flash::{Bank, Cut, Failure, Power, Torn, When, mix};
 
 use patchlane_device::{Layout, Media, MediaError, Place, Region};
 

@@ -3,7 +3,8 @@
 use crate::bundle::sha256;
 use crate::flash::{Chip, Power, Torn};
 use patchlane_device::{
-    Boot, Cause, Config, Device, Done, MonotonicCounter, NoCounter, NoWatchdog, Region, Running, Slot,
+    Boot, Cause, Config, Device, Done, Media, MonotonicCounter, NoCounter, NoWatchdog, Region, Running, Slot,
+    Watchdog,
 };
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{Digest, Refusal};
@@ -127,28 +128,40 @@ impl<C: MonotonicCounter + Copy> Simulated<C> {
         sha256(&self.primary(size))
     }
 
-    /// Sends a bundle in pieces of `split` bytes, as a host does, and returns what the device answers.
+    /// As [`send`].
     ///
     /// # Errors
     /// If the transfer doesn't end as transfers do.
     pub fn push(&mut self, bundle: &[u8], split: usize) -> Result<Result<Outcome, Refusal>, String> {
-        let mut offset = match self.machine.begin() {
-            Ok(offset) => offset as usize,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        for _ in 0..4 * bundle.len() / split + 16 {
-            let end = (offset + split).min(bundle.len());
-            if offset >= end {
-                // The file ends before the device has what it wants.
-                return Ok(Err(Refusal::NotInService));
-            }
-            match self.machine.push(offset as u32, &bundle[offset..end]) {
-                Ok(Done::Want(want)) => offset = want as usize,
-                Ok(Done::Outcome(outcome)) => return Ok(Ok(outcome)),
-                Ok(other) => return Err(format!("a transfer ends with {other:?}")),
-                Err(refusal) => return Ok(Err(refusal)),
-            }
-        }
-        Err("the transfer doesn't end".into())
+        send(&mut self.machine, bundle, split)
     }
+}
+
+/// Sends a bundle in pieces of `split` bytes, as a host does, and returns what the device answers.
+///
+/// # Errors
+/// If the transfer doesn't end as transfers do.
+pub fn send<M: Media, W: Watchdog, C: MonotonicCounter>(
+    machine: &mut Device<M, W, C>,
+    bundle: &[u8],
+    split: usize,
+) -> Result<Result<Outcome, Refusal>, String> {
+    let mut offset = match machine.begin() {
+        Ok(offset) => offset as usize,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    for _ in 0..4 * bundle.len() / split + 16 {
+        let end = (offset + split).min(bundle.len());
+        if offset >= end {
+            // The file ends before the device has what it wants.
+            return Ok(Err(Refusal::NotInService));
+        }
+        match machine.push(offset as u32, &bundle[offset..end]) {
+            Ok(Done::Want(want)) => offset = want as usize,
+            Ok(Done::Outcome(outcome)) => return Ok(Ok(outcome)),
+            Ok(other) => return Err(format!("a transfer ends with {other:?}")),
+            Err(refusal) => return Ok(Err(refusal)),
+        }
+    }
+    Err("the transfer doesn't end".into())
 }

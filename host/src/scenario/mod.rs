@@ -17,7 +17,7 @@ mod tests;
 
 pub use answers::answer;
 pub use cast::{Cast, Images, Offer, throw_away_key};
-pub use device::Simulated;
+pub use device::{Simulated, send};
 pub use file::{
     CommitPoint, Damage, Expected, Feature, Lane, Release, Scenario, Security, Source, Start, Step,
 };

@@ -240,3 +240,20 @@ fn bundles_are_played_on_two_slots() {
     desk.ok("simulate story.toml");
     assert_eq!(desk.ok("simulate a.plb b.plb --development")["installed"], "4.1 s8");
 }
+
+/// A status doesn't say which slot runs: `diff` says that it doesn't know, unless it is told which one is free.
+#[test]
+fn what_a_bundle_does_is_foreseen_for_the_slot_that_is_free() {
+    let desk = signed("direct-diff");
+    desk.save_status("status.json");
+    let told = desk.ok("diff b.plb --status status.json");
+    let unknown = |value: &serde_json::Value| value["unknown"].to_string();
+    assert!(unknown(&told).contains("slot"), "{told}");
+    for address in ["0x08020000", "0x08040000"] {
+        let told = desk.ok(&format!("diff b.plb --status status.json --address {address}"));
+        assert_eq!(told["transition"], "patch", "{told}");
+        assert!(!unknown(&told).contains("slot"), "{told}");
+    }
+    let what = desk.fails("diff b.plb --status status.json --address 0x08050000", 1, "refused");
+    assert_eq!(what, "would be refused: it holds no payload that fits this device");
+}

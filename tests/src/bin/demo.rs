@@ -1,6 +1,6 @@
 //! The story, told with the real command line: keys, bundles, and a device that takes a patch and holds a feature.
 //!
-//! `demo PATCHLANE FOLDER (virt|sim)`; launched by `cargo xtask demo`, which builds what it needs.
+//! `demo PATCHLANE FOLDER (BOARD|sim)`; launched by `cargo xtask demo`, which builds what it needs.
 
 use patchlane::bundle::Bundle;
 use patchlane::config::Config;
@@ -10,12 +10,13 @@ use patchlane_device::{
 };
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{OwnerDocument, Refusal, Request, Target, limits};
-use patchlane_tests::board::{ADDRESS, Board, FLASH_SECTION, PATIENCE};
+use patchlane_tests::board::{Board, Model, firmware};
+use patchlane_tests::scenario::{OnBoard as Player, Plan};
 use patchlane_tests::sim::world::image;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 type Res<T> = Result<T, String>;
 
@@ -97,15 +98,15 @@ fn decision(value: &Value) -> Res<String> {
     }
 }
 
-struct OnBoard(Board);
+struct OnBoard(Player);
 
-/// Where the board stages images: block 1 of the secondary slot.
-const STAGED: u64 = 0x2c_0000;
+/// How long the board stands still until its power is cut: a command that still listens may have heard the word of it.
+const STANDS: Duration = Duration::from_secs(5);
 
 impl OnBoard {
     fn port(&mut self) -> Res<String> {
-        self.0.drain();
-        Ok(self.0.port()?.display().to_string())
+        self.0.serve()?;
+        Ok(self.0.board.port()?.display().to_string())
     }
 
     fn status(&mut self, cli: &Cli) -> Res<Value> {
@@ -117,34 +118,32 @@ impl OnBoard {
         Ok(status)
     }
 
-    /// Pushes, and kills QEMU once 16 KiB of the payload lie in the secondary slot.
+    /// Pushes, and cuts power during a flash operation on the way.
     fn push_and_cut(&mut self, cli: &Cli, bundle: &str) -> Res<()> {
         let port = self.port()?;
+        self.0.ask_for(Plan::at(HALF_WAY, 1))?;
         show(&["device", "--port", &port, "push", bundle]);
-        let mut child = Command::new(&cli.program)
+        let pushed = Command::new(&cli.program)
             .current_dir(&cli.folder)
             .args(["-q", "device", "--timeout", "2", "--port", &port, "push", bundle])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
+            .status()
             .map_err(|e| e.to_string())?;
-        let until = Instant::now() + PATIENCE;
-        while self.0.contents(STAGED + 0x4000, 16)?.iter().all(|byte| *byte == 0xff) {
-            if Instant::now() > until {
-                return Err("the payload never arrived".into());
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        if pushed.success() {
+            return Err("the payload went in, and power never failed".into());
         }
-        self.0.cut();
-        let _ = child.wait();
-        println!("    ## power fails half way: QEMU is killed, and started again on the same flash file");
-        self.0.power_on()?;
-        self.0.wait_for("is confirmed", PATIENCE)?;
+        self.0.board.cut()?;
+        println!("    ## power fails half way: QEMU is killed, and started again on the same flash");
+        self.0.start()?;
         // A cut that came too early or too late would show nothing.
         let status = self.status(cli)?;
         expect("after the cut the device", status["activity"].as_str().unwrap_or_default(), "receiving")
     }
 }
+
+/// Flash operations until power fails: records and receipt are written, the payload isn't whole.
+const HALF_WAY: u16 = 40;
 
 impl Stage for OnBoard {
     fn send(&mut self, cli: &Cli, bundle: &str, cut: bool) -> Res<String> {
@@ -160,20 +159,25 @@ impl Stage for OnBoard {
         decision(&cli.answer(&[&device[..], &["--owner-key", "owner.pem", "--serial", &serial]].concat())?)
     }
     fn restart(&mut self, cli: &Cli, cut: bool) -> Res<()> {
-        let mut reboot = |board: &mut Board| {
-            board.drain();
-            let port = board.port()?.display().to_string();
-            cli.run(&["device", "--port", &port, "reboot"]).map(|_| ())
-        };
+        let port = self.port()?;
         if cut {
-            let line = self.0.cut_at(&["moves blocks"], "PowerOn, Swap", &mut reboot)?;
+            self.0.ask_for(Plan::moves(1))?;
+        }
+        self.0.board.skip();
+        cli.run(&["device", "--port", &port, "reboot"])?;
+        self.0.restarted();
+        if cut {
+            let _ = self.0.board.wait_for("# power fails", STANDS);
+            self.0.board.cut()?;
+            self.0.board.power_on()?;
+            let line = self.0.board.wait_for("bootloader: ", STANDS)?;
+            expect("after the cut the bootloader", &line, "PowerOn, Swap")?;
             println!("    ## power fails while blocks are moved: QEMU is killed, and started again");
             println!("    {line}   (it finds itself in the middle of the swap, and goes on)");
-        } else {
-            reboot(&mut self.0)?;
         }
-        let line = self.0.wait_for("is confirmed", PATIENCE)?;
-        println!("    {line}");
+        if let Ok(line) = self.0.board.wait_for("is confirmed", 2 * STANDS) {
+            println!("    {line}");
+        }
         Ok(())
     }
     fn installed(&mut self, cli: &Cli) -> Res<(String, String)> {
@@ -181,13 +185,16 @@ impl Stage for OnBoard {
         Ok(summary(&status["confirmed"], &status["held"], status["superseded"] == true))
     }
     fn ask(&mut self, line: &str) -> Res<Option<String>> {
-        self.0.ask(line).map(Some)
+        self.0.run()?;
+        self.0.board.ask(line).map(Some)
     }
     fn primary(&mut self, length: usize) -> Res<Vec<u8>> {
-        self.0.contents(0x20_0000, length)
+        let primary = self.0.board.model.primary.0;
+        self.0.board.contents(u64::from(primary), length)
     }
     fn leave(&mut self, folder: &Path) -> Res<()> {
-        let said = self.0.said.join("\n") + "\n";
+        self.0.board.cut()?;
+        let said = self.0.board.said().join("\n") + "\n";
         std::fs::write(folder.join("console.txt"), said).map_err(|e| e.to_string())?;
         println!("  flash.bin                  the board's flash as it is now");
         println!("  console.txt                every line the board said");
@@ -332,21 +339,24 @@ const RELEASES: [Entry; 5] = [
     ("4.1-s8-full.plb", "feature", "4.1", "8", "app-4.1-s8", &["-m", "4.1 s8 once more, as a full image"]),
 ];
 
-fn prepare(cli: &Cli, firmware: Option<&Path>) -> Res<()> {
+/// The board and its firmware, if the story happens on one.
+type On<'a> = Option<(&'static Model, &'a Path)>;
+
+fn prepare(cli: &Cli, on: On<'_>) -> Res<()> {
     say("1. A release engineer starts a product. (Development keys: production devices refuse them.)");
     cli.run(&["init", "--vendor", "example.com", "--class", "valve"])?;
-    if firmware.is_some() {
+    if let Some((model, _)) = on {
         let path = cli.folder.join("patchlane.toml");
         let text = std::fs::read_to_string(&path).map_err(|e| e.to_string())?;
         let kept = text.split("# Where things lie in flash").next().unwrap_or_default();
-        let kept = kept.replace("# address = 0x08010000", &format!("address = {ADDRESS}"));
-        std::fs::write(&path, format!("{kept}{FLASH_SECTION}")).map_err(|e| e.to_string())?;
+        let kept = kept.replace("# address = 0x08010000", &format!("address = {:#x}", model.address));
+        std::fs::write(&path, format!("{kept}{}", model.flash_section())).map_err(|e| e.to_string())?;
     }
     cli.run(&["key", "new", "owner.pem", "--development"])?;
     say("2. Five releases become bundles; each is signed, and judged by the device's own verifier.");
     for (name, lane, baseline, level, program, more) in RELEASES {
-        let image = match firmware {
-            Some(folder) => folder.join(program),
+        let image = match on {
+            Some((_, folder)) => folder.join(program),
             None => {
                 let path = cli.folder.join(format!("{program}.bin"));
                 let seed = program.bytes().fold(7, |seed: u64, byte| (seed * 31 + u64::from(byte)) & 0xffff);
@@ -512,21 +522,27 @@ fn run() -> Res<()> {
         return Err("usage: demo PATCHLANE FOLDER (virt|sim)".into());
     };
     let cli = Cli { program: program.into(), folder: folder.into() };
-    let firmware = if kind == "virt" { Some(patchlane_tests::board::firmware()?) } else { None };
-    let firmware = firmware.map(|f| f.canonicalize().unwrap_or(f));
-    let place = if kind == "virt" { "board" } else { "simulator" };
-    let on = if kind == "virt" { "a RISC-V board in QEMU, its flash in a file" } else { "simulated flash" };
+    let model = Model::named(kind);
+    if model.is_none() && kind != "sim" {
+        return Err(format!("there is no board `{kind}`"));
+    }
+    let folder = model.map(firmware).transpose()?.map(|f| f.canonicalize().unwrap_or(f));
+    let firmware: On<'_> = model.zip(folder.as_deref());
+    let place = if model.is_some() { "board" } else { "simulator" };
+    let on = model.map_or("simulated flash".to_owned(), |model| {
+        format!("a board in QEMU ({}: {}), its flash in a file", model.name, model.about)
+    });
     println!(
         "\nThe story happens on {on}. A version has two axes: in `4.1 s7`, 4.1 counts features, s7 security fixes."
     );
-    prepare(&cli, firmware.as_deref())?;
+    prepare(&cli, firmware)?;
     let contents = std::fs::read(cli.folder.join("factory.bin")).map_err(|e| e.to_string())?;
-    let stage: Box<dyn Stage> = match &firmware {
-        Some(folder) => {
-            let mut board = Board::new(&folder.join("boot"), &cli.folder.join("flash.bin"), &contents)?;
-            board.power_on()?;
-            board.wait_for("is confirmed", PATIENCE)?;
-            Box::new(OnBoard(board))
+    let stage: Box<dyn Stage> = match firmware {
+        Some((model, folder)) => {
+            let flash = cli.folder.join("flash.bin");
+            let mut player = Player::new(Board::new(model, &folder.join("boot"), &flash, &contents)?);
+            player.start()?;
+            Box::new(OnBoard(player))
         }
         None => {
             let config = Config::read(&cli.folder.join("patchlane.toml")).map_err(|e| e.to_string())?;

@@ -10,8 +10,9 @@ fn main() -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     // The new release brings a root link, whose two quorums take the deepest stack.
     let links = vec![Roles { version: 2, ..Roles::default() }.link(&["root"])];
-    let new = Release { links, ..Release::patch(4, 1, 8, image(1, 6000)) };
-    let old = Release::patch(4, 1, 7, new.image[..5999].to_vec());
+    let image = image(1, 6000);
+    let old = Release::patch(4, 1, 7, image[..5999].to_vec());
+    let new = Release { links, bases: vec![old.image.clone()], ..Release::patch(4, 1, 8, image) };
     std::fs::write(folder.join("anchor"), public("owner").bytes)?;
     let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Local };
     std::fs::write(folder.join("policy"), owner(1, Request::Policy(policy)))?;

@@ -1,8 +1,10 @@
 //! Scenario files (`tests/scenarios/README.md`) on the board, and on every simulated geometry.
 
+pub mod cost;
+pub mod cuts;
 mod on_board;
 
-pub use on_board::{OnBoard, cast as board_cast, on_board};
+pub use on_board::{OnBoard, Plan, cast as board_cast, on_board};
 
 use crate::sim::sweep::{Geometry, layout};
 use patchlane::flash::Chip;

@@ -2,10 +2,14 @@
 
 use super::sweep::Geometry;
 use super::sweep::uniform;
-use super::world::{Release, factory, image};
+use super::world::{Release, factory, image, sign};
 use super::{SimDevice, Torn};
 use patchlane_device::{Boot, Cause, Done, Running, Window};
-use patchlane_protocol::{FeaturePolicy, Policy, Refusal, SecurityPolicy};
+use patchlane_protocol::signature::SIGNATURE_BOUNDS;
+use patchlane_protocol::{
+    Component, ComponentId, DocumentKind, FeaturePolicy, Header, List, Manifest, Policy, Refusal,
+    SecurityPolicy, Writer,
+};
 
 /// A small device.
 pub const SMALL: [Geometry; 3] = uniform(4, 4096, 8, 2);
@@ -66,4 +70,27 @@ pub fn push_part(device: &mut SimDevice, bytes: &[u8]) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// A bundle without links: this manifest, whatever it says, signed as a patch by these keys, and these bytes.
+pub fn signed_as_patch(document: &[u8], signers: &[&str], payload: &[u8]) -> Vec<u8> {
+    let set = sign(DocumentKind::SecurityPatch, document, signers);
+    let mut buffer = [0; 256];
+    let mut writer = Writer::new(&mut buffer);
+    List::of(&set).unwrap().write(&mut writer, SIGNATURE_BOUNDS).unwrap();
+    let set = writer.finish().to_vec();
+    let header = Header { links: 0, manifest: document.len() as u16, signatures: set.len() as u16 };
+    [header.encode(&mut [0; 10]).unwrap(), document, &set, payload].concat()
+}
+
+/// A genuine patch whose manifest lists these components instead of the one there is.
+pub fn with_components(ids: &[u8]) -> Vec<u8> {
+    let bundle = patch(4, 8, 2).bundle();
+    let manifest = bundle.manifest().unwrap();
+    let only = manifest.components.at(0).unwrap();
+    let components: Vec<Component<'_>> =
+        ids.iter().map(|id| Component { id: ComponentId(*id), ..only }).collect();
+    let manifest = Manifest { components: List::of(&components).unwrap(), ..manifest };
+    let document = manifest.encode(&mut [0; 2048]).unwrap().to_vec();
+    signed_as_patch(&document, &["security"], bundle.payload())
 }

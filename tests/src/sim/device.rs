@@ -5,7 +5,7 @@ use super::world::{self, Release, Roles};
 use super::{Chip, Torn};
 use patchlane::bundle::sha256;
 use patchlane::scenario::Simulated;
-use patchlane_device::{Boot, Cause, Config, Device, Factory, Layout, MonotonicCounter, NoWatchdog, Running};
+use patchlane_device::{Boot, Cause, Config, Device, Factory, MonotonicCounter, NoWatchdog, Running};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{Refusal, Status};
 use std::ops::{Deref, DerefMut};
@@ -73,20 +73,13 @@ impl SimDevice {
         seed: u64,
         torn: Torn,
     ) -> Self {
-        Self::on(layout(geometry), config, first, factory, seed, torn)
+        let chip = Chip::new(layout(geometry)).on(&super::Power::new(seed, torn));
+        Self::on_chip(config, chip, first, factory)
     }
 
-    /// The same on any layout. Of a release with several images, the first is programmed.
-    pub fn on(
-        layout: Layout,
-        config: Config,
-        first: &Release,
-        factory: Factory,
-        seed: u64,
-        torn: Torn,
-    ) -> Self {
-        let mut chip = Chip::new(layout).on(&super::Power::new(seed, torn));
-        chip.program_primary(first.linked.first().map_or(&first.image, |linked| &linked.bytes));
+    /// The same on this flash.
+    pub fn on_chip(config: Config, mut chip: Chip, first: &Release, factory: Factory) -> Self {
+        chip.program_primary(&first.image);
         let bundle = first.bundle();
         let mut device = Self(Simulated::new(chip, config, SimCounter::default()));
         device.expect(first);

@@ -3,10 +3,9 @@
 pub mod cases;
 pub mod device;
 pub mod direct;
-pub mod nor;
 pub mod sweep;
 pub mod world;
 
 pub use device::SimDevice;
-pub use nor::Nor;
 pub use patchlane::flash::{Bank, Chip, Cut, Power, Torn, When};
+pub use patchlane_flash::Nor;

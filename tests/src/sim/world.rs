@@ -114,7 +114,7 @@ pub struct Release {
     pub version: Version,
     /// Its image.
     pub image: Vec<u8>,
-    /// Its images by address, if code runs from both slots; then `image` counts for nothing.
+    /// Its images by address, if code runs from both slots; then `image` is the first slot's.
     pub linked: Vec<Linked>,
     /// False without payload.
     pub payload: bool,

@@ -342,7 +342,9 @@ pub(super) fn foresee(bundle: &Bundle, known: &Known<'_>) -> Result<Foresight> {
     let address = address(known, &m, &mut unknown);
     // Where code runs from both slots, the address is that of the free one.
     let flipped = layout.addresses().is_some_and(|[first, _]| address == Some(first));
-    let [primary, secondary] = [Region::Primary, Region::Secondary].map(|r| layout.slot(r, flipped, address));
+    let [primary, mut secondary] =
+        [Region::Primary, Region::Secondary].map(|role| layout.slot(role, flipped, address));
+    secondary.address = address.or(secondary.address);
     let facts = Facts { hardware: status.hardware, v, on, failures: &failures, primary, secondary };
     let mut verdict = supposing(bundle, |verified| decide(known, verified, &facts, &mut unknown))?;
     if new_root.is_some() {

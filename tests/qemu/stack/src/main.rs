@@ -154,10 +154,16 @@ fn serve(machine: &mut Machine, command: &Command<'_>) -> Option<u32> {
 fn receive() {
     let machine = place();
     let mut want = serve(machine, &Command::Begin);
+    let mut sent = 0;
     while let Some(offset) = want {
         let rest = &NEW[offset as usize..];
         let bytes = &rest[..rest.len().min(limits::FRAME_DATA)];
+        sent += bytes.len();
         want = serve(machine, &Command::Data { offset, bytes });
+    }
+    // Who takes deltas takes the one that is there.
+    if (sent < IMAGE.len()) != cfg!(feature = "delta") {
+        fail("payload");
     }
     if machine.engine().state().map(|state| state.root.version) != Some(2) {
         fail("link");

@@ -1,37 +1,29 @@
-//! QEMU's riscv32 `virt` machine: what the bootloader and the application touch of it.
-//!
-//! The only unsafe code of the project: registers, one jump, and the reset vector. The watchdog is made of the core's
-//! timer and a trap handler that the bootloader leaves in its RAM.
+//! QEMU's riscv32 `virt` machine. The watchdog is made of the core's timer and a trap handler that the bootloader
+//! leaves in its RAM.
 #![no_std]
 
-pub mod map;
 mod nor;
 
-pub use nor::{Nor, NorError};
+pub use nor::Nor;
 
+use board::{Board, Map};
 use core::arch::{asm, global_asm};
 use core::ptr;
 
-// The reset vector. An application is linked to lie in flash and to run in RAM, so it first copies itself; the
-// bootloader lies in RAM already (the symbols are equal then). Every trap means a fault or a starved watchdog: the
-// handler writes the cause where a reset leaves it, and resets.
+// The reset vector; programs lie in RAM already. Before it an application says where it starts and how long it is. Every
+// trap means a fault or a starved watchdog: the handler writes the cause where a reset leaves it (`Cells::set_cause`),
+// and resets.
 global_asm!(
     r#"
+    .section .header, "a"
+    .word _start
+    .word _image_length
+
     .section .start, "ax"
     .globl _start
 _start:
     la   sp, _stack_top
-    la   t0, _load
-    la   t1, _ram
-    la   t2, _ram_end
-1:  bgeu t1, t2, 2f
-    beq  t0, t1, 2f
-    lw   t3, 0(t0)
-    sw   t3, 0(t1)
-    addi t0, t0, 4
-    addi t1, t1, 4
-    j    1b
-2:  la   t1, _bss
+    la   t1, _bss
     la   t2, _bss_end
 3:  bgeu t1, t2, 4f
     sw   zero, 0(t1)
@@ -65,84 +57,30 @@ unsafe extern "C" {
 }
 
 const UART: usize = 0x1000_0000;
+/// The interrupt controller: the UART's priority, what it enables for this core, and what it hands out.
+const UART_PRIORITY: *mut u32 = (0x0c00_0000 + 10 * 4) as *mut u32;
+const ENABLED: *mut u32 = 0x0c00_2000 as *mut u32;
+const CLAIM: *mut u32 = 0x0c20_0004 as *mut u32;
+/// Interrupts of the timer, and from outside.
+const MTI: usize = 1 << 7;
+const MEI: usize = 1 << 11;
+/// Ticks that the core sleeps at most.
+const NAP: u64 = 100 * TICKS;
 const FINISHER: *mut u32 = 0x0010_0000 as *mut u32;
 const MTIMECMP: *mut u32 = 0x0200_4000 as *mut u32;
 const MTIME: *mut u32 = 0x0200_bff8 as *mut u32;
-/// Two words of RAM that no program is linked into: a magic number and the cause of the reset.
-const CAUSE: *mut u32 = 0x8200_0000 as *mut u32;
-const CAUSE_MAGIC: u32 = 0x5041_5443;
+/// Address of the flash: pflash bank 1.
+const FLASH: usize = 0x2200_0000;
+/// Where applications run, and how far they may reach.
+const APPLICATION: usize = 0x8100_0000;
+const APPLICATION_MAX: usize = 0x8_0000;
+/// Bytes of a sector.
+const SECTOR: u32 = 256 * 1024;
 /// Ticks of the core's timer in a millisecond.
 const TICKS: u64 = 10_000;
 
-/// Why the machine restarted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum ResetCause {
-    /// Power came on: RAM holds no cause.
-    PowerOn,
-    /// Software asked.
-    Requested,
-    /// The watchdog wasn't fed.
-    Watchdog,
-    /// The core met a fault.
-    Fault,
-}
-
-/// Reads the cause once; the next reset starts from none.
-pub fn take_reset_cause() -> ResetCause {
-    // SAFETY: two aligned words of RAM that nothing else uses.
-    let (magic, cause) = unsafe { (ptr::read_volatile(CAUSE), ptr::read_volatile(CAUSE.add(1))) };
-    // SAFETY: as above.
-    unsafe { ptr::write_volatile(CAUSE, 0) };
-    match (magic == CAUSE_MAGIC, cause) {
-        (true, 1) => ResetCause::Requested,
-        (true, 2) => ResetCause::Watchdog,
-        (true, 3) => ResetCause::Fault,
-        _ => ResetCause::PowerOn,
-    }
-}
-
-/// What stack that was never used holds.
-const PAINT: u32 = 0x5aa5_c33c;
-/// Bytes painted below the caller's frame.
-const PAINTED: usize = 64 * 1024;
-
-/// Paints the stack below this frame; returns where it begins.
-#[inline(never)]
-pub fn paint_stack() -> usize {
-    let mark = 0u32;
-    let top = (&raw const mark as usize & !3) - 256;
-    for at in (top - PAINTED..top).step_by(4) {
-        // SAFETY: below the stack pointer of a program with megabytes of stack and no interrupts that use it.
-        unsafe { ptr::write_volatile(at as *mut u32, PAINT) };
-    }
-    top
-}
-
-/// Bytes of stack used below `top` since it was painted.
-pub fn used_stack(top: usize) -> usize {
-    let mut at = top - PAINTED;
-    // SAFETY: memory of the stack, read only.
-    while at < top && unsafe { ptr::read_volatile(at as *const u32) } == PAINT {
-        at += 4;
-    }
-    top - at
-}
-
-/// Restarts the machine at software's request.
-pub fn restart() -> ! {
-    // SAFETY: the cause words as above; the finisher's reset code ends this program.
-    unsafe {
-        ptr::write_volatile(CAUSE.add(1), 1);
-        ptr::write_volatile(CAUSE, CAUSE_MAGIC);
-        ptr::write_volatile(FINISHER, 0x7777);
-    }
-    loop {}
-}
-
-/// Milliseconds since the machine started.
-pub fn millis() -> u64 {
-    ticks() / TICKS
-}
+/// The machine.
+pub struct Virt;
 
 fn ticks() -> u64 {
     loop {
@@ -156,51 +94,34 @@ fn ticks() -> u64 {
     }
 }
 
-/// A watchdog made of the core's timer.
-pub struct Watchdog {
-    millis: u64,
-}
-
-impl Watchdog {
-    /// One that resets after so many milliseconds without food.
-    pub const fn new(millis: u64) -> Self {
-        Self { millis }
-    }
-
-    /// Puts off the reset.
-    pub fn feed(&mut self) {
-        let until = ticks() + self.millis * TICKS;
-        // SAFETY: the core's timer compare register; the highest value first, so that no trap comes between.
-        unsafe {
-            ptr::write_volatile(MTIMECMP.add(1), u32::MAX);
-            ptr::write_volatile(MTIMECMP, until as u32);
-            ptr::write_volatile(MTIMECMP.add(1), (until >> 32) as u32);
-        }
-    }
-
-    /// Starts it. Called by the bootloader, whose trap handler stays in place.
-    pub fn arm(&mut self) {
-        self.feed();
-        install_traps();
-        // SAFETY: enables the timer interrupt; its handler is installed.
-        unsafe {
-            asm!("csrs mie, {0}", "csrs mstatus, {1}", in(reg) 1usize << 7, in(reg) 1usize << 3);
-        }
+fn set_alarm(at: u64) {
+    // SAFETY: the core's timer compare register; the highest value first, so that no trap comes between.
+    unsafe {
+        ptr::write_volatile(MTIMECMP.add(1), u32::MAX);
+        ptr::write_volatile(MTIMECMP, at as u32);
+        ptr::write_volatile(MTIMECMP.add(1), (at >> 32) as u32);
     }
 }
 
-/// Lets faults restart the machine, and be told from other restarts.
-pub fn install_traps() {
-    // SAFETY: the handler is aligned, touches no stack and never returns.
-    unsafe { asm!("csrw mtvec, {0}", in(reg) board_trap as *const () as usize) };
-}
+/// What the watchdog was armed with, in ticks; the application sets it anew.
+static mut PERIOD: u64 = 3_000 * TICKS;
 
-/// The serial port, polled.
-pub struct Uart;
+impl Board for Virt {
+    type Flash = Nor;
+    /// Log (three areas) and receipts (five cells), a sector each; slots of two sectors.
+    const MAP: Map = Map {
+        state: (0, 8 * SECTOR),
+        primary: (8 * SECTOR, 2 * SECTOR),
+        secondary: (10 * SECTOR, 3 * SECTOR),
+        application: FLASH + 8 * SECTOR as usize,
+    };
+    const CELLS: *mut u32 = 0x8200_0000 as *mut u32;
 
-impl Uart {
-    /// A byte, if one has come.
-    pub fn read(&mut self) -> Option<u8> {
+    unsafe fn flash() -> Nor {
+        Nor(())
+    }
+
+    fn receive() -> Option<u8> {
         // SAFETY: a 16550's line status and receive registers.
         unsafe {
             let ready = ptr::read_volatile((UART + 5) as *const u8) & 1 == 1;
@@ -208,8 +129,7 @@ impl Uart {
         }
     }
 
-    /// Sends bytes.
-    pub fn write(&mut self, bytes: &[u8]) {
+    fn send(bytes: &[u8]) {
         for byte in bytes {
             // SAFETY: a 16550's line status and transmit registers.
             unsafe {
@@ -218,17 +138,72 @@ impl Uart {
             }
         }
     }
-}
 
-impl core::fmt::Write for Uart {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        self.write(text.as_bytes());
-        Ok(())
+    fn micros() -> u32 {
+        (ticks() / (TICKS / 1000)) as u32
     }
-}
 
-/// Runs the program that begins at `address`; its own startup sets up everything else.
-pub fn jump(address: usize) -> ! {
-    // SAFETY: the caller verified what lies there. Interrupts stay as they are: the watchdog is running.
-    unsafe { asm!("fence.i", "jr {0}", in(reg) address, options(noreturn)) }
+    fn arm(millis: u32) {
+        // SAFETY: one thread.
+        unsafe { PERIOD = u64::from(millis) * TICKS };
+        Self::feed();
+        // SAFETY: enables the timer interrupt; its handler is installed.
+        unsafe {
+            asm!("csrs mie, {0}", "csrs mstatus, {1}", in(reg) MTI, in(reg) 1usize << 3);
+        }
+    }
+
+    fn feed() {
+        // SAFETY: one thread.
+        set_alarm(ticks() + unsafe { PERIOD });
+    }
+
+    /// Interrupts wake the core, and aren't taken meanwhile.
+    fn idle() {
+        let (enabled, wanted): (usize, usize);
+        // SAFETY: interrupts are off while those are on that no handler is there for.
+        unsafe {
+            asm!("csrrci {0}, mstatus, 8", out(reg) enabled);
+            asm!("csrr {0}, mie", out(reg) wanted);
+            set_alarm(ticks() + NAP);
+            asm!("csrs mie, {0}", "wfi", in(reg) MTI | MEI);
+            Self::feed();
+            ptr::write_volatile(CLAIM, ptr::read_volatile(CLAIM));
+            asm!("csrw mie, {0}", "csrs mstatus, {1}", in(reg) wanted, in(reg) enabled & 8);
+        }
+    }
+
+    fn start() {
+        // SAFETY: a 16550's FIFO control and interrupt registers, the interrupt controller; the handler is aligned, touches no
+        // stack and never returns.
+        unsafe {
+            ptr::write_volatile((UART + 2) as *mut u8, 1);
+            ptr::write_volatile((UART + 1) as *mut u8, 1);
+            ptr::write_volatile(UART_PRIORITY, 1);
+            ptr::write_volatile(ENABLED, 1 << 10);
+            asm!("csrw mtvec, {0}", in(reg) board_trap as *const () as usize);
+        }
+    }
+
+    fn reset() -> ! {
+        // SAFETY: the finisher's reset code ends this program.
+        unsafe { ptr::write_volatile(FINISHER, 0x7777) };
+        loop {}
+    }
+
+    /// The bootloader copies the image: QEMU keeps what it translated of flash, also when that has changed, so nothing may
+    /// run from there. Interrupts stay as they are: the watchdog is running.
+    fn jump() -> ! {
+        let image = Self::MAP.application as *const u32;
+        // SAFETY: a verified image in flash, which is in reading mode; RAM that no bootloader is linked into; and the image's
+        // own startup sets up everything else.
+        unsafe {
+            let length = (ptr::read_volatile(image.add(1)) as usize).min(APPLICATION_MAX);
+            for at in 0..length / 4 {
+                ptr::write_volatile((APPLICATION as *mut u32).add(at), ptr::read_volatile(image.add(at)));
+            }
+            let start = ptr::read_volatile(image);
+            asm!("fence.i", "jr {0}", in(reg) start, options(noreturn))
+        }
+    }
 }

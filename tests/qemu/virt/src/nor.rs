@@ -1,53 +1,27 @@
 //! The parallel NOR flash (Intel command set; two 16-bit chips side by side).
 //!
 //! QEMU's model lets a program set bits back to one and calls that success. A chip doesn't, so this driver reads first
-//! and refuses. While a chip is in command mode nothing can be fetched from it: all code runs from RAM.
+//! and refuses. The model erases at the first of the two command words; this driver always sends both. While a chip is in
+//! command mode nothing can be fetched from it: all code runs from RAM.
 
-use crate::map;
+use crate::{FLASH, SECTOR, Virt};
+use board::{Board, NorError, erased, inside};
 use core::ptr;
-use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
-
-/// What went wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NorError {
-    /// Not aligned, or beyond the end.
-    Place,
-    /// A program would set a bit from 0 to 1: it wasn't erased.
-    NotErased,
-    /// The chip reports an error.
-    Status,
-}
-
-impl NorFlashError for NorError {
-    fn kind(&self) -> NorFlashErrorKind {
-        match self {
-            Self::Place => NorFlashErrorKind::OutOfBounds,
-            Self::NotErased | Self::Status => NorFlashErrorKind::Other,
-        }
-    }
-}
+use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
 /// Bytes of the part of the flash that is used.
-const LENGTH: u32 = map::SECONDARY.0 + map::SECONDARY.1;
+const LENGTH: u32 = Virt::MAP.secondary.0 + Virt::MAP.secondary.1;
 const READY: u32 = 0x0080_0080;
 const ERRORS: u32 = 0x003a_003a;
 /// Words of the chip's write buffer that are used at once.
 const BUFFER: usize = 128;
 
 /// The flash, from its beginning.
-pub struct Nor(());
+pub struct Nor(pub(crate) ());
 
 impl Nor {
-    /// The flash.
-    ///
-    /// # Safety
-    /// At most one at a time, in a program that runs from RAM.
-    pub const unsafe fn new() -> Self {
-        Self(())
-    }
-
     fn word(offset: u32) -> *mut u32 {
-        (map::FLASH + offset as usize) as *mut u32
+        (FLASH + offset as usize) as *mut u32
     }
 
     fn command(offset: u32, command: u32) {
@@ -71,10 +45,7 @@ impl Nor {
     }
 
     fn check(offset: u32, length: usize, align: u32) -> Result<(), NorError> {
-        let length = u32::try_from(length).map_err(|_| NorError::Place)?;
-        let end = offset.checked_add(length).ok_or(NorError::Place)?;
-        let aligned = offset % align == 0 && length % align == 0;
-        if aligned && end <= LENGTH { Ok(()) } else { Err(NorError::Place) }
+        inside((0, LENGTH), offset, length, align)
     }
 }
 
@@ -87,7 +58,7 @@ impl ReadNorFlash for Nor {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorError> {
         Self::check(offset, bytes.len(), 1)?;
-        for (at, byte) in (map::FLASH + offset as usize..).zip(bytes) {
+        for (at, byte) in (FLASH + offset as usize..).zip(bytes) {
             // SAFETY: inside the flash, which is in reading mode between operations.
             *byte = unsafe { ptr::read_volatile(at as *const u8) };
         }
@@ -101,11 +72,11 @@ impl ReadNorFlash for Nor {
 
 impl NorFlash for Nor {
     const WRITE_SIZE: usize = 4;
-    const ERASE_SIZE: usize = map::SECTOR as usize;
+    const ERASE_SIZE: usize = SECTOR as usize;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), NorError> {
-        Self::check(from, to.saturating_sub(from) as usize, map::SECTOR)?;
-        for sector in (from..to).step_by(map::SECTOR as usize) {
+        Self::check(from, to.saturating_sub(from) as usize, SECTOR)?;
+        for sector in (from..to).step_by(SECTOR as usize) {
             Self::command(sector, 0x20);
             Self::command(sector, 0xd0);
             Self::finish(sector)?;
@@ -115,16 +86,13 @@ impl NorFlash for Nor {
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorError> {
         Self::check(offset, bytes.len(), 4)?;
-        for (index, word) in bytes.chunks_exact(4).enumerate() {
-            let word = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-            // SAFETY: inside the flash, which is in reading mode.
-            let there = unsafe { ptr::read_volatile(Self::word(offset).add(index)) };
-            if word & !there != 0 {
-                return Err(NorError::NotErased);
-            }
-        }
-        for (number, block) in bytes.chunks(BUFFER * 4).enumerate() {
-            let at = offset + (number * BUFFER * 4) as u32;
+        // SAFETY: inside the flash, aligned, in reading mode.
+        unsafe { erased(FLASH + offset as usize, bytes.len())? };
+        let (mut at, mut rest) = (offset, bytes);
+        while !rest.is_empty() {
+            // The chip's buffer doesn't cross its own boundaries.
+            let room = BUFFER * 4 - at as usize % (BUFFER * 4);
+            let (block, after) = rest.split_at(rest.len().min(room));
             let words = (block.len() / 4) as u32;
             Self::command(at, 0xe8);
             Self::command(at, words - 1);
@@ -135,6 +103,8 @@ impl NorFlash for Nor {
             }
             Self::command(at, 0xd0);
             Self::finish(at)?;
+            at += block.len() as u32;
+            rest = after;
         }
         Ok(())
     }

@@ -21,6 +21,22 @@ pub enum When {
 impl When {
     /// Every one.
     pub const ALL: [Self; 5] = [Self::Before, Self::First, Self::Middle, Self::Last, Self::After];
+
+    /// True if the operation is torn, not only left out or its answer lost.
+    pub const fn tears(self) -> bool {
+        matches!(self, Self::First | Self::Middle | Self::Last)
+    }
+
+    /// Its name in a case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::First => "first",
+            Self::Middle => "middle",
+            Self::Last => "last",
+            Self::After => "after",
+        }
+    }
 }
 
 /// How a torn word reads until it is erased.
@@ -32,13 +48,31 @@ pub enum Torn {
     PerBoot,
     /// Differently each time.
     PerRead,
+    /// As it was left, but for a few of its bits: those read differently each time (read disturb).
+    Disturbed,
     /// As an error.
     Ecc,
 }
 
 impl Torn {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Stable, Self::PerBoot, Self::PerRead, Self::Ecc];
+    pub const ALL: [Self; 5] = [Self::Stable, Self::PerBoot, Self::PerRead, Self::Disturbed, Self::Ecc];
+
+    /// True if the same flash reads the same way each time.
+    pub const fn is_steady(self) -> bool {
+        matches!(self, Self::Stable | Self::Ecc)
+    }
+
+    /// Its name in a case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::PerBoot => "per-boot",
+            Self::PerRead => "per-read",
+            Self::Disturbed => "disturbed",
+            Self::Ecc => "ecc",
+        }
+    }
 }
 
 /// Power fails at the operation with this number, counted over all chips from 0.
@@ -53,9 +87,10 @@ pub struct Cut {
 #[derive(Debug)]
 struct Inner {
     operations: u64,
-    cuts: VecDeque<Cut>,
+    cuts: VecDeque<(Cut, Option<u64>)>,
     off: bool,
-    boots: u64,
+    /// Drawn at each start: how torn words read until the next.
+    session: u64,
     seed: u64,
     torn: Torn,
     violations: Vec<String>,
@@ -64,9 +99,23 @@ struct Inner {
     erases: u64,
 }
 
+impl Inner {
+    fn draw(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.seed)
+    }
+}
+
 /// The supply that all chips of a device share.
 #[derive(Debug, Clone)]
 pub struct Power(Arc<Mutex<Inner>>);
+
+impl Default for Power {
+    /// Power that doesn't fail; torn words read as they were left.
+    fn default() -> Self {
+        Self::new(1, Torn::Stable)
+    }
+}
 
 impl Power {
     /// Power that doesn't fail, yet.
@@ -75,8 +124,8 @@ impl Power {
             operations: 0,
             cuts: VecDeque::new(),
             off: false,
-            boots: 0,
-            seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            session: mix(seed),
+            seed: scattered(seed),
             torn,
             violations: Vec::new(),
             writes: 0,
@@ -91,10 +140,25 @@ impl Power {
 
     /// Plans a failure, counted from the operations done so far.
     pub fn plan(&self, cut: Cut) {
+        self.insert(cut, None);
+    }
+
+    /// Plans the failures of a case, all at once: what it tears is torn as [`Search::replay`](crate::Search::replay)
+    /// tears it.
+    pub fn plan_case(&self, case: &crate::Case) {
+        let mut begins = 0;
+        for (depth, cut) in (1..).zip(&case.cuts) {
+            let at = begins + cut.at;
+            self.insert(Cut { at, ..*cut }, Some(crate::tape::seed_of(case.seed, depth)));
+            begins = at + 1;
+        }
+    }
+
+    fn insert(&self, cut: Cut, seed: Option<u64>) {
         let mut inner = self.inner();
         let cut = Cut { at: inner.operations + cut.at, ..cut };
-        let place = inner.cuts.partition_point(|planned| planned.at <= cut.at);
-        inner.cuts.insert(place, cut);
+        let place = inner.cuts.partition_point(|(planned, _)| planned.at <= cut.at);
+        inner.cuts.insert(place, (cut, seed));
     }
 
     /// Forgets what is planned.
@@ -111,7 +175,7 @@ impl Power {
     pub fn restore(&self) {
         let mut inner = self.inner();
         inner.off = false;
-        inner.boots += 1;
+        inner.session = inner.draw();
     }
 
     /// Writes and erases so far.
@@ -130,27 +194,28 @@ impl Power {
         self.inner().violations.clone()
     }
 
-    pub(super) fn violation(&self, text: String) {
+    pub(crate) fn violation(&self, text: String) {
         self.inner().violations.push(text);
     }
 
-    pub(super) fn torn(&self) -> Torn {
+    /// How torn words read.
+    pub fn torn(&self) -> Torn {
         self.inner().torn
     }
 
-    pub(super) fn boots(&self) -> u64 {
-        self.inner().boots
+    /// How torn words read, and the number drawn at the last start; `None` while power is off.
+    pub(crate) fn reading(&self) -> Option<(Torn, u64)> {
+        let inner = self.inner();
+        (!inner.off).then_some((inner.torn, inner.session))
     }
 
     /// The next random number (splitmix64).
     pub fn random(&self) -> u64 {
-        let mut inner = self.inner();
-        inner.seed = inner.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(inner.seed)
+        self.inner().draw()
     }
 
     /// Begins an operation: `None` if power is off, else how far it comes.
-    pub(super) fn operate(&self, written: Option<usize>) -> Option<When> {
+    pub(crate) fn operate(&self, written: Option<usize>) -> Option<When> {
         let mut inner = self.inner();
         if inner.off {
             return None;
@@ -165,14 +230,22 @@ impl Power {
             None => inner.erases += 1,
         }
         match inner.cuts.front().copied() {
-            Some(cut) if cut.at <= number => {
+            Some((cut, seed)) if cut.at <= number => {
                 inner.cuts.pop_front();
                 inner.off = true;
+                if let Some(seed) = seed {
+                    (inner.seed, inner.session) = (scattered(seed), mix(seed));
+                }
                 Some(cut.when)
             }
             _ => Some(When::After),
         }
     }
+}
+
+/// Where random numbers begin.
+const fn scattered(seed: u64) -> u64 {
+    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
 /// A good hash of a number.

@@ -1,8 +1,8 @@
 //! A bank of flash behind the `embedded-storage` traits, blocking and asynchronous.
 
+use crate::{Bank, Failure, Power};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 use embedded_storage_async::nor_flash as asynchronous;
-use patchlane::flash::{Bank, Failure, Power};
 use std::future::poll_fn;
 use std::task::Poll;
 

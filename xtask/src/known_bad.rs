@@ -1,0 +1,186 @@
+//! `cargo xtask known-bad`: readings of the rules that are known to be wrong have to be caught (tests/known-bad.txt).
+//!
+//! All of them are put into one copy of the workspace, each behind a switch, so that it is built once. A hunk that
+//! doesn't apply is an error: the rules have moved on, and the file has to follow.
+
+use crate::run::cargo;
+use crate::toolchain::root;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{fs, io};
+
+/// Test binaries that may catch one.
+const BINARIES: [&str; 7] = ["redteam", "model2", "threats", "defects", "rot", "power", "model"];
+/// What the workspace is built from.
+const PARTS: [&str; 8] =
+    ["Cargo.toml", "Cargo.lock", "README.md", "protocol", "device", "host", "tests", "xtask"];
+/// Where the switch is put.
+const LIBRARY: &str = "device/src/lib.rs";
+/// How one is switched on, and asked for.
+const SWITCH: &str = "
+extern crate std;
+
+/// True if this known-bad rule is in force.
+pub fn bad(id: &str) -> bool {
+    static ACTIVE: std::sync::OnceLock<Option<std::string::String>> = std::sync::OnceLock::new();
+    ACTIVE.get_or_init(|| std::env::var(\"PATCHLANE_KNOWN_BAD\").ok()).as_deref() == Some(id)
+}
+";
+
+/// Lines that go and lines that come, in a file.
+struct Hunk {
+    file: String,
+    old: String,
+    new: String,
+}
+
+/// One wrong rule.
+struct Bad {
+    id: String,
+    what: String,
+    caught: Vec<String>,
+    hunks: Vec<Hunk>,
+}
+
+fn parse(text: &str) -> Result<Vec<Bad>, String> {
+    let mut all: Vec<Bad> = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with('#')) {
+        let wrong = || format!("tests/known-bad.txt:{}: `{line}` isn't understood", number + 1);
+        if let Some((id, what)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+            let (id, what) = (id.to_owned(), what.to_owned());
+            all.push(Bad { id, what, caught: Vec::new(), hunks: Vec::new() });
+            continue;
+        }
+        if line.is_empty() {
+            continue;
+        }
+        let bad = all.last_mut().ok_or_else(wrong)?;
+        if let Some(names) = line.strip_prefix("caught ") {
+            bad.caught = names.split(' ').map(str::to_owned).collect();
+        } else if let Some(file) = line.strip_prefix("file ") {
+            bad.hunks.push(Hunk { file: file.to_owned(), old: String::new(), new: String::new() });
+        } else {
+            let hunk = bad.hunks.last_mut().ok_or_else(wrong)?;
+            let (side, rest) = match line.split_at(1) {
+                ("-", rest) => (&mut hunk.old, rest),
+                ("+", rest) => (&mut hunk.new, rest),
+                _ => return Err(wrong()),
+            };
+            side.push_str(rest);
+            side.push('\n');
+        }
+    }
+    let source: String = all.iter().flat_map(|bad| &bad.hunks).map(|hunk| hunk.new.as_str()).collect();
+    match all.iter().find(|bad| bad.caught.is_empty() || !source.contains(&format!("bad(\"{}\")", bad.id))) {
+        Some(bad) => Err(format!("{}: nothing switches it on, or nothing has to catch it", bad.id)),
+        None => Ok(all),
+    }
+}
+
+/// Sources with every wrong rule in them, by path.
+type Changed = BTreeMap<PathBuf, String>;
+
+fn instrument(all: &[Bad]) -> Result<Changed, String> {
+    let mut changed = Changed::new();
+    let read = |file: &str| fs::read_to_string(root().join(file)).map_err(|e| format!("{file}: {e}"));
+    changed.insert(LIBRARY.into(), read(LIBRARY)? + SWITCH);
+    for bad in all {
+        for Hunk { file, old, new } in &bad.hunks {
+            let text = match changed.remove(Path::new(file)) {
+                Some(text) => text,
+                None => read(file)?,
+            };
+            if text.matches(old).count() != 1 {
+                return Err(format!("{}: {file} doesn't hold these lines once:\n{old}", bad.id));
+            }
+            changed.insert(file.into(), text.replace(old, new));
+        }
+    }
+    Ok(changed)
+}
+
+/// Copies what differs, so that the rest isn't built anew, and takes away what is gone.
+fn mirror(part: &Path, to: &Path, changed: &Changed) -> io::Result<()> {
+    let (from, into) = (root().join(part), to.join(part));
+    if from.is_file() {
+        let new = changed.get(part).map_or_else(|| fs::read(&from), |text| Ok(text.clone().into_bytes()))?;
+        return if fs::read(&into).is_ok_and(|old| old == new) { Ok(()) } else { fs::write(into, new) };
+    }
+    fs::create_dir_all(&into)?;
+    let names = |folder: &Path| -> io::Result<BTreeSet<_>> {
+        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    };
+    let here: BTreeSet<_> = names(&from)?.into_iter().filter(|name| name != "target").collect();
+    for gone in names(&into)?.difference(&here) {
+        let path = into.join(gone);
+        if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+    }
+    here.iter().try_for_each(|name| mirror(&part.join(name), to, changed))
+}
+
+/// The tests of the copy: which program has each.
+struct Tests(BTreeMap<String, PathBuf>);
+
+impl Tests {
+    fn build(copy: &Path) -> Result<Self, String> {
+        let mut build = cargo(&["test", "--no-run", "-p", "patchlane-tests"]);
+        build.args(BINARIES.iter().flat_map(|name| ["--test", *name]));
+        build.current_dir(copy).env("CARGO_TARGET_DIR", copy.join("target"));
+        let out = build.output().map_err(|e| e.to_string())?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        if !out.status.success() {
+            return Err(format!("the copy doesn't build:\n{said}"));
+        }
+        let mut tests = BTreeMap::new();
+        for line in said.lines().filter(|line| line.trim_start().starts_with("Executable tests/")) {
+            let path = line.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+            let program = copy.join(path.ok_or_else(|| format!("cargo says `{line}`"))?);
+            let listed = Command::new(&program).arg("--list").output().map_err(|e| e.to_string())?;
+            let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+            let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+            tests.extend(names.map(|name| (name.to_owned(), program.clone())));
+        }
+        Ok(Self(tests))
+    }
+
+    /// Runs one test, with a wrong rule in force; true if it fails.
+    fn fails(&self, name: &str, id: &str) -> Result<bool, String> {
+        let program = self.0.get(name).ok_or_else(|| format!("{id}: there is no test {name}"))?;
+        let mut test = Command::new(program);
+        test.args(["--exact", name, "--nocapture"]).stdout(Stdio::null()).stderr(Stdio::null());
+        test.env("PATCHLANE_KNOWN_BAD", id).env("PATCHLANE_MODEL", "invariants").env("RUST_BACKTRACE", "0");
+        let status = test.status().map_err(|e| format!("{name}: {e}"))?;
+        Ok(!status.success())
+    }
+}
+
+/// Puts every wrong rule in force, one after the other; `quick` asks the first test named only.
+pub(crate) fn known_bad(quick: bool) -> Result<(), String> {
+    let all = parse(&fs::read_to_string(root().join("tests/known-bad.txt")).map_err(|e| e.to_string())?)?;
+    let changed = instrument(&all)?;
+    let copy = root().join("target/known-bad");
+    fs::create_dir_all(&copy).map_err(|e| e.to_string())?;
+    for part in PARTS {
+        mirror(Path::new(part), &copy, &changed).map_err(|e| format!("{part}: {e}"))?;
+    }
+    let tests = Tests::build(&copy)?;
+    let most = if quick { 1 } else { usize::MAX };
+    let (mut missed, mut asked) = (Vec::new(), BTreeSet::new());
+    for bad in &all {
+        let (mut caught, mut passed) = (Vec::new(), Vec::new());
+        for name in bad.caught.iter().take(most) {
+            asked.insert(name.as_str());
+            if tests.fails(name, &bad.id)? { caught.push(name.as_str()) } else { passed.push(name.as_str()) }
+        }
+        println!("{:<14}{}\n{:14}caught by {}", bad.id, bad.what, "", caught.join(", "));
+        missed.extend(passed.iter().map(|name| format!("{}: {name} passes", bad.id)));
+    }
+    for name in &asked {
+        if tests.fails(name, "none")? {
+            missed.push(format!("{name} fails with no wrong rule in force"));
+        }
+    }
+    println!("{} wrong rules, {} tests", all.len(), asked.len());
+    if missed.is_empty() { Ok(()) } else { Err(missed.join("\n")) }
+}
