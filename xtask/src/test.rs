@@ -23,7 +23,7 @@ pub(crate) fn test() -> Result<(), String> {
             run(cargo(&["test", "--quiet", "--workspace", "--all-targets", "--"]).args(slow))
         }),
         ("power cuts and random walks", || {
-            let tests = ["--test", "power", "--test", "walk", "--", "--nocapture"];
+            let tests = ["--test", "power", "--test", "direct", "--test", "walk", "--", "--nocapture"];
             run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests).args(&SLOW[..3]))
         }),
         ("real images", || {
