@@ -26,7 +26,9 @@ fn caught(lie: Lie, plan: &str, shape: &str) -> Vec<String> {
     let shape = SHAPES.iter().find(|s| s.name == shape).unwrap();
     let story = Story::new(plan, shape, Some(lie));
     let mut search = Search::new(&story);
-    search.explore(&Options { seeds: 8, ..Options::default() });
+    // Few tears look whole and aren't.
+    let seeds = if lie == Lie::TrustsOneCopy { 8 } else { 1 };
+    search.explore(&Options { seeds, ..Options::default() });
     let cases = search.tally().cases();
     assert!(search.failed() > 0 && cases > 0, "{lie:?} isn't noticed in {cases} cases");
     // Each of them is a case that repeats.
@@ -54,7 +56,10 @@ fn an_erase_that_is_said_to_be_done_is_caught() {
 
 #[test]
 fn a_driver_that_answers_before_it_has_written_is_caught() {
-    all_say(&caught(Lie::AnswersEarly, "held-superseded", "8w-4K-one-block"), "a held update was forgotten");
+    // What it said it holds, and then what it said is confirmed.
+    let problems = caught(Lie::AnswersEarly, "held-superseded", "8w-4K-one-block");
+    let lost = ["a held update was forgotten", "4.1 s8 was confirmed, and now 4.1 s7"];
+    assert!(lost.iter().all(|lost| problems.iter().any(|problem| problem == lost)), "{problems:?}");
 }
 
 #[test]

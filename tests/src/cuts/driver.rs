@@ -105,14 +105,16 @@ impl Driver {
     fn withholds(&mut self, region: Region, at: u32, from: &[u8]) -> bool {
         let log = self.chip.layout().areas() * self.chip.layout().area_size();
         let in_log = region == Region::State && at < log;
-        match self.lie {
+        let withheld = match self.lie {
             Some(Lie::DropsWrites(count)) => region != Region::State && self.every(count),
             Some(Lie::AnswersEarly) if in_log => true,
             Some(Lie::ForgetsSteps) => in_log && at % self.chip.layout().area_size() > 2 * COPY,
             _ => false,
+        };
+        if withheld && in_log {
+            self.cache.push((at, from.to_vec()));
         }
-        .then(|| in_log.then(|| self.cache.push((at, from.to_vec()))))
-        .is_some()
+        withheld
     }
 
     /// What waits is written.
@@ -171,6 +173,9 @@ impl Media for Driver {
             self.tape.erase(&self.instant(), number(region), at as usize, length as usize);
         }
         self.flush();
+        if region == Region::State {
+            self.cache.retain(|(begin, _)| !(at..at + length).contains(begin));
+        }
         self.chip.erase(region, at, length)
     }
 

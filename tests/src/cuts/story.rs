@@ -52,12 +52,11 @@ impl Story {
     /// What went wrong.
     pub fn live(&self, left: Instant, run: &mut Run<'_, Instant>) -> Result<Instant, String> {
         let mut world = World::new(&self.scene, left, run);
-        let mut done = false;
         for _ in 0..PATIENCE {
             let step = if world.booted.is_none() || world.power().is_off() {
                 world.restore();
                 world.start(Cause::PowerOn).map(|()| false)
-            } else if done {
+            } else if world.done {
                 match (self.plan.end)(&mut world) {
                     Ok(()) => return Ok(world.machine.media.instant()),
                     Err(stop) => Err(stop),
@@ -68,7 +67,7 @@ impl Story {
             match step {
                 Ok(true) => {
                     // The end has to be there after one more restart, too.
-                    done = true;
+                    world.done = true;
                     world.booted = None;
                 }
                 Ok(false) => {}

@@ -90,6 +90,8 @@ pub struct World<'a, 'r> {
     pub machine: Machine,
     /// What the last start led to.
     pub booted: Option<Boot>,
+    /// True once the plan is done, and only its end is to be judged.
+    pub done: bool,
     run: &'a mut Run<'r, Instant>,
 }
 
@@ -99,7 +101,7 @@ impl<'a, 'r> World<'a, 'r> {
         let fuses = Fuses::new(left.fuses);
         let driver = Driver::new(left, fuses.clone(), run.tape(), scene.lie);
         let machine = Device::new(driver.chip.layout(), scene.config, driver, NoWatchdog, fuses);
-        Self { scene, machine, booted: None, run }
+        Self { scene, machine, booted: None, done: false, run }
     }
 
     /// What feeds it.
@@ -132,11 +134,13 @@ impl<'a, 'r> World<'a, 'r> {
         let banks = [&driver.chip.state, &driver.chip.primary, &driver.chip.secondary].map(Bank::fingerprint);
         let mode = driver.power().torn();
         let torn = banks.iter().any(|(_, torn)| *torn);
-        if torn && !mode.is_steady() {
+        // A driver that lies has a memory of its own.
+        if torn && !mode.is_steady() || self.scene.lie.is_some() {
             return None;
         }
         let mut hasher = DefaultHasher::new();
-        (banks, torn.then_some(mode), cause, driver.memory, driver.fuses.value()).hash(&mut hasher);
+        (banks, torn.then_some(mode), cause, self.done).hash(&mut hasher);
+        (driver.memory, driver.fuses.value()).hash(&mut hasher);
         Some(hasher.finish())
     }
 
