@@ -190,6 +190,18 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// Plays it on a board that counts.
+    fn measure(&self) -> Res<cost::Cost> {
+        let (player, board) = (self.board(true)?, self.model.name);
+        let path = player.board.flash().to_path_buf();
+        let cost = cost::measure(self.scenario, &self.cast, player).map_err(|e| {
+            let again = format!("cargo xtask qemu --cost --board {board} --scenario {}", self.name);
+            format!("{board}: {}: {e}\n  flash: {}\n  again: {again}", self.name, path.display())
+        })?;
+        let _ = std::fs::remove_file(path);
+        Ok(cost)
+    }
+
     fn say(&self, played: &Played) {
         let cut = played.cut.map(|cut| format!(", power fails at {}", cut.name())).unwrap_or_default();
         let Played { action, subject, outcome, runs, .. } = played;
@@ -231,7 +243,7 @@ fn on(model: &'static Model, wanted: &Wanted) -> Report {
                     .map(|()| (case, Vec::new()));
             }
             if wanted.cost {
-                let cost = cost::measure(scenario, &case.cast, case.board(true)?)?;
+                let cost = case.measure()?;
                 report.costs.insert((model.name.into(), name.clone()), cost);
                 return Ok((case, Vec::new()));
             }
