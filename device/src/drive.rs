@@ -293,6 +293,7 @@ macro_rules! device {
             ///
             /// # Errors
             /// The rule that it breaks.
+            #[inline(never)]
             pub fn owner(&mut self, document: &[u8]) -> Result<Outcome, Refusal> {
                 self.open()$($wait)*?;
                 let change = self.engine.owner(document);
@@ -351,16 +352,16 @@ macro_rules! device {
                         })
                     }
                     Command::Reboot => Ok(Answer::Restart),
+                    Command::Owner(document) => self.owner(document)$($wait)*.map(Answer::Outcome),
                     other => self.request(other)$($wait)*.map(Answer::Outcome),
                 }
             }}
 
             async_if! { [$($asynchronous)?]
-            /// Performs what owner or application ask for. What it needs isn't on the stack while a head is verified.
+            /// Performs what the application granted. What it needs isn't on the stack while signatures are verified.
             #[inline(never)]
             fn request(&mut self, command: Command<'_>) -> Result<Outcome, Refusal> {
                 match command {
-                    Command::Owner(document) => self.owner(document)$($wait)*,
                     Command::Local { action, manifest } => self.local(action, &manifest)$($wait)*,
                     Command::SetPolicy(policy) => self.set_policy(policy)$($wait)*,
                     Command::SetAnchor(key) => self.set_anchor(key)$($wait)*,

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::{fs, io};
 
 /// Test binaries that may catch one.
-const BINARIES: [&str; 7] = ["redteam", "model2", "threats", "defects", "rot", "power", "model"];
+const BINARIES: [&str; 7] = ["redteam", "model2", "threats", "defects", "rot", "delta", "model"];
 /// What the workspace is built from.
 const PARTS: [&str; 8] =
     ["Cargo.toml", "Cargo.lock", "README.md", "protocol", "device", "host", "tests", "xtask"];

@@ -123,11 +123,15 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Ends well: nothing is left.
-    fn close(player: OnBoard) {
+    /// Ends well, and nothing is left; unless a driver refused an operation on the way.
+    fn close(&self, player: OnBoard, cuts: &[Cut]) -> Res<()> {
+        if let Some(line) = player.board.said().iter().find(|line| line.starts_with("# flash:")) {
+            return Err(left(&player, self.name, cuts, 0, line));
+        }
         let path = player.board.flash().to_path_buf();
         drop(player);
         let _ = std::fs::remove_file(path);
+        Ok(())
     }
 
     /// Plays it as it is written; returns the flash operations of each step that could be cut.
@@ -169,8 +173,7 @@ impl<'a> Case<'a> {
             return Err(format!("{}: {}: the stack grew beyond {may} bytes", self.model.name, self.name));
         }
         self.fill(&mut operations);
-        Self::close(stage.player);
-        Ok(operations)
+        self.close(stage.player, &[]).map(|()| operations)
     }
 
     /// A step with a cut of its own has as many operations as the largest of its kind.
@@ -185,6 +188,18 @@ impl<'a> Case<'a> {
                 *count = like.map(|(_, count)| *count).max().unwrap_or(0).max(30);
             }
         }
+    }
+
+    /// Plays it on a board that counts.
+    fn measure(&self) -> Res<cost::Cost> {
+        let (player, board) = (self.board(true)?, self.model.name);
+        let path = player.board.flash().to_path_buf();
+        let cost = cost::measure(self.scenario, &self.cast, player).map_err(|e| {
+            let again = format!("cargo xtask qemu --cost --board {board} --scenario {}", self.name);
+            format!("{board}: {}: {e}\n  flash: {}\n  again: {again}", self.name, path.display())
+        })?;
+        let _ = std::fs::remove_file(path);
+        Ok(cost)
     }
 
     fn say(&self, played: &Played) {
@@ -203,8 +218,7 @@ impl<'a> Case<'a> {
             let upto = cuts.iter().filter(|cut| cut.step() <= failure.number).copied().collect::<Vec<_>>();
             return Err(left(&player, self.name, &upto, failure.number, &failure.what));
         }
-        Self::close(player);
-        Ok(())
+        self.close(player, cuts)
     }
 }
 
@@ -229,7 +243,7 @@ fn on(model: &'static Model, wanted: &Wanted) -> Report {
                     .map(|()| (case, Vec::new()));
             }
             if wanted.cost {
-                let cost = cost::measure(scenario, &case.cast, case.board(true)?)?;
+                let cost = case.measure()?;
                 report.costs.insert((model.name.into(), name.clone()), cost);
                 return Ok((case, Vec::new()));
             }
@@ -276,7 +290,8 @@ fn file() -> PathBuf {
 const HEADER: &str = "\
 # Thousands of instructions on QEMU's boards, as `cargo xtask qemu --cost --write` counted them (no cycles; rustc 1.96,
 # opt-level z). `cargo xtask qemu --cost` compares: a number that differs by more than 5 % is a failure.
-# head: verify, judge and record one; boot: a start that moves nothing; block moved: what one that does takes more.
+# head: verify, judge and record one, the dearest of the scenario (a feature update bears two signatures); payload KiB: all
+# other answers of a transfer; boot: the dearest start that moves nothing; block moved: of the board's size, both ways.
 ";
 
 fn compare(table: &Table, write: bool) -> Res<()> {

@@ -133,11 +133,6 @@ impl Model {
         (self.state.0 as usize, (self.secondary.0 + self.secondary.1) as usize)
     }
 
-    /// Where images are staged: block 1 of the secondary slot.
-    pub const fn staged(&self) -> u64 {
-        (self.secondary.0 + self.erase) as u64
-    }
-
     /// The command that starts it.
     pub(super) fn command(&self, bootloader: &Path, flash: &Path) -> (&'static str, Vec<OsString>) {
         let mut arguments: Vec<OsString> = self.arguments.iter().map(Into::into).collect();

@@ -15,7 +15,7 @@ pub struct Cost {
     pub payload: u64,
     /// A start that moves nothing: the record, receipt and image of what runs.
     pub boot: u64,
-    /// What a start that moves blocks takes more, for each block of the image: judged again, moved, read back.
+    /// Moving, for each block of the new image: both images' copies and the marks.
     pub block: u64,
 }
 
@@ -35,8 +35,10 @@ pub fn measure(scenario: &Scenario, cast: &Cast, player: OnBoard) -> Result<Cost
     let scenario = super::cuts::stripped(scenario);
     let mut stage = Stage::new(&scenario, cast, player);
     let mut cost = Cost::default();
-    let (mut answers, mut bytes, mut blocks) = (0, 0, 0);
+    let (mut answers, mut bytes, mut blocks) = (0u64, 0, 0u64);
     for (number, step) in scenario.step.iter().enumerate() {
+        // What was answered before is none of this step's.
+        let _ = stage.player.cost()?;
         stage.step(number).map_err(|e| format!("step {}: {e}", number + 1))?;
         let Step::Send { release, answer, .. } = step else { continue };
         let (dearest, all) = stage.player.cost()?;
@@ -48,19 +50,18 @@ pub fn measure(scenario: &Scenario, cast: &Cast, player: OnBoard) -> Result<Cost
             blocks += image.div_ceil(u64::from(stage.player.board.model.erase));
         }
     }
-    let boots = |moved: bool| {
-        let took = move |line: &String| {
-            let rest = line.strip_prefix("# bootloader: ")?;
-            let rest = if moved { rest.strip_suffix(" us, moved") } else { rest.strip_suffix(" us") };
-            rest?.parse::<u64>().ok()
-        };
-        stage.player.board.said().iter().filter_map(took).collect::<Vec<_>>()
-    };
-    let (plain, moving) = (boots(false), boots(true));
-    cost.boot = plain.iter().max().copied().ok_or("no start was measured")?;
+    let said = stage.player.board.said();
+    let starts = said.iter().filter_map(|line| line.strip_prefix("# bootloader: ")?.strip_suffix(" us"));
+    let (mut plain, mut moving) = (0u64, 0);
+    for start in starts {
+        match start.split_once(" us, moved in ") {
+            Some((_, moved)) => moving += moved.parse::<u64>().unwrap_or(0),
+            None => plain = plain.max(start.parse().unwrap_or(0)),
+        }
+    }
+    cost.boot = Some(plain).filter(|cost| *cost > 0).ok_or("no start was measured")?;
     cost.payload = (answers * 1024).checked_div(bytes).ok_or("nothing was sent")?;
-    let more: u64 = moving.iter().map(|took| took.saturating_sub(cost.boot)).sum();
-    cost.block = more.checked_div(blocks).filter(|cost| *cost > 0).ok_or("nothing was moved")?;
+    cost.block = moving.checked_div(blocks).filter(|cost| *cost > 0).ok_or("nothing was moved")?;
     Ok(cost)
 }
 

@@ -35,7 +35,7 @@ pub struct Serial {
     frames: Deframer,
     /// A frame has begun: its first byte may look like text.
     opened: bool,
-    line: [u8; 16],
+    line: [u8; 12],
     length: usize,
     /// Microseconds that the dearest answer took, and all answers.
     cost: (u32, u32),
@@ -60,7 +60,7 @@ pub enum Heard {
 impl Serial {
     /// The line.
     pub const fn new() -> Self {
-        Self { frames: Deframer::new(), opened: false, line: [0; 16], length: 0, cost: (0, 0) }
+        Self { frames: Deframer::new(), opened: false, line: [0; 12], length: 0, cost: (0, 0) }
     }
 
     /// Takes one byte if one has come: serves a frame, or hands a line of text to `answer`.

@@ -1,7 +1,7 @@
 //! The flash, and a word to whoever watches when blocks begin to move. Power fails here, where a test plans it.
 
 use crate::plan::{self, Event, How};
-use crate::{Flash, say};
+use crate::{Board, Flash, Here, say};
 use embedded_storage::nor_flash::NorFlash;
 use patchlane_device::{Media, MediaError, Region, Single};
 
@@ -9,6 +9,9 @@ use patchlane_device::{Media, MediaError, Region, Single};
 pub struct Witness {
     flash: Single<Flash>,
     moving: bool,
+    /// When a slot was erased first since the reset (0: none was), and when the primary slot was written last.
+    begun: u32,
+    ended: u32,
 }
 
 /// Bytes that tearing works on at once: a multiple of every board's word.
@@ -19,12 +22,12 @@ const TORN: u32 = 2048;
 impl Witness {
     /// This flash.
     pub const fn new(flash: Single<Flash>) -> Self {
-        Self { flash, moving: false }
+        Self { flash, moving: false, begun: 0, ended: 0 }
     }
 
-    /// True if blocks were moved since the last reset.
-    pub const fn has_moved(&self) -> bool {
-        self.moving
+    /// Microseconds from the first block that was moved since the reset to the last; `None` if none was.
+    pub fn moved(&self) -> Option<u32> {
+        self.moving.then(|| self.ended.wrapping_sub(self.begun))
     }
 
     /// What a cut in the middle leaves of a write: the first half, and a word of which some bits are programmed.
@@ -83,6 +86,9 @@ impl Media for Witness {
             say(format_args!("bootloader: moves blocks"));
             plan::reached(Event::Moves);
         }
+        if region != Region::State && self.begun == 0 {
+            self.begun = Here::micros().max(1);
+        }
         match plan::operate() {
             Some(How::After) => {
                 let _ = self.flash.erase(region, at, length);
@@ -100,7 +106,13 @@ impl Media for Witness {
                 plan::fail()
             }
             Some(how) => self.cut(how, |witness| witness.tear_write(region, at, from)),
-            None => heard(self.flash.write(region, at, from)),
+            None => {
+                heard(self.flash.write(region, at, from))?;
+                if region == Region::Primary {
+                    self.ended = Here::micros();
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -10,13 +10,16 @@ use board::{Board, Map};
 use core::arch::{asm, global_asm};
 use core::ptr;
 
-// The reset vector; programs lie in RAM already. Before it an application says where it starts and how long it is. Every
+// The reset vector; programs lie in RAM already. An application begins with a jump to it, and says how long it is. Every
 // trap means a fault or a starved watchdog: the handler writes the cause where a reset leaves it (`Cells::set_cause`),
 // and resets.
 global_asm!(
     r#"
-    .section .header, "a"
-    .word _start
+    .section .header, "ax"
+    .option push
+    .option norvc
+    j _start
+    .option pop
     .word _image_length
 
     .section .start, "ax"
@@ -202,8 +205,7 @@ impl Board for Virt {
             for at in 0..length / 4 {
                 ptr::write_volatile((APPLICATION as *mut u32).add(at), ptr::read_volatile(image.add(at)));
             }
-            let start = ptr::read_volatile(image);
-            asm!("fence.i", "jr {0}", in(reg) start, options(noreturn))
+            asm!("fence.i", "jr {0}", in(reg) APPLICATION, options(noreturn))
         }
     }
 }

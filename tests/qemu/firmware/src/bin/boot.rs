@@ -22,8 +22,11 @@ extern "C" fn main() -> ! {
     }
     let begun = Here::micros();
     let boot = machine.boot(why);
-    let (took, moved) = (Here::micros().wrapping_sub(begun), machine.media.has_moved());
-    say(format_args!("bootloader: {took} us{}", if moved { ", moved" } else { "" }));
+    let took = Here::micros().wrapping_sub(begun);
+    match machine.media.moved() {
+        Some(moved) => say(format_args!("bootloader: {took} us, moved in {moved} us")),
+        None => say(format_args!("bootloader: {took} us")),
+    }
     match boot {
         Ok(Boot::Run(_)) if request == Request::Service => {
             say(format_args!("bootloader: service mode: the application asks for it"));
