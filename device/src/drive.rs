@@ -78,6 +78,7 @@ macro_rules! device {
 
         impl<M: $media, W: Watchdog, C: MonotonicCounter> $name<M, W, C> {
             /// A device that has just restarted.
+            #[inline(always)]
             pub fn new(layout: Layout, config: Config, media: M, watchdog: W, counter: C) -> Self {
                 Self { engine: Engine::new(layout, config), media, watchdog, counter }
             }

@@ -62,6 +62,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
+    #[inline(always)]
     pub(super) const fn new() -> Self {
         Self { kept: [0; STEP], length: 0, at: 0 }
     }
@@ -101,6 +102,7 @@ pub(super) struct Range {
 }
 
 impl Range {
+    #[inline(always)]
     pub(super) const fn new() -> Self {
         Self { range: 0, code: 0, feed: Feed::new() }
     }

@@ -149,6 +149,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// One that makes an empty image: see [`Decoder::begin`].
+    #[inline(always)]
     pub const fn new() -> Self {
         Self {
             models: Models::new(),

@@ -85,6 +85,7 @@ fn push(history: &mut u8, missed: bool) -> usize {
 
 impl Models {
     /// Even odds.
+    #[inline(always)]
     pub const fn new() -> Self {
         Self {
             exponents: [[Bit::NEW; EXPONENTS]; NUMBERS],

@@ -155,6 +155,7 @@ fn pair(kind: Kind, low: u32, high: u32, key: Option<u32>) -> Unit {
 
 impl Predictor {
     /// Knows nothing yet.
+    #[inline(always)]
     pub const fn new(isa: Isa, pointers: Option<Pointers>) -> Self {
         let cover = Cover { old: 0, length: 0, moved: 0 };
         Self { isa, pointers, covers: [cover; COVERS], count: 0, seen: [(0, 0); SEEN] }

@@ -179,6 +179,7 @@ pub struct Engine {
 
 impl Engine {
     /// An engine that knows nothing yet.
+    #[inline(always)]
     pub fn new(layout: Layout, config: Config) -> Self {
         Self {
             bench: Bench { layout, mem: Memory::new(), log: Log::new(&layout), state: None },

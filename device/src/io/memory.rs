@@ -77,6 +77,7 @@ pub enum Source {
 
 impl Memory {
     /// Empty buffers.
+    #[inline(always)]
     pub const fn new() -> Self {
         Self {
             io: [0; IO],
