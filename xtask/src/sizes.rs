@@ -274,6 +274,7 @@ mod tests {
             ("parse, verify, judge, hash", "verify"),
             ("bootloader that takes no bundles", "boot"),
             ("bootloader with service mode", "whole"),
+            ("the same, taking deltas (feature `delta`)", "delta"),
         ] {
             let key = format!("thumbv7m-none-eabi {part}");
             let (may, aim) = (budgets[&key].map(cell), aims[&key].map(cell));

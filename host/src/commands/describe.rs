@@ -115,17 +115,14 @@ fn payloads(component: &Component<'_>, head: u64, baud: u32) -> Vec<(String, Str
         return vec![("payload".into(), "none: the image has to be installed already".into())];
     }
     let width = list.iter().map(|payload| payload.stored().to_string().len()).max().unwrap_or(0);
-    let encodings = list.iter().map(|payload| encoding(payload.encoding).len()).max().unwrap_or(0);
+    let encodings = list.iter().map(|payload| encoding(payload.encoding).len() + 1).max().unwrap_or(0);
     let row = |payload: &patchlane_protocol::Alternative| {
         let address = component.images.at(usize::from(payload.image)).and_then(|image| image.address);
         let base = payload.base.map_or(String::new(), |base| format!(", from the image {base}"));
         let time = span(seconds(head.saturating_add(payload.stored()), baud));
-        format!(
-            "{:10}  {:>width$} bytes, {:encodings$}, {time} at {baud} baud{base}",
-            place(address),
-            payload.stored(),
-            encoding(payload.encoding)
-        )
+        let encoding = format!("{},", encoding(payload.encoding));
+        let (place, bytes) = (place(address), payload.stored());
+        format!("{place:10}  {bytes:>width$} bytes, {encoding:encodings$} {time} at {baud} baud{base}")
     };
     list.iter().map(|payload| ("payload".to_owned(), row(payload))).collect()
 }
