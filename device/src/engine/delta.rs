@@ -23,21 +23,12 @@ impl Engine {
     #[inline(never)]
     pub(super) fn decode(&mut self) -> Act {
         let (data, last) = (self.intake.chunk_data(), self.intake.is_last_chunk());
-        loop {
-            match self.bench.mem.decode(narrow(data), last) {
-                Ok(Need::Page) => {
-                    let (at, _) = self.bench.mem.delta.decoder.page();
-                    if self.intake.write_from.is_none_or(|from| at >= from) {
-                        return self.page();
-                    }
-                    // It was compared in the first pass.
-                    self.bench.mem.delta.decoder.turn();
-                }
-                Ok(Need::Base(old)) => return self.fetch_base(old),
-                Ok(Need::Input) => return self.await_next_chunk(),
-                Ok(Need::End) => return self.image_ends(),
-                Err(BadDelta) => return Act::End(Err(Refusal::BadDelta)),
-            }
+        match self.bench.mem.decode(narrow(data), last) {
+            Ok(Need::Page) => self.page(),
+            Ok(Need::Base(old)) => self.fetch_base(old),
+            Ok(Need::Input) => self.await_next_chunk(),
+            Ok(Need::End) => self.image_ends(),
+            Err(BadDelta) => Act::End(Err(Refusal::BadDelta)),
         }
     }
 
@@ -54,15 +45,14 @@ impl Engine {
     fn page(&mut self) -> Act {
         let (at, page) = self.bench.mem.delta.decoder.page();
         let length = wide(page.len());
-        // The operation buffer serves something else now.
-        self.bench.mem.delta.window = None;
         let block = self.bench.layout.block();
         let place = self.bench.layout.staged_at().saturating_add(at);
         // No cut can have spoiled what this session wrote: the stream goes on behind it.
         if self.written == Some(at) {
             self.intake.write_from = Some(at);
         }
-        if self.intake.write_from.is_none() {
+        // What lies before was equal in the first pass. It is read all the same, which feeds the watchdog, too.
+        if self.intake.write_from.is_none_or(|from| at < from) {
             let put = Put::compare(Region::Secondary, place, Source::Page, length);
             return self.job(EngineStage::Payload(Stage::Compared), Job::Put(put));
         }
@@ -79,6 +69,10 @@ impl Engine {
         }
         match (stage, result) {
             (Stage::Fetched, Ok(())) => {}
+            // It was equal a moment ago: this flash can't be trusted now.
+            (Stage::Compared, Err(_)) if self.intake.write_from.is_some() => {
+                return Some(Act::End(Err(Refusal::Flash)));
+            }
             (Stage::Compared, Err(_)) => {
                 let (at, _) = self.bench.mem.delta.decoder.page();
                 let block = at.checked_div(self.bench.layout.block()).unwrap_or(0);

@@ -212,8 +212,10 @@ impl Engine {
     /// A delta is for one base: what lies in the primary slot is read, whatever the record says of it.
     fn look_at_base(&mut self, resume: bool) -> Act {
         let wants = self.permitted.as_ref().is_some_and(Permitted::wants_base);
+        #[cfg(feature = "delta")]
+        let wants = wants && !self.distrust;
         self.readback = None;
-        if !wants || self.distrust {
+        if !wants {
             return self.base_known(resume);
         }
         let hash = Hash::new(Region::Primary, 0, self.base_size());

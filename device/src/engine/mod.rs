@@ -157,6 +157,7 @@ pub struct Engine {
     serving: bool,
     /// How many bytes of the candidate are sure, because this session wrote them and read them back.
     written: Option<u32>,
+    #[cfg(feature = "delta")]
     /// A delta went wrong in this session: what comes next is taken in full.
     distrust: bool,
     /// What runs now was found whole; only known while a ready candidate goes in.
@@ -192,6 +193,7 @@ impl Engine {
             damaged: false,
             serving: false,
             written: None,
+            #[cfg(feature = "delta")]
             distrust: false,
             whole: None,
             marked: None,
@@ -292,6 +294,11 @@ impl Engine {
 
     /// Sets up a job, and what it is for.
     fn job(&mut self, stage: Stage, job: Job) -> Act {
+        // Whatever else uses the operation buffer ends what it held of a delta's base.
+        #[cfg(feature = "delta")]
+        if !matches!(job, Job::Fetch(_)) {
+            self.bench.mem.delta.window = None;
+        }
         self.stage = stage;
         self.job = job;
         Act::Job
@@ -314,8 +321,10 @@ impl Engine {
         self.stage = Stage::Start;
         if let Err(refusal) = done {
             // The same delta would go wrong in the same way.
-            self.distrust |=
-                self.intake.payload.delta && matches!(refusal, Refusal::BadDelta | Refusal::ImageDigest);
+            #[cfg(feature = "delta")]
+            if self.intake.payload.delta && matches!(refusal, Refusal::BadDelta | Refusal::ImageDigest) {
+                self.distrust = true;
+            }
             self.intake.stop();
             self.permitted = None;
             if !matches!(refusal, Refusal::Held | Refusal::SendAgain) {

@@ -98,7 +98,7 @@ pub const MODELS: [Model; 3] = [
         secondary: (0x2_dc00, 0x1_2400),
         address: 0x1_bc00,
         small: true,
-        stack: 9712,
+        stack: 9696,
     },
 ];
 
