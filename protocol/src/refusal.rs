@@ -243,7 +243,9 @@ impl Refusal {
             Self::UnknownManifest => "check the digest with `device status`",
             Self::NotGranted => "request it where the application can authenticate you",
             Self::Flash => "read the device's log; the flash may be failing",
-            Self::BadDelta => "send a bundle with a full image; the delta was built wrong",
+            Self::BadDelta => {
+                "send it again if it holds the image in full, which is taken then; the delta was built wrong"
+            }
             Self::CounterAbove => "the state region was replaced by an older copy; provision the device anew",
         }
     }

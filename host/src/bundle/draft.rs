@@ -9,6 +9,9 @@ use patchlane_protocol::{
     Kind, List, Manifest, Product, Reason, Severity, Size, Version, limits,
 };
 
+/// Bytes of the largest image, or base, of a delta: making one takes some 100 times as much memory.
+const LARGEST_DELTA: usize = 64 * 1024 * 1024;
+
 /// An advisory that a release closes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closes {
@@ -171,6 +174,10 @@ impl Draft {
     /// A delta, unless the image in full is no longer, or is what the base already is. What was made is applied once,
     /// by the device's own decoder, before it goes anywhere.
     fn delta(&self, position: u8, base: &Linked, image: &Linked) -> Result<Option<(Alternative, Vec<u8>)>> {
+        // What is made of larger ones would take more memory than machines have.
+        if base.bytes.len().max(image.bytes.len()) > LARGEST_DELTA {
+            return Ok(None);
+        }
         let same_slot = self.direct && base.address == image.address;
         if base.bytes == image.bytes || base.bytes.is_empty() || same_slot {
             return Ok(None);

@@ -45,7 +45,7 @@ pub(crate) struct Options {
     /// What the linker made: ELF, Intel HEX, or raw binary (FILE@0xADDRESS); repeat it for code that runs in either slot
     #[arg(long, required = true, value_name = "FILE[@ADDRESS]", value_parser = PathBufValueParser::new().try_map(source))]
     image: Vec<Source>,
-    /// What devices in the field run: a bundle, or an image; they get a delta from it, a tenth of the bytes or less; repeat it for each
+    /// What devices in the field run: a bundle, or an image; they get a delta from it instead of the image in full; repeat it for each
     #[arg(long, value_name = "FILE[@ADDRESS]", conflicts_with = "no_payload", value_parser = PathBufValueParser::new().try_map(source))]
     base: Vec<Source>,
     /// An advisory that this release closes: INDEX:ID:SEVERITY[:exploited], with severity none, low, medium, high or critical; repeat it for each, at most 16 times
@@ -174,6 +174,11 @@ fn bases<'a>(options: &'a Options, config: &Config) -> Result<Vec<Base<'a>>> {
     let read = |source: &'a Source| {
         let bytes = files::read(&source.path)?;
         let images = if kind::Kind::of(&bytes) == Some(kind::Kind::Bundle) {
+            if source.address.is_some() {
+                let what =
+                    format!("--base {}: a bundle says itself where its images lie", source.path.display());
+                return Err(Error::new(Code::Usage, what, "leave the address out"));
+            }
             let images = super::parse_bundle(bytes, &source.path)?.images()?;
             if images.is_empty() {
                 let next = "name the bundle that brought the image, or the image";
@@ -182,6 +187,10 @@ fn bases<'a>(options: &'a Options, config: &Config) -> Result<Vec<Base<'a>>> {
             images
         } else {
             let loaded = image::load(source)?;
+            if loaded.address.is_none() && config.direct_addresses().is_some() {
+                let what = "is a base of code that runs from both slots, and doesn't say which one it is for";
+                return Err(Error::new(Code::Image, what, "say it: FILE@0xADDRESS").at(source.path.display()));
+            }
             vec![Linked { address: loaded.address, bytes: loaded.bytes }]
         };
         // A bundle with one image doesn't say where it is linked for: where the slot is.
@@ -203,7 +212,7 @@ fn deltas(bundle: &Bundle, bases: &[Base<'_>], report: &mut Report) -> Result<()
         if !ways.iter().any(|way| digests.contains(&way.base)) {
             let same = manifest.components.iter().flat_map(|component| component.images.iter());
             let same = same.map(|image| Some(image.digest)).any(|digest| digests.contains(&digest));
-            let why = if same { "it is the image itself" } else { "the image in full is no longer" };
+            let why = if same { "it is the image itself" } else { "it saves nothing here" };
             report.notes.push(format!("no delta from {file}: {why}"));
         }
     }

@@ -82,7 +82,8 @@ fn from_base(bundle: &Bundle, options: &Options, base: &Path) -> Result<Vec<Link
     let mut images = Vec::new();
     for base in &bases {
         let made = bundle.images_from(&base.bytes).map_err(|e| e.at(options.bundle.display()))?;
-        images.extend(made);
+        // Several bases may make the same image.
+        images.extend(made.into_iter().filter(|image| !images.contains(image)).collect::<Vec<_>>());
     }
     if images.is_empty() {
         let what = format!("is no base of {}", options.bundle.display());

@@ -18,6 +18,7 @@ mod plan;
 mod range;
 
 use crate::error::{Code, Error, Result};
+use crate::files;
 use find::candidates;
 use patchlane_device::delta::{
     BadDelta, COVERS, Decoder, Input as Chunk, Isa, Models, Need, Number, POINTERS, Pointers, Predictor,
@@ -167,7 +168,14 @@ pub fn apply(base: &[u8], data: &[u8], size: usize) -> Result<Vec<u8>> {
     let mut decoder = Decoder::new();
     decoder.begin(base.len() as u32, size as u32);
     let (chunk, window) = (Chunk { chunk: data, last: true }, Window { at: 0, bytes: base });
-    let mut image = Vec::with_capacity(size);
+    if size as u64 > files::LARGEST || base.len() as u64 > files::LARGEST {
+        return Err(Error::new(
+            Code::Malformed,
+            "the image is larger than any device's",
+            "check who made it",
+        ));
+    }
+    let mut image = Vec::new();
     loop {
         match decoder.run(chunk, window).map_err(bad)? {
             Need::Page => {

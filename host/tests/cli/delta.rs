@@ -62,7 +62,7 @@ fn a_delta_that_is_no_use_is_left_out_and_said() {
     let built = desk.ok(&format!("{BUILD} --base other.plb --base new.bin"));
     assert_eq!(built["components"][0]["alternatives"].as_array().unwrap().len(), 1, "{built}");
     let notes: Vec<_> = built["notes"].as_array().unwrap().iter().filter_map(|note| note.as_str()).collect();
-    assert!(notes.contains(&"no delta from other.plb: the image in full is no longer"), "{notes:?}");
+    assert!(notes.contains(&"no delta from other.plb: it saves nothing here"), "{notes:?}");
     assert!(notes.contains(&"no delta from new.bin: it is the image itself"), "{notes:?}");
     // The same file twice is one base.
     let built = desk.ok(&format!("{BUILD} --base old.plb --base old.bin --force"));
@@ -83,6 +83,7 @@ fn wrong_bases_are_refused_before_anything_is_written() {
     desk.fails(&format!("{BUILD} --base empty"), 3, "image");
     desk.fails(&format!("{BUILD} --base damaged.plb"), 1, "refused");
     desk.fails(&format!("{BUILD} --base old.plb --no-payload"), 2, "usage");
+    desk.fails(&format!("{BUILD} --base old.plb@0x08000000"), 2, "usage");
     // More payloads than a manifest has room for.
     let many: String = (0..8).map(|n| format!(" --base v{n}.bin")).collect();
     for n in 0..8 {

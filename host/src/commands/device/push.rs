@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 const AGAIN: u32 = 3;
 /// Between two looks at a device that restarts.
 const POLL: Duration = Duration::from_millis(100);
+/// What erasing, writing and reading back a KiB takes a slow flash.
+const WRITING: Duration = Duration::from_millis(60);
 /// Parts of the progress bar.
 const PARTS: u64 = 1_000;
 
@@ -152,9 +154,20 @@ pub(crate) fn next(
                 "it holds images for {list}: build one for this device's slot too (--image, once for each slot)"
             ),
         },
+        // Once a delta went wrong, a device takes the image in full.
+        Refusal::BadDelta | Refusal::ImageDigest
+            if has(manifest, Encoding::Raw) && has(manifest, Encoding::Delta) =>
+        {
+            "push it again: the image in full is taken then".into()
+        }
         Refusal::NotProvisioned => "provision it (`patchlane provision`), with a programmer".into(),
         _ => refusal.remedy().into(),
     }
+}
+
+fn has(manifest: &Manifest<'_>, encoding: Encoding) -> bool {
+    let mut ways = manifest.components.iter().flat_map(|component| component.alternatives.iter());
+    ways.any(|way| way.encoding == encoding)
 }
 
 fn addresses(manifest: &Manifest<'_>) -> String {
@@ -220,6 +233,12 @@ pub(super) fn run(global: &Global, cable: &Cable, path: &Path) -> Result<Report>
     let (manifest, spans) = (bundle.manifest()?, Spans::of(&bundle)?);
     let file = path.display().to_string();
     let mut link = cable.open()?;
+    // One frame of a delta can stand for all of the image: the answer comes when that is written.
+    let images = manifest.components.iter().flat_map(|component| component.images.iter());
+    let largest = images.map(|image| image.size.get()).max().unwrap_or(0);
+    if has(&manifest, Encoding::Delta) {
+        link.patience += WRITING * largest.div_ceil(1024);
+    }
     let mut again = 0;
     let (outcome, asked) = loop {
         match send(global, &mut link, &bytes, &spans) {
