@@ -49,6 +49,29 @@ pub fn emit(kind: Emit, flash: &Flash, ram: &[Ram]) -> Result<String, Finding> {
     }
 }
 
+/// Where code in this stretch is seen.
+fn seen_at(flash: &Flash, stretch: &Stretch) -> Result<u32, Finding> {
+    // Where code runs from both slots, `[build]` may say where another chip is seen.
+    let slots =
+        [&flash.primary, &flash.secondary].into_iter().zip(flash.direct_addresses().into_iter().flatten());
+    let said = slots.into_iter().find(|(slot, _)| slot.chip == stretch.chip && slot.offset == stretch.offset);
+    let known = address_of(flash, stretch).or(said.map(|(_, address)| address));
+    known.ok_or_else(|| match board(flash) {
+        Some(board) if board.address.is_none() => {
+            let what = format!("code doesn't run from the flash of {}", board.name);
+            finding(what, "link it for where the bootloader copies it to")
+        }
+        _ if stretch.chip.is_some() => finding(
+            "it lies on another chip: the map doesn't say where that is seen",
+            "write the script by hand",
+        ),
+        _ => finding(
+            "[flash] address is missing",
+            "say where the chip begins in the memory map, or name a board",
+        ),
+    })
+}
+
 /// `memory.x`, as cortex-m-rt and riscv-rt read it.
 fn memory_x(
     stretch: &Stretch,
@@ -57,27 +80,7 @@ fn memory_x(
     flash: &Flash,
     ram: &[Ram],
 ) -> Result<String, Finding> {
-    // Where code runs from both slots, `[build]` may say where another chip is seen.
-    let slots =
-        [&flash.primary, &flash.secondary].into_iter().zip(flash.direct_addresses().into_iter().flatten());
-    let said = slots.into_iter().find(|(slot, _)| slot.chip == stretch.chip && slot.offset == stretch.offset);
-    let begin =
-        address_of(flash, stretch).or(said.map(|(_, address)| address)).ok_or_else(|| {
-            match board(flash) {
-                Some(board) if board.address.is_none() => {
-                    let what = format!("code doesn't run from the flash of {}", board.name);
-                    finding(what, "link it for where the bootloader copies it to")
-                }
-                _ if stretch.chip.is_some() => finding(
-                    "it lies on another chip: the map doesn't say where that is seen",
-                    "write the script by hand",
-                ),
-                _ => finding(
-                    "[flash] address is missing",
-                    "say where the chip begins in the memory map, or name a board",
-                ),
-            }
-        })?;
+    let begin = seen_at(flash, stretch)?;
     let ram = ram.first().ok_or_else(|| {
         finding("[ram] is missing", "say where RAM lies: [ram] address and size, or name a board")
     })?;

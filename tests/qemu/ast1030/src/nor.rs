@@ -6,7 +6,7 @@
 //! the chip who it is before it writes anything.
 
 use crate::{Ast1030, WINDOW};
-use board::{Board, NorError, erased, inside};
+use board::{Board, NorError, erased, inside, mapped};
 use core::ptr;
 use cortex_m_start::{read, write};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
@@ -97,10 +97,8 @@ impl ReadNorFlash for Nor {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorError> {
         inside((0, LENGTH), offset, bytes.len(), 1)?;
-        for (at, byte) in (WINDOW + offset as usize..).zip(bytes) {
-            // SAFETY: inside the window, which is mapped between operations.
-            *byte = unsafe { ptr::read_volatile(at as *const u8) };
-        }
+        // SAFETY: inside the window, which is mapped between operations.
+        unsafe { mapped(WINDOW + offset as usize, bytes) };
         Ok(())
     }
 

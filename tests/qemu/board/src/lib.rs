@@ -8,7 +8,7 @@ mod nor;
 mod stack;
 
 pub use cells::Cells;
-pub use nor::{NorError, erased, inside};
+pub use nor::{NorError, erased, inside, mapped};
 pub use stack::{paint_stack, used_stack};
 
 use embedded_storage::nor_flash::NorFlash;

@@ -42,6 +42,17 @@ pub fn inside((from, to): (u32, u32), at: u32, length: usize, align: u32) -> Res
     }
 }
 
+/// Reads memory-mapped flash.
+///
+/// # Safety
+/// `address` and as many bytes from there on are flash in reading mode.
+pub unsafe fn mapped(address: usize, bytes: &mut [u8]) {
+    for (at, byte) in (address..).zip(bytes) {
+        // SAFETY: the caller's.
+        *byte = unsafe { core::ptr::read_volatile(at as *const u8) };
+    }
+}
+
 /// Checks that memory-mapped flash is erased where it is to be programmed: words are programmed once.
 ///
 /// # Errors

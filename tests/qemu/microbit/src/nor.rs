@@ -5,7 +5,7 @@
 //! erased and the bootloader's own pages, and leaves the controller read-only.
 
 use crate::{BOOTLOADER, Microbit};
-use board::{Board, NorError, erased, inside};
+use board::{Board, NorError, erased, inside, mapped};
 use core::ptr;
 use cortex_m_start::{read, write};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
@@ -40,10 +40,8 @@ impl ReadNorFlash for Nor {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorError> {
         inside(LIMITS, offset, bytes.len(), 1)?;
-        for (at, byte) in (offset as usize..).zip(bytes) {
-            // SAFETY: flash that nothing is programming.
-            *byte = unsafe { ptr::read_volatile(at as *const u8) };
-        }
+        // SAFETY: flash that nothing is programming.
+        unsafe { mapped(offset as usize, bytes) };
         Ok(())
     }
 

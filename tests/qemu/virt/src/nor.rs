@@ -5,7 +5,7 @@
 //! command mode nothing can be fetched from it: all code runs from RAM.
 
 use crate::{FLASH, SECTOR, Virt};
-use board::{Board, NorError, erased, inside};
+use board::{Board, NorError, erased, inside, mapped};
 use core::ptr;
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
@@ -43,10 +43,6 @@ impl Nor {
         Self::command(offset, 0xff);
         if status & ERRORS == 0 { Ok(()) } else { Err(NorError::Status) }
     }
-
-    fn check(offset: u32, length: usize, align: u32) -> Result<(), NorError> {
-        inside((0, LENGTH), offset, length, align)
-    }
 }
 
 impl ErrorType for Nor {
@@ -57,11 +53,9 @@ impl ReadNorFlash for Nor {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorError> {
-        Self::check(offset, bytes.len(), 1)?;
-        for (at, byte) in (FLASH + offset as usize..).zip(bytes) {
-            // SAFETY: inside the flash, which is in reading mode between operations.
-            *byte = unsafe { ptr::read_volatile(at as *const u8) };
-        }
+        inside((0, LENGTH), offset, bytes.len(), 1)?;
+        // SAFETY: inside the flash, which is in reading mode between operations.
+        unsafe { mapped(FLASH + offset as usize, bytes) };
         Ok(())
     }
 
@@ -75,7 +69,7 @@ impl NorFlash for Nor {
     const ERASE_SIZE: usize = SECTOR as usize;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), NorError> {
-        Self::check(from, to.saturating_sub(from) as usize, SECTOR)?;
+        inside((0, LENGTH), from, to.saturating_sub(from) as usize, SECTOR)?;
         for sector in (from..to).step_by(SECTOR as usize) {
             Self::command(sector, 0x20);
             Self::command(sector, 0xd0);
@@ -85,7 +79,7 @@ impl NorFlash for Nor {
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorError> {
-        Self::check(offset, bytes.len(), 4)?;
+        inside((0, LENGTH), offset, bytes.len(), 4)?;
         // SAFETY: inside the flash, aligned, in reading mode.
         unsafe { erased(FLASH + offset as usize, bytes.len())? };
         let (mut at, mut rest) = (offset, bytes);
