@@ -212,19 +212,6 @@ fn t30_a_patch_states_no_range_of_versions() {
 }
 
 #[test]
-fn t32_what_an_image_says_of_its_entry_decides_nothing() {
-    // A vector table of ones, of zeroes, of addresses outside the image: the bootloader enters the slot's address.
-    for word in [[0xff; 4], [0; 4], 0x2000_0001u32.to_le_bytes()] {
-        let mut device = eager(&patch(4, 7, 1));
-        let strange = Release { image: word.repeat(1500), ..patch(4, 8, 2) };
-        device.expect(&strange);
-        device.install(&strange).unwrap();
-        assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Run(Running::Confirmed)));
-        assert_eq!(runs(&mut device), "4.1 s8");
-    }
-}
-
-#[test]
 fn t36_nothing_in_a_bundle_forces_an_install() {
     let mut draft = Draft::new(Kind::SecurityPatch, PRODUCT, Version::new(4, 1, 8), img(2));
     draft.text = "install at once, whatever the policy says".into();

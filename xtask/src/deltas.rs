@@ -30,6 +30,9 @@ fn corpus() -> Result<Vec<PathBuf>, String> {
     let mut pairs: Vec<_> =
         entries.flatten().map(|e| e.path()).filter(|path| path.join("old.bin").is_file()).collect();
     pairs.sort();
+    if pairs.is_empty() {
+        return Err(format!("{}: holds no pairs (NAME/old.bin, NAME/new.bin)", folder.display()));
+    }
     Ok(pairs)
 }
 
@@ -90,7 +93,11 @@ pub(crate) fn deltas() -> Result<(), String> {
         for (total, n) in totals.iter_mut().zip([image, heatshrink, lzma, bsdiff, bytes]) {
             *total += n;
         }
-        println!("{:26}{image:>9}{heatshrink:>12}{lzma:>9}{bsdiff:>9}{bytes:>9}{ratio:>12.3}", name(pair));
+        let note = if address(pair).is_some() { "" } else { "  no address" };
+        println!(
+            "{:26}{image:>9}{heatshrink:>12}{lzma:>9}{bsdiff:>9}{bytes:>9}{ratio:>12.3}{note}",
+            name(pair)
+        );
     }
     let [image, heatshrink, lzma, bsdiff, bytes] = totals;
     let mean = (logs.iter().sum::<f64>() / logs.len().max(1) as f64).exp();

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask demo [--board B|sim]      the story: keys, bundles, a device takes a patch and holds a feature
 cargo xtask test                      everything CI runs
-cargo xtask model [--deep]            every order of a release history, on the device; deep: 20 times the states
+cargo xtask model [--deep]            orders of a release history, as far as it gets, on the device; deep: 30 times the states
 cargo xtask known-bad [--quick]       puts known-bad rules into a copy of the device, and sees that tests catch each
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
 cargo xtask cuts [--full] [--seed N] [--plan P] [--geometry G]

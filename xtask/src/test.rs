@@ -14,13 +14,19 @@ type Part = (&'static str, fn() -> Result<(), String>);
 pub(crate) fn test() -> Result<(), String> {
     let parts: [Part; 22] = [
         ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
-        ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
+        ("format", || {
+            let of = |manifest| run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]));
+            ["Cargo.toml", "tests/qemu/Cargo.toml", "tests/embassy/Cargo.toml"].into_iter().try_for_each(of)
+        }),
         ("lints", || {
             run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
         }),
         ("unit tests, transcripts, simulated scenarios", || {
             let slow = SLOW.iter().flat_map(|name| ["--skip", *name]);
-            run(cargo(&["test", "--quiet", "--workspace", "--all-targets", "--"]).args(slow))
+            // What was skipped because the machine lacks it says so; a passing test's words are shown, too.
+            run(cargo(&["test", "--quiet", "--workspace", "--all-targets", "--"])
+                .args(slow)
+                .arg("--show-output"))
         }),
         ("power cuts and random walks", || {
             let tests = ["power", "walk", "delta", "direct"].iter().flat_map(|test| ["--test", *test]);

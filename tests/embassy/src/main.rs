@@ -194,8 +194,8 @@ fn main() {
         "embassy-boot 0.7.0: words of {WORD} bytes, {PAGES} pages of {PAGE}; every cut, one pair of operations in eight\n"
     );
     println!(
-        "{:<10} {:<8} {:<10} {:>8} {:>8} {:>8} {:>8}",
-        "flash", "then", "torn reads", "cases", "stuck", "mixed", "twice"
+        "{:<10} {:<8} {:<10} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "flash", "then", "torn reads", "cases", "stuck", "mixed", "twice", "panics"
     );
     for lenient in [false, true] {
         for reverts in [false, true] {
@@ -207,8 +207,10 @@ fn main() {
                 let (then, cases) = (if reverts { "revert" } else { "confirm" }, search.tally().cases());
                 let Counts { stuck, mixed, twice } = counts;
                 println!(
-                    "{flash:<10} {then:<8} {:<10} {cases:>8} {stuck:>8} {mixed:>8} {twice:>8}",
-                    torn.name()
+                    "{flash:<10} {then:<8} {:<10} {cases:>8} {stuck:>8} {mixed:>8} {twice:>8} {:>8}",
+                    torn.name(),
+                    // What failed without a verdict of ours.
+                    search.failed().saturating_sub(stuck + mixed)
                 );
             }
         }

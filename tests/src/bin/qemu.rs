@@ -238,9 +238,11 @@ fn on(model: &'static Model, wanted: &Wanted) -> Report {
         let begun = Instant::now();
         let result = Case::new(model, name, scenario).and_then(|case| {
             if !wanted.replay.is_empty() {
-                return case
-                    .round(&wanted.replay, usize::MAX, &mut report.tally)
-                    .map(|()| (case, Vec::new()));
+                case.round(&wanted.replay, usize::MAX, &mut report.tally)?;
+                return match report.tally.total() {
+                    0 => Err(format!("none of the cuts came: {name} has {} steps", scenario.step.len())),
+                    _ => Ok((case, Vec::new())),
+                };
             }
             if wanted.cost {
                 let cost = case.measure()?;
@@ -267,8 +269,10 @@ fn sampled(model: &Model, wanted: &Wanted, played: &[(Case<'_>, Vec<u64>)], repo
     let mut seed = wanted.seed;
     let begun = Instant::now();
     while report.tally.total() < wanted.cuts && report.problems.is_empty() && !played.is_empty() {
+        // Each scenario has its share.
+        let share = wanted.cuts.div_ceil(played.len());
         for (case, operations) in played {
-            let left = wanted.cuts.saturating_sub(report.tally.total());
+            let left = wanted.cuts.saturating_sub(report.tally.total()).min(share);
             if left == 0 {
                 break;
             }
@@ -298,7 +302,11 @@ fn compare(table: &Table, write: bool) -> Res<()> {
     print!("\n{}", cost::written(table));
     let path = file();
     if write {
-        let text = format!("{HEADER}{}", cost::written(table));
+        // What wasn't measured now stays as it was.
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        let mut all = cost::read(&kept)?;
+        all.extend(table.clone());
+        let text = format!("{HEADER}{}", cost::written(&all));
         return std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()));
     }
     let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;

@@ -25,6 +25,7 @@ pub struct Plan {
 /// All of them.
 pub const PLANS: &[Plan] = &[
     Plan { name: "patch", scene: patch, round: |w| w.drive(1), end: |w| runs(w, 1) },
+    Plan { name: "patch-as-delta", scene: as_delta, round: |w| w.drive(1), end: |w| runs(w, 1) },
     Plan { name: "patch-with-counter", scene: counted, round: |w| w.drive(1), end: counted_end },
     Plan { name: "patch-without-payload", scene: payload_free, round: apply, end: |w| runs(w, 1) },
     Plan { name: "feature-update", scene: feature, round: |w| w.drive(1), end: |w| runs(w, 1) },
@@ -72,6 +73,20 @@ fn runs(w: &mut World<'_, '_>, offer: usize) -> Step<()> {
 fn patch(shape: &Shape) -> Scene {
     let releases = vec![patch_of(shape, 4, 7, 1), patch_of(shape, 4, 8, 2)];
     Maker::new(shape, 0, FeaturePolicy::OwnerKey, true, releases).scene()
+}
+
+/// What is sent is a delta from what runs, or nothing.
+fn as_delta(shape: &Shape) -> Scene {
+    let base = img(shape, 1);
+    let edited = |by: u8| {
+        let mut image = base.clone();
+        image.iter_mut().step_by(301).for_each(|byte| *byte ^= by);
+        image
+    };
+    let mut new = patch_of(shape, 4, 8, 1);
+    new.linked.iter_mut().zip([0x41, 0x42]).for_each(|(linked, by)| linked.bytes = edited(by));
+    let new = Release { image: edited(0x41), bases: vec![base.clone()], full: false, ..new };
+    Maker::new(shape, 0, FeaturePolicy::OwnerKey, true, vec![patch_of(shape, 4, 7, 1), new]).scene()
 }
 
 fn counted(shape: &Shape) -> Scene {

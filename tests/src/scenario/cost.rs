@@ -92,9 +92,11 @@ pub fn read(text: &str) -> Result<Table, String> {
     lines
         .map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let numbers: Vec<u64> = fields.iter().skip(2).flat_map(|n| n.parse()).collect();
+            let wrong = || format!("no line of costs: `{line}`");
+            let numbers: Result<Vec<u64>, _> = fields.iter().skip(2).map(|n| n.parse()).collect();
+            let numbers = numbers.map_err(|_| wrong())?;
             let ([board, scenario, ..], [head, payload, boot, block]) = (&fields[..], &numbers[..]) else {
-                return Err(format!("no line of costs: `{line}`"));
+                return Err(wrong());
             };
             let cost = Cost { head: *head, payload: *payload, boot: *boot, block: *block };
             Ok((((*board).to_owned(), (*scenario).to_owned()), cost))
@@ -102,7 +104,7 @@ pub fn read(text: &str) -> Result<Table, String> {
         .collect()
 }
 
-/// What differs by more than so many percent, one line each; also what is only in one of them.
+/// What differs by more than so many percent, or wasn't there before, one line each.
 pub fn drift(kept: &Table, now: &Table, percent: u64) -> Vec<String> {
     let mut lines = Vec::new();
     for ((board, scenario), cost) in now {
@@ -135,6 +137,8 @@ mod tests {
         let less = Table::from([(("virt".into(), "story".into()), Cost { block: 37, ..cost })]);
         assert_eq!(drift(&table, &less, 5).len(), 1);
         assert_eq!(drift(&Table::new(), &table, 5).len(), 1);
-        assert!(read("virt story 1 2 3").is_err());
+        for wrong in ["virt story 1 2 3", "virt story 1 2 3 4 5", "virt story 1 x 2 3 4"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -131,9 +131,13 @@ mod tests {
 
     #[test]
     fn cuts_are_read_as_they_are_spelt() {
-        let cuts = sample(&[0, 40, 7, 0, 1], 5);
-        assert_eq!(cuts.len(), 3);
-        assert!(cuts.iter().all(|cut| cut.operation >= 1 && cut.step % 4 != 3));
+        let operations = [0, 40, 7, 0, 1];
+        let cuts = sample(&operations, 5);
+        assert_eq!(cuts.iter().map(|cut| cut.step).collect::<Vec<_>>(), [1, 2, 4]);
+        for seed in 0..200 {
+            let inside = |cut: &Cut| (1..=operations[cut.step]).contains(&u64::from(cut.operation));
+            assert!(sample(&operations, seed).iter().all(inside), "{seed}");
+        }
         let read: Vec<Cut> = spelt(&cuts).split(',').map(|cut| cut.parse().unwrap()).collect();
         assert_eq!(read, cuts);
         for wrong in ["", "1:2", "0:1:1", "1:0:1", "1:1:3", "a:1:1"] {

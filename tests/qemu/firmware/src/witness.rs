@@ -91,7 +91,7 @@ impl Media for Witness {
         }
         match plan::operate() {
             Some(How::After) => {
-                let _ = self.flash.erase(region, at, length);
+                let _ = heard(self.flash.erase(region, at, length));
                 plan::fail()
             }
             Some(how) => self.cut(how, |witness| witness.tear_erase(region, at, length)),
@@ -102,7 +102,7 @@ impl Media for Witness {
     fn write(&mut self, region: Region, at: u32, from: &[u8]) -> Result<(), MediaError> {
         match plan::operate() {
             Some(How::After) => {
-                let _ = self.flash.write(region, at, from);
+                let _ = heard(self.flash.write(region, at, from));
                 plan::fail()
             }
             Some(how) => self.cut(how, |witness| witness.tear_write(region, at, from)),
