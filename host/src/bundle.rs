@@ -16,17 +16,17 @@
 
 mod draft;
 
-pub use draft::{Closes, Draft, Linked, chain};
+pub use draft::{Closes, Draft, LARGEST_DELTA, Linked, chain};
 
 use crate::delta;
 use crate::error::{Code, Error, Result};
 use ed25519_dalek::{Signer, SigningKey};
 use patchlane_device::evidence::{Received, Verified};
-use patchlane_protocol::bundle::{Header, LINK_PREFIX, payload_total};
+use patchlane_protocol::bundle::{Header, LINK_PREFIX};
 use patchlane_protocol::signature::{SIGNATURE_BOUNDS, read_signatures};
 use patchlane_protocol::{
-    Alternative, Digest, Encoding, FormatError, Kind, List, Manifest, Preimage, PublicKey, Reader, Refusal,
-    RootDocument, Signature, SignedRoot, Writer, limits,
+    Alternative, Digest, Encoding, FormatError, Image, Kind, List, Manifest, Preimage, PublicKey, Reader,
+    Refusal, RootDocument, Signature, SignedRoot, Writer, limits,
 };
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
@@ -269,31 +269,31 @@ impl Bundle {
         })
     }
 
-    /// Every payload lies at its place and is the chain that the manifest names; raw data is the image.
-    fn check_payloads(&self) -> Result<()> {
+    /// The ways to deliver its images, each with its payload: the one place that knows where those lie.
+    fn ways(&self) -> Result<Vec<Way<'_>>> {
         let manifest = self.manifest()?;
-        let total = u64::try_from(self.payload.len()).unwrap_or(u64::MAX);
-        match payload_total(&manifest).cmp(&total) {
-            std::cmp::Ordering::Greater => return Err(FormatError::UnexpectedEnd.into()),
-            std::cmp::Ordering::Less => return Err(FormatError::TrailingBytes.into()),
-            std::cmp::Ordering::Equal => {}
-        }
-        let mut rest = &self.payload[..];
+        let (mut rest, mut ways) = (&self.payload[..], Vec::new());
         for component in manifest.components.iter() {
             for alternative in component.alternatives.iter() {
                 let stored = usize::try_from(alternative.stored()).unwrap_or(usize::MAX);
                 let (payload, after) = rest.split_at_checked(stored).ok_or(FormatError::UnexpectedEnd)?;
+                let image =
+                    component.images.at(usize::from(alternative.image)).ok_or(FormatError::UnknownImage)?;
+                ways.push(Way { alternative, image, payload });
                 rest = after;
-                let image = component.images.at(usize::from(alternative.image));
-                if alternative.encoding != Encoding::Raw {
-                    unchain(payload, &alternative, |_| {})?;
-                    continue;
-                }
-                let mut hash = Sha256::new();
-                unchain(payload, &alternative, |data| hash.update(data))?;
-                if image.map(|i| i.digest) != Some(Digest(hash.finalize().into())) {
-                    return Err(Refusal::ImageDigest.into());
-                }
+            }
+        }
+        if rest.is_empty() { Ok(ways) } else { Err(FormatError::TrailingBytes.into()) }
+    }
+
+    /// Every payload lies at its place and is the chain that the manifest names; raw data is the image.
+    fn check_payloads(&self) -> Result<()> {
+        for way in self.ways()? {
+            let mut hash = Sha256::new();
+            unchain(way.payload, &way.alternative, |data| hash.update(data))?;
+            let raw = way.alternative.encoding == Encoding::Raw;
+            if raw && way.image.digest != Digest(hash.finalize().into()) {
+                return Err(Refusal::ImageDigest.into());
             }
         }
         Ok(())
@@ -304,21 +304,9 @@ impl Bundle {
     /// # Errors
     /// `malformed`.
     pub fn images(&self) -> Result<Vec<Linked>> {
-        let manifest = self.manifest()?;
-        let (mut offset, mut images) = (0usize, Vec::new());
-        for component in manifest.components.iter() {
-            for alternative in component.alternatives.iter() {
-                let stored = usize::try_from(alternative.stored()).unwrap_or(usize::MAX);
-                if alternative.encoding == Encoding::Raw {
-                    let payload = self.payload.get(offset..offset.saturating_add(stored)).unwrap_or(&[]);
-                    let image = component.images.at(usize::from(alternative.image));
-                    let address = image.and_then(|image| image.address);
-                    let mut bytes = Vec::with_capacity(payload.len());
-                    unchain(payload, &alternative, |data| bytes.extend(data))?;
-                    images.push(Linked { address, bytes });
-                }
-                offset = offset.saturating_add(stored);
-            }
+        let mut images = Vec::new();
+        for way in self.ways()?.iter().filter(|way| way.alternative.encoding == Encoding::Raw) {
+            images.push(Linked { address: way.image.address, bytes: way.data()? });
         }
         Ok(images)
     }
@@ -328,26 +316,13 @@ impl Bundle {
     /// # Errors
     /// `malformed`, if a delta doesn't make the image it is for.
     pub fn images_from(&self, base: &[u8]) -> Result<Vec<Linked>> {
-        let (manifest, digest) = (self.manifest()?, Some(sha256(base)));
-        let (mut offset, mut images) = (0usize, Vec::new());
-        for component in manifest.components.iter() {
-            for alternative in component.alternatives.iter() {
-                let stored = usize::try_from(alternative.stored()).unwrap_or(usize::MAX);
-                let image = component.images.at(usize::from(alternative.image));
-                if let Some(image) =
-                    image.filter(|_| alternative.base.is_some() && alternative.base == digest)
-                {
-                    let payload = self.payload.get(offset..offset.saturating_add(stored)).unwrap_or(&[]);
-                    let mut data = Vec::with_capacity(payload.len());
-                    unchain(payload, &alternative, |piece| data.extend(piece))?;
-                    let bytes = delta::apply(base, &data, image.size.get() as usize)?;
-                    if sha256(&bytes) != image.digest {
-                        return Err(Refusal::ImageDigest.into());
-                    }
-                    images.push(Linked { address: image.address, bytes });
-                }
-                offset = offset.saturating_add(stored);
+        let (digest, mut images) = (Some(sha256(base)), Vec::new());
+        for way in self.ways()?.iter().filter(|way| way.alternative.base == digest) {
+            let bytes = delta::apply(base, &way.data()?, way.image.size.get() as usize)?;
+            if sha256(&bytes) != way.image.digest {
+                return Err(Refusal::ImageDigest.into());
             }
+            images.push(Linked { address: way.image.address, bytes });
         }
         Ok(images)
     }
@@ -359,6 +334,22 @@ impl Bundle {
     pub fn image_for(&self, address: Option<u32>) -> Result<Option<Vec<u8>>> {
         let fits = |image: &Linked| image.address.is_none() || image.address == address;
         Ok(self.images()?.into_iter().find(fits).map(|image| image.bytes))
+    }
+}
+
+/// One way to deliver an image.
+struct Way<'a> {
+    alternative: Alternative,
+    image: Image,
+    payload: &'a [u8],
+}
+
+impl Way<'_> {
+    /// Its data, out of the chain.
+    fn data(&self) -> Result<Vec<u8>> {
+        let mut data = Vec::with_capacity(self.payload.len());
+        unchain(self.payload, &self.alternative, |piece| data.extend(piece))?;
+        Ok(data)
     }
 }
 

@@ -57,7 +57,15 @@ pub fn source(path: PathBuf) -> std::result::Result<Source, String> {
 /// # Errors
 /// `image`, and those of the file.
 pub fn load(source: &Source) -> Result<Loaded> {
-    let mut loaded = read(&source.path)?;
+    load_from(source, files::read(&source.path)?)
+}
+
+/// The same of a file whose bytes were read already.
+///
+/// # Errors
+/// `image`.
+pub fn load_from(source: &Source, bytes: Vec<u8>) -> Result<Loaded> {
+    let mut loaded = parse(&source.path, bytes)?;
     match (source.address, loaded.address) {
         (Some(said), Some(found)) if said != found => {
             let what = format!("is linked for {found:#010x}, and the command line says {said:#010x}");

@@ -26,6 +26,8 @@ pub struct Link {
     ear: Ear,
     /// How long to wait for one answer.
     pub patience: Duration,
+    /// How much longer the last attempt waits: one frame of a delta can stand for a whole image to be written.
+    pub slow: Duration,
 }
 
 impl std::fmt::Debug for Link {
@@ -113,7 +115,13 @@ impl Link {
 
     /// A link over anything that carries bytes.
     pub fn over(port: impl Port + 'static) -> Self {
-        Self { port: Box::new(port), name: None, ear: Ear::default(), patience: Duration::from_secs(20) }
+        Self {
+            port: Box::new(port),
+            name: None,
+            ear: Ear::default(),
+            patience: Duration::from_secs(20),
+            slow: Duration::ZERO,
+        }
     }
 
     fn broken(&self, what: impl Into<String>, next: &str) -> Error {
@@ -132,7 +140,7 @@ impl Link {
     }
 
     fn silent(&self) -> Error {
-        let what = format!("brings no answer within {:?}", self.patience);
+        let what = format!("brings no answer within {:?}", self.patience + self.slow);
         self.broken(what, "check cable and baud rate, and that the device runs its service link")
     }
 
@@ -163,7 +171,9 @@ impl Link {
     fn insist(&mut self, command: &Command<'_>) -> Result<(Answer, bool)> {
         for attempt in 0..TRIES {
             self.send(command)?;
-            let Some(first) = self.answer(command, Instant::now() + self.patience / TRIES)? else { continue };
+            let more = if attempt + 1 == TRIES { self.slow } else { Duration::ZERO };
+            let until = Instant::now() + self.patience / TRIES + more;
+            let Some(first) = self.answer(command, until)? else { continue };
             return Ok(if attempt == 0 { (first, false) } else { (self.settle(command, first)?, true) });
         }
         Err(self.silent())

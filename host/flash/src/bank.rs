@@ -42,7 +42,8 @@ impl Bank {
     /// The same with words that read so when they are erased: not all ones on every part.
     pub fn reading(name: &'static str, sizes: [usize; 3], erased: [u8; 4], power: &Power) -> Self {
         let [write, erase, length] = sizes;
-        assert!(length.is_multiple_of(erase) && erase.is_multiple_of(write) && write.is_power_of_two());
+        assert!(length.is_multiple_of(erase) && erase.is_multiple_of(write));
+        assert!(write.is_power_of_two() && write <= 32, "words are of 1 to 32 bytes");
         let blank = Arc::new(Sector::blank(write, erase, erased));
         let sectors = vec![blank.clone(); length / erase];
         Self { name, write, erase, erased, lenient: false, blank, sectors, power: power.clone(), written: 0 }
@@ -144,7 +145,7 @@ impl Bank {
         self.written
     }
 
-    fn wrong(&self, text: String) -> Failure {
+    pub(crate) fn wrong(&self, text: String) -> Failure {
         self.power.violation(format!("{}: {text}", self.name));
         Failure::Violation
     }

@@ -43,7 +43,7 @@ impl FromStr for Case {
         };
         Ok(Self {
             torn: named.ok_or_else(|| format!("`{torn}` is no way in which torn words read"))?,
-            cuts: cuts.split(',').map(cut).collect::<Result<_, _>>()?,
+            cuts: cuts.split(',').filter(|_| !cuts.is_empty()).map(cut).collect::<Result<_, _>>()?,
             seed: seed.parse().map_err(|_| format!("`{seed}` is no seed"))?,
         })
     }
@@ -59,12 +59,14 @@ mod tests {
         let case = Case { torn: Torn::PerRead, cuts: cuts.to_vec(), seed: 77 };
         assert_eq!(case.to_string(), "per-read/12:middle,0:after/77");
         assert_eq!(case.to_string().parse(), Ok(case));
+        let uncut = Case { torn: Torn::Stable, cuts: Vec::new(), seed: 1 };
+        assert_eq!(uncut.to_string().parse(), Ok(uncut));
     }
 
     #[test]
     fn what_is_no_case_is_an_error() {
         for text in
-            ["", "stable", "stable//1", "stable/1:now/1", "odd/1:last/1", "ecc/x:last/1", "ecc/1:last/y"]
+            ["", "stable", "stable/,/1", "stable/1:now/1", "odd/1:last/1", "ecc/x:last/1", "ecc/1:last/y"]
         {
             assert!(text.parse::<Case>().is_err(), "{text}");
         }

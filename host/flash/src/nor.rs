@@ -6,7 +6,7 @@ use embedded_storage_async::nor_flash as asynchronous;
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// What drivers answer; why doesn't interest the engine.
+/// What drivers answer; why doesn't matter to callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failed(pub Failure);
 
@@ -45,6 +45,11 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for Nor<WRITE, ERASE> {
     const WRITE_SIZE: usize = WRITE;
     const ERASE_SIZE: usize = ERASE;
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Failed> {
+        if to < from || !(to - from).is_multiple_of(ERASE as u32) {
+            return Err(Failed(
+                self.0.wrong(format!("an erase from {from:#x} to {to:#x} isn't of whole sectors")),
+            ));
+        }
         (from..to).step_by(ERASE).try_for_each(|at| self.0.erase(at as usize, ERASE).map_err(Failed))
     }
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Failed> {

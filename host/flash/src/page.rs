@@ -50,7 +50,7 @@ impl Clone for Page {
 
 impl Page {
     pub(crate) const fn size(erase: usize) -> usize {
-        if erase < PAGE { erase } else { PAGE }
+        if erase < PAGE || !erase.is_multiple_of(PAGE) { erase } else { PAGE }
     }
 
     fn blank(write: usize, erase: usize, erased: [u8; 4]) -> Self {

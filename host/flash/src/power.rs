@@ -148,15 +148,15 @@ impl Power {
     pub fn plan_case(&self, case: &crate::Case) {
         let mut begins = 0;
         for (depth, cut) in (1..).zip(&case.cuts) {
-            let at = begins + cut.at;
+            let at = cut.at.saturating_add(begins);
             self.insert(Cut { at, ..*cut }, Some(crate::tape::seed_of(case.seed, depth)));
-            begins = at + 1;
+            begins = at.saturating_add(1);
         }
     }
 
     fn insert(&self, cut: Cut, seed: Option<u64>) {
         let mut inner = self.inner();
-        let cut = Cut { at: inner.operations + cut.at, ..cut };
+        let cut = Cut { at: inner.operations.saturating_add(cut.at), ..cut };
         let place = inner.cuts.partition_point(|(planned, _)| planned.at <= cut.at);
         inner.cuts.insert(place, (cut, seed));
     }

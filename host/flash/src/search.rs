@@ -33,7 +33,7 @@ pub struct Options {
     pub seeds: u64,
     /// Of all pairs of operations, one in so many is cut; 0: none.
     pub pairs: u64,
-    /// Chains of three to five cuts.
+    /// Chains of up to five cuts: fewer where a recovery writes nothing.
     pub chains: u64,
     /// What all else is drawn from.
     pub seed: u64,
@@ -164,7 +164,14 @@ impl<'a, S: Subject> Search<'a, S> {
     }
 
     /// Searches.
+    ///
+    /// # Panics
+    /// Without a way in which torn words read, or without a seed: nothing would be torn.
     pub fn explore(&mut self, options: &Options) {
+        assert!(
+            !options.torn.is_empty() && options.seeds > 0,
+            "a search needs ways to read torn words, and a seed"
+        );
         let first = match self.first() {
             Ok(first) => first,
             Err(problem) => {
@@ -173,6 +180,11 @@ impl<'a, S: Subject> Search<'a, S> {
             }
         };
         let (moments, met) = first;
+        if moments.is_empty() {
+            // A subject that forgets its tape would pass whatever it does.
+            let case = Case { torn: Torn::Stable, cuts: Vec::new(), seed: options.seed };
+            return self.fails(case, "nothing was recorded: there is no operation to cut".to_owned());
+        }
         self.tally.operations = moments.len() as u64;
         self.learn(&met, [0].into_iter().chain(Torn::ALL.map(salt)));
         for (at, moment) in (0u64..).zip(&moments) {

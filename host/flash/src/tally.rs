@@ -42,7 +42,7 @@ pub(crate) const DEPTHS: usize = 3;
 pub struct Tally {
     /// Writes and erases without cuts.
     pub operations: u64,
-    cases: [[u64; 11]; DEPTHS],
+    cases: [[u64; 1 + 2 * Torn::ALL.len()]; DEPTHS],
     /// Of all cases, those whose first state had been judged before.
     pub known: u64,
 }

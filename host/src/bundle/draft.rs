@@ -9,8 +9,8 @@ use patchlane_protocol::{
     Kind, List, Manifest, Product, Reason, Severity, Size, Version, limits,
 };
 
-/// Bytes of the largest image, or base, of a delta: making one takes some 100 times as much memory.
-const LARGEST_DELTA: usize = 64 * 1024 * 1024;
+/// Bytes of the largest image, or base, that a delta is made of: making one takes some 100 times as much memory.
+pub const LARGEST_DELTA: usize = 16 * 1024 * 1024;
 
 /// An advisory that a release closes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct Draft {
     pub root_version: u32,
     /// The image; or one for each slot that code is linked for. A device takes the one that fits.
     pub images: Vec<Linked>,
-    /// The address that the image is linked for, if there is only one and it is known.
+    /// The address that an image which states none is linked for, if it is known.
     pub address: Option<u32>,
     /// What devices may run now: a delta from each, where that is smaller.
     pub bases: Vec<Linked>,
@@ -111,6 +111,9 @@ impl Draft {
     /// # Errors
     /// `malformed`: the rule of the format that the values break; `image` if there is none.
     pub fn build(&self) -> Result<Bundle> {
+        if self.images.len() > limits::IMAGES {
+            return Err(FormatError::OverLimit.into());
+        }
         let mut linked: Vec<&Linked> = self.images.iter().collect();
         linked.sort_by_key(|image| image.address);
         let (mut images, mut ways) = (Vec::new(), Vec::new());
@@ -182,7 +185,7 @@ impl Draft {
         if base.bytes == image.bytes || base.bytes.is_empty() || same_slot {
             return Ok(None);
         }
-        let linked = base.address.zip(image.address.or(self.address)).or(self.address.map(|at| (at, at)));
+        let linked = image.address.or(self.address).map(|at| (base.address.unwrap_or(at), at));
         let data = delta::smallest(&base.bytes, &image.bytes, self.isa, linked);
         if delta::apply(&base.bytes, &data, image.bytes.len())? != image.bytes {
             return Err(Error::new(Code::Internal, "a delta doesn't make its image", "report it"));

@@ -2,13 +2,12 @@
 
 use super::{anchor, baseline, describe, now};
 use crate::boards::Machine;
-use crate::bundle::{Bundle, Closes, Draft, Linked, sha256};
+use crate::bundle::{Bundle, Closes, Draft, LARGEST_DELTA, Linked, sha256};
 use crate::cli::{Global, Lane};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, New, Over, Secrecy};
 use crate::image::{self, Source, source};
-use crate::kind;
 use crate::map;
 use crate::output::Report;
 use crate::root::{Root, links};
@@ -172,27 +171,13 @@ struct Base<'a> {
 /// Reads the bases: images as linkers make them, or those of earlier bundles.
 fn bases<'a>(options: &'a Options, config: &Config) -> Result<Vec<Base<'a>>> {
     let read = |source: &'a Source| {
-        let bytes = files::read(&source.path)?;
-        let images = if kind::Kind::of(&bytes) == Some(kind::Kind::Bundle) {
-            if source.address.is_some() {
-                let what =
-                    format!("--base {}: a bundle says itself where its images lie", source.path.display());
-                return Err(Error::new(Code::Usage, what, "leave the address out"));
-            }
-            let images = super::parse_bundle(bytes, &source.path)?.images()?;
-            if images.is_empty() {
-                let next = "name the bundle that brought the image, or the image";
-                return Err(Error::new(Code::Image, "carries no image", next).at(source.path.display()));
-            }
-            images
-        } else {
-            let loaded = image::load(source)?;
-            if loaded.address.is_none() && config.direct_addresses().is_some() {
-                let what = "is a base of code that runs from both slots, and doesn't say which one it is for";
-                return Err(Error::new(Code::Image, what, "say it: FILE@0xADDRESS").at(source.path.display()));
-            }
-            vec![Linked { address: loaded.address, bytes: loaded.bytes }]
-        };
+        let images = super::base_images(source)?;
+        if let Some(both) = config.direct_addresses()
+            && images.iter().any(|image| image.address.is_none_or(|address| !both.contains(&address)))
+        {
+            let what = "is a base of code that runs from both slots, and isn't linked for one of them";
+            return Err(Error::new(Code::Image, what, "say it: FILE@0xADDRESS").at(source.path.display()));
+        }
         // A bundle with one image doesn't say where it is linked for: where the slot is.
         let only = config.addresses().first().copied().filter(|_| images.len() == 1);
         let placed = |image: Linked| Linked { address: image.address.or(only), ..image };
@@ -212,7 +197,15 @@ fn deltas(bundle: &Bundle, bases: &[Base<'_>], report: &mut Report) -> Result<()
         if !ways.iter().any(|way| digests.contains(&way.base)) {
             let same = manifest.components.iter().flat_map(|component| component.images.iter());
             let same = same.map(|image| Some(image.digest)).any(|digest| digests.contains(&digest));
-            let why = if same { "it is the image itself" } else { "it saves nothing here" };
+            let large = |bytes: usize| bytes > LARGEST_DELTA;
+            let images = manifest.components.iter().flat_map(|component| component.images.iter());
+            let huge = base.images.iter().any(|image| large(image.bytes.len()))
+                || images.map(|image| image.size.get() as usize).any(large);
+            let why = match (same, huge) {
+                (true, _) => "it is the image itself",
+                (_, true) => "deltas are made of images up to 16 MiB",
+                _ => "it saves nothing here",
+            };
             report.notes.push(format!("no delta from {file}: {why}"));
         }
     }

@@ -5,11 +5,11 @@ use crate::bundle::{Bundle, Linked, sha256};
 use crate::cli::Global;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, New, Over, Secrecy};
-use crate::image;
-use crate::kind::Kind;
+use crate::image::{Source, source};
 use crate::output::Report;
 use crate::root::Root;
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use patchlane_protocol::SignedRoot;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,8 @@ pub(crate) struct Options {
     #[arg(long, short, value_name = "FILE|FOLDER", required_unless_present_any = ["manifest", "signatures", "links"])]
     output: Option<PathBuf>,
     /// Make the image from this one with the bundle's delta, as a device does that runs it: a bundle or an image
-    #[arg(long, value_name = "FILE", requires = "output")]
-    base: Option<PathBuf>,
+    #[arg(long, value_name = "FILE[@ADDRESS]", requires = "output", value_parser = PathBufValueParser::new().try_map(source))]
+    base: Option<Source>,
     /// Write the manifest's bytes: what was signed is their SHA-256
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
@@ -71,14 +71,8 @@ fn folder(path: &Path) -> Result<&Path> {
 }
 
 /// What the deltas make of a base.
-fn from_base(bundle: &Bundle, options: &Options, base: &Path) -> Result<Vec<Linked>> {
-    let bytes = files::read(base)?;
-    let bases = if Kind::of(&bytes) == Some(Kind::Bundle) {
-        super::parse_bundle(bytes, base)?.images()?
-    } else {
-        let loaded = image::parse(base, bytes)?;
-        vec![Linked { address: loaded.address, bytes: loaded.bytes }]
-    };
+fn from_base(bundle: &Bundle, options: &Options, source: &Source) -> Result<Vec<Linked>> {
+    let bases = super::base_images(source)?;
     let mut images = Vec::new();
     for base in &bases {
         let made = bundle.images_from(&base.bytes).map_err(|e| e.at(options.bundle.display()))?;
@@ -88,7 +82,7 @@ fn from_base(bundle: &Bundle, options: &Options, base: &Path) -> Result<Vec<Link
     if images.is_empty() {
         let what = format!("is no base of {}", options.bundle.display());
         let next = format!("inspect shows the bases: patchlane inspect {}", options.bundle.display());
-        return Err(Error::new(Code::Image, what, next).at(base.display()));
+        return Err(Error::new(Code::Image, what, next).at(source.path.display()));
     }
     Ok(images)
 }
@@ -178,12 +172,6 @@ fn write(parts: &[Part], force: bool) -> Result<()> {
     if let Some(part) = parts.iter().find(|part| !force && taken(&part.path)) {
         let next = "choose another name, or say --force";
         return Err(Error::new(Code::Exists, "exists already", next).at(part.path.display()));
-    }
-    let twice = |part: &&Part| parts.iter().filter(|other| other.path == part.path).count() > 1;
-    if let Some(part) = parts.iter().find(twice) {
-        return Err(
-            Error::new(Code::Usage, "is named twice", "give each its own name").at(part.path.display())
-        );
     }
     let over = if force { Over::Existing } else { Over::Nothing };
     let pieces: Vec<[&[u8]; 1]> = parts.iter().map(|part| [&part.bytes[..]]).collect();

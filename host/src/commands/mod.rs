@@ -16,11 +16,12 @@ pub(crate) mod sign;
 pub(crate) mod simulate;
 pub(crate) mod verify;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Linked};
 use crate::cli::Global;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files;
+use crate::image::{self, Source};
 use crate::kind::{self, Kind};
 use crate::root::Root;
 use patchlane_protocol::Baseline;
@@ -38,6 +39,25 @@ pub(crate) fn parse_bundle<'a>(bytes: impl Into<Cow<'a, [u8]>>, path: &Path) -> 
     // Enough to tell what else it might be; the file itself isn't copied.
     let head = bytes.get(..bytes.len().min(kind::HEAD)).unwrap_or_default().to_vec();
     Bundle::parse(bytes).map_err(|e| kind::explain(e, &head, Kind::Bundle).at(path.display()))
+}
+
+/// The images of a base: what linkers make, or those of an earlier bundle.
+pub(crate) fn base_images(source: &Source) -> Result<Vec<Linked>> {
+    let bytes = files::read(&source.path)?;
+    if Kind::of(&bytes) != Some(Kind::Bundle) {
+        let loaded = image::load_from(source, bytes)?;
+        return Ok(vec![Linked { address: loaded.address, bytes: loaded.bytes }]);
+    }
+    if source.address.is_some() {
+        let what = format!("--base {}: a bundle says itself where its images lie", source.path.display());
+        return Err(Error::new(Code::Usage, what, "leave the address out"));
+    }
+    let images = parse_bundle(bytes, &source.path)?.images()?;
+    if images.is_empty() {
+        let next = "name the bundle that brought the image, or the image";
+        return Err(Error::new(Code::Image, "carries no image", next).at(source.path.display()));
+    }
+    Ok(images)
 }
 
 /// What isn't signed needn't be sent: no device takes it.

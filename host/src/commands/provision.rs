@@ -110,7 +110,10 @@ enum Format {
 
 pub(crate) fn device_id(text: &str) -> std::result::Result<DeviceId, String> {
     let digits: String = text.chars().filter(|c| *c != '-').collect();
-    let number = u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32);
+    let number = u128::from_str_radix(&digits, 16).ok();
+    // The parser takes a sign, an id doesn't.
+    let plain = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = number.filter(|_| plain);
     number.map(|n| DeviceId(n.to_be_bytes())).ok_or_else(|| "an id is 32 hexadecimal digits".to_owned())
 }
 
@@ -192,7 +195,7 @@ pub(crate) fn provisioned(
 ) -> Result<Device<Chip>> {
     let bundle = read_bundle(path)?;
     let image = bundle.image_for(config.address())?.ok_or_else(|| {
-        let next = "give a bundle that carries a full image, linked for [build] addresses' first";
+        let next = "give a bundle that carries a full image, linked for the primary slot";
         Error::new(Code::Malformed, "has no full image to start with", next).at(path.display())
     })?;
     let layout = config.layout()?;

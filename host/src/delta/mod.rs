@@ -52,7 +52,7 @@ fn look(bytes: &[u8], at: usize) -> [u8; UNIT] {
     look
 }
 
-/// The data of a delta. Same inputs, same bytes.
+/// The data of a delta. Same inputs, same bytes. For images up to `bundle::LARGEST_DELTA`.
 pub fn encode(input: &Input<'_>) -> Vec<u8> {
     let found = candidates(input.base, input.image, input.isa);
     let mut map = input.predictor();
@@ -165,9 +165,6 @@ pub fn apply(base: &[u8], data: &[u8], size: usize) -> Result<Vec<u8>> {
     let bad = |BadDelta| {
         Error::new(Code::Malformed, "the delta doesn't fit its base", "the bundle is damaged: build it anew")
     };
-    let mut decoder = Decoder::new();
-    decoder.begin(base.len() as u32, size as u32);
-    let (chunk, window) = (Chunk { chunk: data, last: true }, Window { at: 0, bytes: base });
     if size as u64 > files::LARGEST || base.len() as u64 > files::LARGEST {
         return Err(Error::new(
             Code::Malformed,
@@ -175,6 +172,9 @@ pub fn apply(base: &[u8], data: &[u8], size: usize) -> Result<Vec<u8>> {
             "check who made it",
         ));
     }
+    let mut decoder = Decoder::new();
+    decoder.begin(base.len() as u32, size as u32);
+    let (chunk, window) = (Chunk { chunk: data, last: true }, Window { at: 0, bytes: base });
     let mut image = Vec::new();
     loop {
         match decoder.run(chunk, window).map_err(bad)? {

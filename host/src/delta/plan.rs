@@ -21,28 +21,28 @@ pub(super) enum Part {
 const LANES: usize = 12;
 /// The lane of literals.
 const NEW: usize = LANES;
-const NEVER: f32 = f32::INFINITY;
+const NEVER: f64 = f64::INFINITY;
 const NONE: i32 = i32::MIN;
 
 /// Costs in bits, found by trying them on real firmware.
 mod cost {
-    pub(super) const LITERAL: f32 = 6.5;
-    pub(super) const TO_LITERAL: f32 = 12.0;
-    pub(super) const TO_COPY: f32 = 24.0;
-    pub(super) const HIT: f32 = 0.06;
-    pub(super) const MISS: f32 = 2.0;
-    pub(super) const DIFFERENCE: f32 = 8.0;
+    pub(super) const LITERAL: f64 = 6.5;
+    pub(super) const TO_LITERAL: f64 = 12.0;
+    pub(super) const TO_COPY: f64 = 24.0;
+    pub(super) const HIT: f64 = 0.06;
+    pub(super) const MISS: f64 = 2.0;
+    pub(super) const DIFFERENCE: f64 = 8.0;
     /// A reference that moved another way than expected: it may turn out to be expected once covers are known.
-    pub(super) const REFERENCE: f32 = 5.0;
+    pub(super) const REFERENCE: f64 = 5.0;
 }
 
 /// One alignment: where in the base, relative to the image, and what of its unit is still to be paid.
 #[derive(Debug, Clone, Copy)]
 struct Lane {
     offset: i32,
-    cost: f32,
+    cost: f64,
     left: usize,
-    byte: f32,
+    byte: f64,
 }
 
 /// The way that led to each place.
@@ -115,7 +115,7 @@ fn admit(lanes: &mut [Lane; LANES + 1], best: usize, offset: i32, at: usize, tra
 }
 
 /// Bytes of the unit here, and what each of them costs.
-fn unit(input: &Input<'_>, map: &Predictor, old: usize, new: usize) -> (usize, f32) {
+fn unit(input: &Input<'_>, map: &Predictor, old: usize, new: usize) -> (usize, f64) {
     let (base, became) = (look(input.base, old), look(input.image, new));
     let left = input.image.len() - new;
     let moved = (new as u32).wrapping_sub(old as u32);
@@ -136,11 +136,11 @@ fn unit(input: &Input<'_>, map: &Predictor, old: usize, new: usize) -> (usize, f
         _ => false,
     };
     let bits = match differences {
-        0 => cost::HIT * length as f32,
+        0 => cost::HIT * length as f64,
         _ if reference => cost::REFERENCE,
-        n => cost::MISS + cost::DIFFERENCE * n as f32,
+        n => cost::MISS + cost::DIFFERENCE * n as f64,
     };
-    (length, bits / length as f32)
+    (length, bits / length as f64)
 }
 
 fn retrace(trail: &Trail, length: usize) -> Vec<Part> {

@@ -52,9 +52,9 @@ pub fn emit(kind: Emit, flash: &Flash, ram: &[Ram]) -> Result<String, Finding> {
 /// Where code in this stretch is seen.
 fn seen_at(flash: &Flash, stretch: &Stretch) -> Result<u32, Finding> {
     // Where code runs from both slots, `[build]` may say where another chip is seen.
-    let slots =
+    let mut slots =
         [&flash.primary, &flash.secondary].into_iter().zip(flash.direct_addresses().into_iter().flatten());
-    let said = slots.into_iter().find(|(slot, _)| slot.chip == stretch.chip && slot.offset == stretch.offset);
+    let said = slots.find(|(slot, _)| slot.chip == stretch.chip && slot.offset == stretch.offset);
     let known = address_of(flash, stretch).or(said.map(|(_, address)| address));
     known.ok_or_else(|| match board(flash) {
         Some(board) if board.address.is_none() => {

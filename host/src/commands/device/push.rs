@@ -45,7 +45,10 @@ impl Spans {
         let mut spans = Vec::new();
         for (c, component) in manifest.components.iter().enumerate() {
             for (a, alternative) in component.alternatives.iter().enumerate() {
-                let from = head.saturating_add(payload_offset(&manifest, c, a).unwrap_or(0));
+                let from = head.saturating_add(
+                    payload_offset(&manifest, c, a)
+                        .ok_or_else(|| Error::internal("a payload without a place"))?,
+                );
                 let to = from.saturating_add(alternative.stored());
                 spans.push(Span { from, to, encoding: alternative.encoding });
             }
@@ -236,12 +239,15 @@ pub(super) fn run(global: &Global, cable: &Cable, path: &Path) -> Result<Report>
     // One frame of a delta can stand for all of the image: the answer comes when that is written.
     let images = manifest.components.iter().flat_map(|component| component.images.iter());
     let largest = images.map(|image| image.size.get()).max().unwrap_or(0);
-    if has(&manifest, Encoding::Delta) {
-        link.patience += WRITING * largest.div_ceil(1024);
-    }
+    let slow =
+        if has(&manifest, Encoding::Delta) { WRITING * largest.div_ceil(1024) } else { Duration::ZERO };
     let mut again = 0;
     let (outcome, asked) = loop {
-        match send(global, &mut link, &bytes, &spans) {
+        // Only while it is sent: other answers come as fast as ever. A restart may have opened the port anew.
+        link.slow = slow;
+        let sent = send(global, &mut link, &bytes, &spans);
+        link.slow = Duration::ZERO;
+        match sent {
             Ok(taken) => break taken,
             Err(error) if error.refusal == Some(Refusal::SendAgain) && again < AGAIN => {
                 again += 1;

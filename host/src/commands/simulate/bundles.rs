@@ -34,9 +34,15 @@ impl Player {
     /// Reads a bundle; its images may run from now on.
     fn expect(&mut self, path: &Path) -> Result<Bundle> {
         let bundle = read_bundle(path)?;
-        let digests: Vec<_> =
-            bundle.manifest()?.components.iter().flat_map(|c| c.images.iter().map(|i| i.digest)).collect();
-        digests.into_iter().for_each(|digest| self.device.expect(digest));
+        // Where code runs from both slots, each image runs in its own only.
+        let direct = self.device.machine.engine().layout().addresses().is_some();
+        let images: Vec<_> = bundle.manifest()?.components.iter().flat_map(|c| c.images.iter()).collect();
+        for image in images {
+            match image.address.filter(|_| direct) {
+                Some(address) => self.device.expect_at(image.digest, address),
+                None => self.device.expect(image.digest),
+            }
+        }
         Ok(bundle)
     }
 
