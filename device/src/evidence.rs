@@ -241,6 +241,16 @@ impl<'a> Verified<'a> {
     /// # Errors
     /// As [`Verified::rank`] and [`policy::decide`]; `RetryNeeded`, `NoAlternative`.
     pub fn permit(self, facts: &Facts<'_>) -> Result<Permitted, Refusal> {
+        let supply = self.supply(facts);
+        let permitted = self.permit_staged(facts)?;
+        Ok(Permitted { supply: supply?, ..permitted })
+    }
+
+    /// The same of a release whose image lies in the secondary slot.
+    ///
+    /// # Errors
+    /// As [`Verified::permit`], but for the alternatives.
+    pub fn permit_staged(self, facts: &Facts<'_>) -> Result<Permitted, Refusal> {
         let rank = self.rank(facts)?;
         let payload_free = self.manifest.is_payload_free();
         policy::decide(rank.transition, payload_free, &facts.on)?;
@@ -248,8 +258,8 @@ impl<'a> Verified<'a> {
             return Err(Refusal::RetryNeeded);
         }
         let (_, _, image) = self.component(self.slot(facts))?;
-        let supply = self.supply(facts)?;
-        Ok(Permitted { manifest: self.digest, images: verify::images(&self.manifest), image, rank, supply })
+        let images = verify::images(&self.manifest);
+        Ok(Permitted { manifest: self.digest, images, image, rank, supply: Supply::Staged })
     }
 
     /// Keeps what booting it needs, so that a signature is verified once.
@@ -272,9 +282,9 @@ impl<'a> Verified<'a> {
             return Err(Refusal::RetryNeeded);
         }
         match self.supply(facts)? {
-            // What it would be the base of isn't what will run then.
+            // Whether its base is what will run then, only reading it would say.
             Supply::Delta => Err(Refusal::TrialPending),
-            Supply::Installed | Supply::Payload(_) | Supply::Either(_) => Ok(()),
+            Supply::Installed | Supply::Staged | Supply::Payload(_) | Supply::Either(_) => Ok(()),
         }
     }
 }

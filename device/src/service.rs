@@ -43,6 +43,7 @@ impl Application for GrantNothing {
 }
 
 /// What a command led to.
+#[must_use = "it may ask for a restart"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// The report: the engine's, of the moment it is written.
@@ -68,7 +69,11 @@ pub struct Served<'o> {
 
 /// True if the application has to grant this command.
 pub const fn is_request(command: &Command<'_>) -> bool {
-    matches!(command, Command::Local { .. } | Command::SetPolicy(_) | Command::SetAnchor(_) | Command::Reboot)
+    match command {
+        Command::Local { .. } | Command::SetPolicy(_) | Command::SetAnchor(_) | Command::Reboot => true,
+        // An owner's document is judged by its signature, a bundle by its own.
+        Command::Status | Command::Begin | Command::Data { .. } | Command::Owner(_) => false,
+    }
 }
 
 /// Writes the frame that carries `answer`.

@@ -244,7 +244,7 @@ impl Refusal {
             Self::NotGranted => "request it where the application can authenticate you",
             Self::Flash => "read the device's log; the flash may be failing",
             Self::BadDelta => {
-                "send it again if it holds the image in full, which is taken then; the delta was built wrong"
+                "send it again, without a restart between: if it holds the image in full, that is taken; the delta was built wrong"
             }
             Self::CounterAbove => "the state region was replaced by an older copy; provision the device anew",
         }

@@ -7,7 +7,7 @@ use patchlane_protocol::owner::Action;
 use patchlane_protocol::status::Activity;
 use patchlane_protocol::{FeaturePolicy, Policy, Refusal, Request, SecurityPolicy};
 use patchlane_tests::sim::cases::*;
-use patchlane_tests::sim::world::{Release, Roles, approval, owner};
+use patchlane_tests::sim::world::{Release, Roles, STORY_POLICY, approval, factory, owner};
 use patchlane_tests::sim::{SimDevice, Torn};
 
 fn owner_policy(serial: u64, security: SecurityPolicy) -> Vec<u8> {
@@ -253,4 +253,20 @@ fn a_payload_free_patch_for_a_damaged_image_writes_nothing() {
         assert_eq!(device.push(&unaffected.bytes(), 512), Err(Refusal::NeedPayload));
     }
     assert_eq!(device.power.operations(), before);
+}
+
+#[test]
+fn a_refused_provisioning_leaves_no_root_behind() {
+    let mut device = story();
+    let before = device.status();
+    // A root of somebody else's, and a release that isn't signed under it.
+    let other = Roles { security: vec!["security 2"], ..Roles::default() };
+    let foreign = Release { signers: vec!["security 2"], ..patch(4, 8, 2) };
+    let wrong = patch(4, 7, 1).bundle();
+    let set = wrong.signature_bytes().unwrap();
+    let factory = factory(STORY_POLICY, true);
+    let refused = device.machine.provision(&other.document(), wrong.manifest_bytes(), &set, factory);
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(device.push(&foreign.bytes(), 512), Err(Refusal::UnknownKey));
+    assert_eq!(device.status().confirmed, before.confirmed);
 }

@@ -143,6 +143,15 @@ fn a_delta_built_wrong_is_refused_and_the_full_image_taken_next() {
         assert_eq!(outcome, Ok(Outcome::Staged));
         assert!(bytes > 9_000);
         assert!(device.power.violations().is_empty());
+        // Only that release's delta is distrusted: a better one that brings nothing else goes in.
+        let better = Release { full: false, issued_at: new.issued_at + 1, ..new.clone() };
+        let mut device = SimDevice::story(GEOMETRY, &old);
+        device.restart(Cause::PowerOn);
+        device.expect(&new);
+        assert!(sent(&mut device, &bundle).0.is_err());
+        assert_eq!(sent(&mut device, &better.bytes()).0, Ok(Outcome::Staged));
+        device.install(&better).expect("installed");
+        assert!(device.power.violations().is_empty());
     }
 }
 

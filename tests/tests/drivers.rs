@@ -62,16 +62,8 @@ fn blocking(boot_only: bool) -> (u64, (u64, u64, u64)) {
     let (root, manifest, set) = first();
     device.provision(&root, &manifest, &set, factory(world::STORY_POLICY, true)).unwrap();
     let bytes = releases().1.bytes();
-    let mut offset = device.begin().unwrap() as usize;
-    let outcome = loop {
-        let end = (offset + 512).min(bytes.len());
-        match device.push(offset as u32, &bytes[offset..end]).unwrap() {
-            Done::Want(want) => offset = want as usize,
-            Done::Outcome(outcome) => break outcome,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(outcome, Outcome::Staged);
+    let outcome = patchlane::scenario::send(&mut device, &bytes, 512).unwrap();
+    assert_eq!(outcome, Ok(Outcome::Staged));
     device.window(Window::Open).unwrap();
     let chip = device.media.flash.clone();
     let mut device = Device::new(layout, CONFIG, Single::new(chip, layout), NoWatchdog, NoCounter);

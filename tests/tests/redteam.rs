@@ -412,3 +412,32 @@ fn redteam_21_overdue_is_said_and_never_forced() {
     assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Run(Running::Confirmed)));
     assert_eq!(runs(&mut device), "4.1 s7");
 }
+
+/// The same where code runs from both slots: what a replay of heads, or of a head with a spoiled chunk, costs.
+#[test]
+fn t44_a_replayed_head_wears_out_no_direct_device() {
+    use patchlane_tests::sim::direct;
+    for geometry in direct::GEOMETRIES {
+        let release =
+            |level, seed| direct::linked(Release::patch(4, 1, level, Vec::new()), &geometry.1, seed);
+        let mut device = direct::device(geometry.1, &release(7, 1), 0);
+        device.restart(Cause::PowerOn);
+        let bundle = release(8, 2).bytes();
+        for spoiled in [false, true] {
+            let mut last = None;
+            for round in 0..50 {
+                let mut sent = bundle[..bundle.len().min(3_000)].to_vec();
+                if spoiled {
+                    let payload = release(8, 2).bundle().to_head().unwrap().len();
+                    sent[payload + 5] ^= 1;
+                } else {
+                    sent.truncate(700);
+                }
+                let _ = push_part(&mut device, &sent);
+                let erases = device.power.counts().2;
+                assert!(last.is_none_or(|last| round < 2 || last == erases), "{}: round {round}", geometry.0);
+                last = Some(erases);
+            }
+        }
+    }
+}

@@ -20,7 +20,7 @@ use coder::{Decode, Range};
 pub const COVERS: usize = 48;
 /// Bytes of a page of the image.
 pub const PAGE: usize = IO;
-/// Bytes of RAM that decoding takes, besides a chunk; what an alternative has to declare at least (SPEC §4.5).
+/// Bytes of RAM that decoding takes, besides a chunk: what a writer states of it (SPEC §4.5).
 pub const RAM: u32 = 5_120;
 const _: () = assert!(size_of::<Decoder>() <= 5_120);
 /// Set in the first byte if words may be addresses in the base; those of base and image follow.
@@ -322,8 +322,7 @@ impl Decoder {
 
     #[inline(never)]
     fn copy(&mut self, chunk: &[u8], look: &[u8; UNIT], old: u32, left: u32) {
-        let base_left = self.base.saturating_sub(old);
-        let spot = Spot { old, new: self.made, left, base_left, around: self.around };
+        let spot = Spot { old, new: self.made, left, around: self.around };
         let unit = self.predictor.unit(look, &spot);
         let coder = &mut Decode { state: &mut self.range, chunk };
         let became = self.models.unit(coder, &unit, self.made, [0; UNIT]);

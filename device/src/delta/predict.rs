@@ -5,6 +5,7 @@
 //! as it did last time.
 
 use super::{COVERS, Isa};
+use crate::io::wide;
 
 /// Bytes of the longest unit.
 pub const UNIT: usize = 8;
@@ -114,9 +115,7 @@ pub struct Spot {
     pub new: u32,
     /// Bytes left of the copy.
     pub left: u32,
-    /// Bytes left of the base.
-    pub base_left: u32,
-    /// How far the copy moved.
+    /// The copy itself.
     pub around: Cover,
 }
 
@@ -212,12 +211,12 @@ impl Predictor {
     /// The unit at a spot; `base` is what lies there, 0 beyond its end.
     #[inline(never)]
     pub fn unit(&self, base: &[u8; UNIT], spot: &Spot) -> Unit {
-        let left = spot.left.min(spot.base_left);
+        let left = spot.left;
         let byte = four(Kind::Byte, word(base, 0) & 0xff, None);
         if left < 2 || (spot.old | spot.new) & 1 != 0 {
             return byte;
         }
-        if let Some(unit) = self.jump(base, spot, left) {
+        if let Some(unit) = self.jump(base, spot) {
             return unit;
         }
         let aligned = left >= 4 && (spot.old | spot.new) & 3 == 0;
@@ -237,32 +236,23 @@ impl Predictor {
         }
     }
 
-    fn jump(&self, base: &[u8; UNIT], spot: &Spot, left: u32) -> Option<Unit> {
-        let first = word(base, 0);
-        match self.isa {
-            Isa::Thumb if left >= 4 => {
-                let old = spot.old.wrapping_add(4).wrapping_add(thumb(half(base, 0), half(base, 2))?);
-                let by = self.target(old, &spot.around).wrapping_sub(spot.new.wrapping_add(4));
-                Some(four(Kind::Branch, to_thumb(by), Some(old ^ JUMPS)))
-            }
-            Isa::Arm if left >= 4 && (spot.old | spot.new) & 3 == 0 => {
-                let old = spot.old.wrapping_add(8).wrapping_add(arm(first)?);
-                let by = self.target(old, &spot.around).wrapping_sub(spot.new.wrapping_add(8));
-                Some(four(Kind::Branch, to_arm(first, by), Some(old ^ JUMPS)))
-            }
-            Isa::Riscv if left >= 8 && first & 0x7f == AUIPC => {
-                let old = spot.old.wrapping_add(auipc(first, word(base, 4))?);
-                let by = self.target(old, &spot.around).wrapping_sub(spot.new);
-                let (low, high) = to_auipc(first, word(base, 4), by);
-                Some(pair(Kind::Pair, low, high, Some(old ^ JUMPS)))
-            }
-            Isa::Riscv if left >= 4 => {
-                let old = spot.old.wrapping_add(jal(first)?);
-                let by = self.target(old, &spot.around).wrapping_sub(spot.new);
-                Some(four(Kind::Branch, to_jal(first, by), Some(old ^ JUMPS)))
-            }
-            _ => None,
+    fn jump(&self, base: &[u8; UNIT], spot: &Spot) -> Option<Unit> {
+        let kind = jump(self.isa, base).filter(|kind| wide(kind.length()) <= spot.left)?;
+        if self.isa == Isa::Arm && (spot.old | spot.new) & 3 != 0 {
+            return None;
         }
+        let old = self.meaning(kind, base, spot.old)?;
+        let by = self.target(old, &spot.around).wrapping_sub(spot.new);
+        let (first, key) = (word(base, 0), Some(old ^ JUMPS));
+        Some(match (kind, self.isa) {
+            (Kind::Pair, _) => {
+                let (low, high) = to_auipc(first, word(base, 4), by);
+                pair(kind, low, high, key)
+            }
+            (_, Isa::Thumb) => four(kind, to_thumb(by.wrapping_sub(4)), key),
+            (_, Isa::Arm) => four(kind, to_arm(first, by.wrapping_sub(8)), key),
+            _ => four(kind, to_jal(first, by), key),
+        })
     }
 
     /// A word that was seen before, or that is an address in the base.
@@ -428,7 +418,7 @@ mod tests {
         assert_eq!(predictor.moved(0x1ff, &around), 0x20f);
         assert_eq!(predictor.moved(0x280, &around), 0x290);
         assert_eq!(predictor.moved(0x30f, &around), 0x34f);
-        let spot = Spot { old: 0x300, new: 0x340, left: 16, base_left: 256, around };
+        let spot = Spot { old: 0x300, new: 0x340, left: 16, around };
         let base = 0x1180u64.to_le_bytes();
         let unit = predictor.unit(&base, &spot);
         assert_eq!((unit.kind, word(&unit.predicted, 0)), (Kind::Pointer, 0x1190));

@@ -176,7 +176,7 @@ impl Engine {
         }
         let size = release.size;
         if who == Who::Staged {
-            let permitted = verified.permit(&self.facts(state, &release.manifest))?;
+            let permitted = verified.permit_staged(&self.facts(state, &release.manifest))?;
             self.permitted = Some(permitted);
             return Ok((role, self.bench.layout.staged_at(), size));
         }

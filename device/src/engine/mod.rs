@@ -157,9 +157,9 @@ pub struct Engine {
     serving: bool,
     /// How many bytes of the candidate are sure, because this session wrote them and read them back.
     written: Option<u32>,
+    /// The manifest whose delta went wrong in this session: sent again, it is taken in full.
     #[cfg(feature = "delta")]
-    /// A delta went wrong in this session: what comes next is taken in full.
-    distrust: bool,
+    distrust: Option<Digest>,
     /// What runs now was found whole; only known while a ready candidate goes in.
     whole: Option<bool>,
     /// The step that the last mark or record states.
@@ -194,7 +194,7 @@ impl Engine {
             serving: false,
             written: None,
             #[cfg(feature = "delta")]
-            distrust: false,
+            distrust: None,
             whole: None,
             marked: None,
             readback: None,
@@ -323,7 +323,9 @@ impl Engine {
             // The same delta would go wrong in the same way.
             #[cfg(feature = "delta")]
             if self.intake.payload.delta && matches!(refusal, Refusal::BadDelta | Refusal::ImageDigest) {
-                self.distrust = true;
+                let candidate = self.bench.state.as_ref().and_then(|state| state.candidate);
+                self.distrust = candidate.map(|candidate| candidate.release.manifest);
+                self.written = None;
             }
             self.intake.stop();
             self.permitted = None;

@@ -40,8 +40,8 @@ impl Engine {
         #[cfg(feature = "delta")]
         self.begin_delta();
         if write_from.is_some() {
-            // Another candidate.
-            self.written = None;
+            // Another candidate: nothing of it is here yet, and this session knows so. Sent again, it is resumed.
+            self.written = Some(0);
         }
         self.intake.await_chunk(0, payload.first);
     }

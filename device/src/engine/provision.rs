@@ -60,6 +60,8 @@ impl Engine {
         if let Some(key) = factory.anchor {
             verify::new_anchor(&key, &document)?;
         }
+        // A root that is only offered stands in RAM from here on: whatever becomes of it, the next task reads the state anew.
+        self.close();
         let docs = &mut self.bench.mem.docs;
         if !docs.set_root(root) || !docs.set_head(manifest, signatures) {
             return Err(patchlane_protocol::FormatError::OverLimit.into());

@@ -26,6 +26,8 @@ pub struct Payload {
 pub(super) enum Supply {
     /// It is installed already.
     Installed,
+    /// It lies in the secondary slot already: how it came there is nobody's business any more.
+    Staged,
     /// This payload.
     Payload(Payload),
     /// A delta, if one has the base that runs here.
@@ -96,14 +98,14 @@ impl Permitted {
 
     /// True if [`Permitted::choose`] wants to know what the primary slot holds.
     pub const fn wants_base(&self) -> bool {
-        matches!(self.supply, Supply::Delta | Supply::Either(_))
+        cfg!(feature = "delta") && matches!(self.supply, Supply::Delta | Supply::Either(_))
     }
 
     /// Its payload; `None` if it comes without, or [`Permitted::wants_base`].
     pub const fn payload(&self) -> Option<Payload> {
         match self.supply {
             Supply::Payload(payload) => Some(payload),
-            Supply::Installed | Supply::Delta | Supply::Either(_) => None,
+            Supply::Installed | Supply::Staged | Supply::Delta | Supply::Either(_) => None,
         }
     }
 
@@ -112,8 +114,11 @@ impl Permitted {
     /// # Errors
     /// `NoAlternative`; `BadSignature` if `manifest` is another one.
     pub fn choose(&mut self, manifest: &[u8], slot: &Slot, base: Option<&Readback>) -> Result<(), Refusal> {
+        if !self.wants_base() {
+            return Ok(());
+        }
         let fallback = match self.supply {
-            Supply::Installed | Supply::Payload(_) => return Ok(()),
+            Supply::Installed | Supply::Staged | Supply::Payload(_) => return Ok(()),
             Supply::Delta => None,
             Supply::Either(payload) => Some(payload),
         };

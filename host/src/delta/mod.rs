@@ -137,8 +137,7 @@ fn write(input: &Input<'_>, parts: &[Part], table: &[usize]) -> Vec<u8> {
                 ended = cover.old + cover.length;
                 let (mut old, mut new, mut left) = (cover.old, cover.lands(), cover.length);
                 while left > 0 {
-                    let base_left = input.base.len() as u32 - old;
-                    let spot = Spot { old, new, left, base_left, around: cover };
+                    let spot = Spot { old, new, left, around: cover };
                     let unit = predictor.unit(&look(input.base, old as usize), &spot);
                     let became = look(input.image, new as usize);
                     models.unit(&mut coder, &unit, new, became);

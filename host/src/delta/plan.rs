@@ -117,13 +117,12 @@ fn admit(lanes: &mut [Lane; LANES + 1], best: usize, offset: i32, at: usize, tra
 /// Bytes of the unit here, and what each of them costs.
 fn unit(input: &Input<'_>, map: &Predictor, old: usize, new: usize) -> (usize, f64) {
     let (base, became) = (look(input.base, old), look(input.image, new));
-    let left = input.image.len() - new;
+    let left = (input.image.len() - new).min(input.base.len() - old);
     let moved = (new as u32).wrapping_sub(old as u32);
     let spot = Spot {
         old: old as u32,
         new: new as u32,
         left: left as u32,
-        base_left: (input.base.len() - old) as u32,
         around: Cover { old: old as u32, length: 1, moved },
     };
     let unit = map.unit(&base, &spot);

@@ -36,8 +36,10 @@ const KEY: &str = "64 KiB";
 const LINE: &str = "1 KiB";
 
 /// What takes another file: the command, and the most that such a file may have.
-const OTHERS: [(&str, &str); 20] = [
+const OTHERS: [(&str, &str); 22] = [
     ("build security --baseline 4.1 --level 8 -o out.plb --image @", ANY),
+    ("build security --baseline 4.1 --level 8 -o out.plb --image a.bin --base @", ANY),
+    ("extract a.plb -o out.bin --base @", ANY),
     ("build security --baseline 4.1 --level 8 -o out.plb --image a.bin --evidence @", ANY),
     ("build security --baseline 4.1 --level 8 -o out.plb --image a.bin --link @", ANY),
     ("build security --baseline 4.1 --level 8 -o out.plb --image a.bin --config @", TEXT),
@@ -84,8 +86,9 @@ fn what_is_empty_or_of_another_kind_is_refused_by_every_verb() {
     let kinds =
         ["empty", "noise", "a.plb", "trust/root-1.plr", "trust/development-root.pub", "patchlane.toml"];
     // A digest takes any evidence, raw firmware has no format, and any first line is a passphrase.
-    let takes_anything =
-        |line: &str| ["--evidence", "--image @", "--passphrase-file"].iter().any(|part| line.contains(part));
+    let takes_anything = |line: &str| {
+        ["--evidence", "--image @", "--base @", "--passphrase-file"].iter().any(|part| line.contains(part))
+    };
     for (line, _) in all().filter(|(line, _)| !takes_anything(line)) {
         for kind in kinds {
             let takes_it = match kind {

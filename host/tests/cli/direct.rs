@@ -4,7 +4,7 @@ use super::desk::Desk;
 use patchlane::config::Config;
 use patchlane::device::protocol::link::Outcome;
 use patchlane::device::{
-    Boot, Cause, Config as DeviceConfig, Device, Done, NoCounter, NoWatchdog, Region, Running, Window,
+    Boot, Cause, Config as DeviceConfig, Device, NoCounter, NoWatchdog, Region, Running, Window,
 };
 use patchlane::flash::Chip;
 use patchlane::image;
@@ -152,14 +152,7 @@ fn what_is_provisioned_goes_from_slot_to_slot() {
     assert_eq!(device.boot(Cause::PowerOn), Ok(Boot::Run(Running::Confirmed)));
     assert_eq!(device.primary_slot().unwrap().address, Some(ADDRESSES[0]));
     let bundle = std::fs::read(desk.path("b.plb")).unwrap();
-    let mut at = device.begin().unwrap() as usize;
-    loop {
-        let end = bundle.len().min(at + 512);
-        match device.push(at as u32, &bundle[at..end]).unwrap() {
-            Done::Want(offset) => at = offset as usize,
-            done => break assert_eq!(done, Done::Outcome(Outcome::Staged)),
-        }
-    }
+    assert_eq!(patchlane::scenario::send(&mut device, &bundle, 512), Ok(Ok(Outcome::Staged)));
     let digest = patchlane::bundle::Bundle::parse(&bundle[..]).unwrap().digest();
     device.local(patchlane::protocol::owner::Action::Apply, &digest).unwrap();
     let _ = device.window(Window::Open).unwrap();
@@ -256,4 +249,44 @@ fn what_a_bundle_does_is_foreseen_for_the_slot_that_is_free() {
     }
     let what = desk.fails("diff b.plb --status status.json --address 0x08050000", 1, "refused");
     assert_eq!(what, "would be refused: it holds no payload that fits this device");
+}
+
+/// What runs in one slot is the base of what goes into the other, never of what goes into the same.
+#[test]
+fn a_delta_is_for_the_other_slot() {
+    let desk = started("direct-base", "write", "write");
+    // Both slots' images of one release share content, as real ones do.
+    let noise: Vec<u8> = (0..9_000u64).map(|n| patchlane::flash::mix(n) as u8).collect();
+    for (name, changes) in [("a", 0), ("b", 7)] {
+        for (i, address) in ADDRESSES.into_iter().enumerate() {
+            let mut bytes = noise.clone();
+            bytes.iter_mut().skip(i).step_by(997).for_each(|byte| *byte ^= changes + 1 + i as u8);
+            std::fs::write(desk.path(&format!("{name}{i}.bin")), &bytes).unwrap();
+            std::fs::write(desk.path(&format!("{name}{i}.hex")), image::to_hex(&[(address, &bytes)]))
+                .unwrap();
+        }
+    }
+    desk.ok("build security --baseline 4.1 --level 7 --image a0.hex --image a1.hex -o a.plb");
+    let build =
+        "build security --baseline 4.1 --level 8 --image b0.hex --image b1.hex -o b.plb --force --base";
+    let digest = |file: &str| patchlane::bundle::sha256(&std::fs::read(desk.path(file)).unwrap()).to_string();
+    for bases in ["a.plb", "a0.hex --base a1.hex", "a0.bin@0x08020000 --base a1.bin@0x08040000"] {
+        let built = desk.ok(&format!("{build} {bases}"));
+        let ways = built["components"][0]["alternatives"].as_array().unwrap();
+        let deltas: Vec<_> = ways.iter().filter(|way| way["encoding"] == "delta").collect();
+        let of = |way: &serde_json::Value| {
+            (way["address"].as_u64(), way["base_sha256"].as_str().map(str::to_owned))
+        };
+        let expected = [
+            (Some(ADDRESSES[0].into()), Some(digest("a1.bin"))),
+            (Some(ADDRESSES[1].into()), Some(digest("a0.bin"))),
+        ];
+        assert_eq!(deltas.iter().map(|way| of(way)).collect::<Vec<_>>(), expected, "{bases}");
+    }
+    assert!(desk.fails(&format!("{build} a0.bin"), 3, "image").contains("isn't linked for one of them"));
+    desk.fails(&format!("{build} a0.bin@0x08000000"), 3, "image");
+    desk.ok(&format!("{build} a.plb"));
+    desk.ok("sign b.plb");
+    std::fs::create_dir(desk.path("made")).unwrap();
+    desk.ok("extract b.plb --base a.plb -o made");
 }

@@ -21,20 +21,27 @@ fn production(name: &str) -> Desk {
 #[test]
 fn a_root_link_that_was_put_in_is_never_called_verified() {
     let (desk, thief) = (Desk::signed("link-in"), production("link-thief"));
-    let link = std::fs::read(thief.path("r2.plr")).unwrap();
-    assert_eq!(Root::parse(&link).unwrap().document().unwrap().version, 2);
     let good = std::fs::read(desk.path("b.plb")).unwrap();
-    let mut bad = good[..10].to_vec();
-    bad[5] = 1;
-    bad.extend(u16::try_from(link.len()).unwrap().to_le_bytes());
-    bad.extend(&link);
-    bad.extend(&good[10..]);
-    std::fs::write(desk.path("bad.plb"), bad).unwrap();
+    let with = |file: &str, version: u32, name: &str| {
+        let link = std::fs::read(thief.path(file)).unwrap();
+        assert_eq!(Root::parse(&link).unwrap().document().unwrap().version, version);
+        let mut bad = good[..10].to_vec();
+        bad[5] = 1;
+        bad.extend(u16::try_from(link.len()).unwrap().to_le_bytes());
+        bad.extend(&link);
+        bad.extend(&good[10..]);
+        std::fs::write(desk.path(name), bad).unwrap();
+    };
+    with("r2.plr", 2, "bad.plb");
+    with("r1.plr", 1, "old.plb");
     std::fs::create_dir(desk.path("links")).unwrap();
     desk.fails("verify bad.plb", 1, "refused");
     desk.fails("extract bad.plb --links links", 1, "refused");
     desk.fails("provision bad.plb --development -o f.bin", 1, "refused");
-    // A link that the anchor itself is: verified. An older one that nobody vouches for: not written out.
+    // One that isn't newer than the anchor is passed over, as a device does, and not written out: nobody vouches for it.
+    desk.ok("verify old.plb");
+    let what = desk.fails("extract old.plb --links links", 1, "refused");
+    assert!(what.contains("nothing here vouches for"), "{what}");
     desk.ok("extract b.plb -o b.out");
 }
 

@@ -143,8 +143,7 @@ impl Pen {
         };
         let (mut old, mut new, mut left) = (cover.old, cover.lands(), cover.length);
         while left > 0 {
-            let base_left = script.base.len() as u32 - old;
-            let spot = Spot { old, new, left, base_left, around: cover };
+            let spot = Spot { old, new, left, around: cover };
             let unit = predictor.unit(&look(script.base, old), &spot);
             let became = look(script.image, new);
             let length = unit.kind.length();
