@@ -6,7 +6,6 @@ mod deltas;
 mod demo;
 mod firmware;
 mod integrator;
-mod known_bad;
 mod qemu;
 mod run;
 mod sizes;
@@ -49,8 +48,8 @@ fn main() -> ExitCode {
         ["test"] => test::test(),
         ["model"] => test::model(false),
         ["model", "--deep"] => test::model(true),
-        ["known-bad"] => known_bad::known_bad(false),
-        ["known-bad", "--quick"] => known_bad::known_bad(true),
+        ["known-bad"] => test::known_bad(false),
+        ["known-bad", "--quick"] => test::known_bad(true),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
         ["cuts", ref rest @ ..] => cuts::cuts(rest),

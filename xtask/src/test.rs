@@ -2,7 +2,7 @@
 
 use crate::demo;
 use crate::run::{cargo, part, run};
-use crate::{firmware, integrator, known_bad, qemu, sizes, toolchain, tools, vectors};
+use crate::{firmware, integrator, qemu, sizes, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
@@ -34,7 +34,7 @@ pub(crate) fn test() -> Result<(), String> {
             run(test.args(tests).args(["--", "--nocapture"]).args(&SLOW[..3]))
         }),
         ("every order of a release history", || model(false)),
-        ("known-bad rules", || known_bad::known_bad(true)),
+        ("known-bad rules", || known_bad(true)),
         ("real images", || {
             let tests = ["--test", "corpus", "--", "--nocapture"];
             run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
@@ -78,6 +78,12 @@ pub(crate) fn model(deep: bool) -> Result<(), String> {
     // One search holds thousands of devices: one after the other.
     test.args(["--", "--nocapture", "--test-threads", "1"]);
     run(test.env("PATCHLANE_MODEL", if deep { "deep" } else { "short" }))
+}
+
+/// Readings of the rules that are known to be wrong are caught; quick: each by one test.
+pub(crate) fn known_bad(quick: bool) -> Result<(), String> {
+    let mut program = cargo(&["run", "--quiet", "-p", "patchlane-tests", "--bin", "known_bad", "--"]);
+    run(program.args(quick.then_some("--quick")))
 }
 
 /// The device's doc tests once more, by a rustdoc that also compares error codes: what must not compile fails for the

@@ -1,10 +1,10 @@
 //! Devices that run code from both slots, and releases linked for both.
 
-use super::sweep::{Geometry, Named};
+use super::sweep::{Geometry, Named, places};
 use super::world::{Release, factory, image};
 use super::{Chip, Power, SimDevice, Torn};
 use patchlane::bundle::{Linked, sha256};
-use patchlane_device::{Boot, Cause, Config, Layout, Place, Region, Running};
+use patchlane_device::{Boot, Cause, Config, Layout, Region, Running};
 use patchlane_protocol::{Digest, FeaturePolicy, Policy, SecurityPolicy};
 
 /// Where the slots are seen.
@@ -29,13 +29,7 @@ const fn slots([write, erase]: [usize; 2], [state, first]: [usize; 2], second: [
 
 /// The layout: each region on a chip of its own.
 pub fn layout(geometry: [Geometry; 3]) -> Layout {
-    let [state, first, second] = geometry.map(|g| Place {
-        offset: 0,
-        length: g.length as u32,
-        read: 1,
-        write: g.write as u32,
-        erase: g.erase as u32,
-    });
+    let [state, first, second] = places(geometry);
     Layout::direct(state, [first, second], ADDRESSES).expect("a layout")
 }
 

@@ -18,15 +18,20 @@ pub struct Geometry {
     pub length: usize,
 }
 
-/// The layout of three regions, each on a chip of its own: state, primary, secondary.
-pub fn layout(geometry: [Geometry; 3]) -> Layout {
-    let [state, primary, secondary] = geometry.map(|g| Place {
+/// Three regions, each on a chip of its own.
+pub(super) fn places(geometry: [Geometry; 3]) -> [Place; 3] {
+    geometry.map(|g| Place {
         offset: 0,
         length: g.length as u32,
         read: 1,
         write: g.write as u32,
         erase: g.erase as u32,
-    });
+    })
+}
+
+/// The layout of such regions: state, primary, secondary.
+pub fn layout(geometry: [Geometry; 3]) -> Layout {
+    let [state, primary, secondary] = places(geometry);
     Layout::new(state, primary, secondary).expect("a layout")
 }
 

@@ -1,13 +1,12 @@
-//! `cargo xtask known-bad`: readings of the rules that are known to be wrong have to be caught (tests/known-bad.txt).
+//! `known_bad [--quick]`: readings of the rules that are known to be wrong have to be caught (tests/known-bad.txt). Launched by
+//! `cargo xtask known-bad`.
 //!
 //! All of them are put into one copy of the workspace, each behind a switch, so that it is built once. A hunk that
 //! doesn't apply is an error: the rules have moved on, and the file has to follow.
 
-use crate::run::cargo;
-use crate::toolchain::root;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::{fs, io};
 
 /// Test binaries that may catch one.
@@ -124,7 +123,8 @@ struct Tests(BTreeMap<String, PathBuf>);
 
 impl Tests {
     fn build(copy: &Path) -> Result<Self, String> {
-        let mut build = cargo(&["test", "--no-run", "-p", "patchlane-tests"]);
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        build.args(["test", "--no-run", "-p", "patchlane-tests"]);
         build.args(BINARIES.iter().flat_map(|name| ["--test", *name]));
         build.current_dir(copy).env("CARGO_TARGET_DIR", copy.join("target"));
         let out = build.output().map_err(|e| e.to_string())?;
@@ -155,8 +155,12 @@ impl Tests {
     }
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
+}
+
 /// Puts every wrong rule in force, one after the other; `quick` asks the first test named only.
-pub(crate) fn known_bad(quick: bool) -> Result<(), String> {
+fn known_bad(quick: bool) -> Result<(), String> {
     let all = parse(&fs::read_to_string(root().join("tests/known-bad.txt")).map_err(|e| e.to_string())?)?;
     let changed = instrument(&all)?;
     let copy = root().join("target/known-bad");
@@ -183,4 +187,41 @@ pub(crate) fn known_bad(quick: bool) -> Result<(), String> {
     }
     println!("{} wrong rules, {} tests", all.len(), asked.len());
     if missed.is_empty() { Ok(()) } else { Err(missed.join("\n")) }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let quick = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => false,
+        ["--quick"] => true,
+        _ => {
+            eprintln!("known_bad [--quick]");
+            return ExitCode::from(2);
+        }
+    };
+    match known_bad(quick) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn a_rule_is_read_with_its_hunks_and_what_is_none_is_an_error() {
+        let text = "# c\n[a] what\ncaught one two\nfile f\n-old\n+if bad(\"a\") {}\n";
+        let all = parse(text).unwrap();
+        assert_eq!((all.len(), &all[0].id[..], all[0].caught.len()), (1, "a", 2));
+        assert_eq!((&all[0].hunks[0].old[..], &all[0].hunks[0].new[..]), ("old\n", "if bad(\"a\") {}\n"));
+        for wrong in
+            ["-x\n", "[a] w\nnonsense\n", "[a] w\nfile f\n+bad(\"a\")\n", "[a] w\ncaught t\nfile f\n+x\n"]
+        {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
 }
