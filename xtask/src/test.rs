@@ -12,7 +12,7 @@ const SLOW: [&str; 5] = ["every_single_cut", "pairs_of_cuts", "random_walks", "r
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 22] = [
+    let parts: [Part; 23] = [
         ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
         ("format", || {
             let of = |manifest| run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]));
@@ -44,6 +44,10 @@ pub(crate) fn test() -> Result<(), String> {
         ("minimum Rust version", msrv),
         ("curves are strict", no_legacy),
         ("other systems", other_systems),
+        ("the comparison with embassy-boot", || {
+            let check = ["check", "--quiet", "--locked", "--manifest-path", "tests/embassy/Cargo.toml"];
+            run(cargo(&check).env("CARGO_TARGET_DIR", "target/embassy"))
+        }),
         ("documentation", || {
             let mut doc = cargo(&["doc", "--quiet", "--no-deps", "--workspace"]);
             run(doc.env("RUSTDOCFLAGS", "-D warnings"))
