@@ -59,7 +59,11 @@ fn both_hear(line: &[u8]) {
     assert!(lines.iter().map(Vec::len).sum::<usize>() <= line.len(), "it hears more than was said");
     for content in contents {
         assert!(content.len() <= limits::FRAME);
-        assert_eq!(frames(&framed(&content)), [content.clone()], "a frame that doesn't come back");
+        assert_eq!(
+            frames(&framed(&content)),
+            std::slice::from_ref(&content),
+            "a frame that doesn't come back"
+        );
         for document in ["command", "reply"] {
             if let Ok(again) = rewrite(document, &content) {
                 assert_eq!(again, content, "a second spelling of one {document}");
