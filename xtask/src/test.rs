@@ -2,7 +2,7 @@
 
 use crate::demo;
 use crate::run::{cargo, part, run};
-use crate::{firmware, integrator, qemu, sizes, toolchain, tools, vectors};
+use crate::{firmware, fuzz, integrator, qemu, sizes, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
@@ -12,11 +12,13 @@ const SLOW: [&str; 5] = ["every_single_cut", "pairs_of_cuts", "random_walks", "r
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 23] = [
+    let parts: [Part; 25] = [
         ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
         ("format", || {
             let of = |manifest| run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]));
-            ["Cargo.toml", "tests/qemu/Cargo.toml", "tests/embassy/Cargo.toml"].into_iter().try_for_each(of)
+            ["Cargo.toml", "tests/qemu/Cargo.toml", "tests/embassy/Cargo.toml", "tests/fuzz/Cargo.toml"]
+                .into_iter()
+                .try_for_each(of)
         }),
         ("lints", || {
             run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
@@ -35,6 +37,8 @@ pub(crate) fn test() -> Result<(), String> {
         }),
         ("every order of a release history", || model(false)),
         ("known-bad rules", || known_bad(true)),
+        ("hostile input", fuzz::smoke),
+        ("Miri", fuzz::miri),
         ("real images", || {
             let tests = ["--test", "corpus", "--", "--nocapture"];
             run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))

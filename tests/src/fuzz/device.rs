@@ -30,6 +30,8 @@ const PATIENCE: usize = 40;
 #[derive(Debug, Clone)]
 struct Offer {
     manifest: Digest,
+    /// The version of the root it was made under.
+    root: u32,
     version: Version,
     bytes: Vec<u8>,
 }
@@ -38,7 +40,7 @@ impl Offer {
     fn of(release: &Release) -> Self {
         let bundle = release.bundle();
         let bytes = bundle.to_bytes().expect("a bundle");
-        Self { manifest: bundle.digest(), version: release.version, bytes }
+        Self { manifest: bundle.digest(), root: release.root, version: release.version, bytes }
     }
 }
 
@@ -231,8 +233,11 @@ impl World<'_> {
         let all = self.setting.offers.iter().chain(self.setting.last.iter().flatten());
         let Some(promised) = all.clone().find(|o| o.manifest == *promised) else { return true };
         let v = self.memory.floor.map_or(promised.version.feature, |floor| floor.confirmed.version.feature);
+        let repairs =
+            self.memory.rotten && self.memory.floor.is_some_and(|f| f.confirmed.version == offer.version);
         let moves = |o: &Offer| o.version.feature != v;
         match (moves(offer), moves(promised)) {
+            _ if repairs => true,
             (true, false) => false,
             (false, true) => true,
             _ => offer.version.security.level() >= promised.version.security.level(),
@@ -340,11 +345,7 @@ impl World<'_> {
             self.memory.promised.filter(|promise| !there(promise) && *promise != v.manifest)
         {
             let failed = state.failures.iter().any(|f| f.manifest == promise && f.count > 0);
-            let root = self.memory.floor.is_some_and(|floor| floor.root.version < state.root.version);
-            assert!(
-                failed || root || self.is_outdated(&promise, state),
-                "an accepted update was lost: {state:?}"
-            );
+            assert!(failed || self.has_ended(&promise, state), "an accepted update was lost: {state:?}");
         }
         if let Some(promise) = self.memory.held {
             let held = state.held.is_some_and(|held| held.manifest == promise);
@@ -365,12 +366,15 @@ impl World<'_> {
         memory.floor = Some(*state);
     }
 
-    /// True if what was promised would lose a fix by now.
-    fn is_outdated(&self, promise: &Digest, state: &State) -> bool {
+    /// True if what was promised would lose a fix by now, or was signed by a key that a newer root revokes.
+    fn has_ended(&self, promise: &Digest, state: &State) -> bool {
         let mut all = self.setting.offers.iter().chain(self.setting.last.iter().flatten());
         let v = &state.confirmed.version;
-        all.find(|o| o.manifest == *promise)
-            .is_some_and(|o| o.version == *v || !o.version.security.loses_nothing_of(&v.security))
+        all.find(|o| o.manifest == *promise).is_some_and(|o| {
+            o.version == *v
+                || !o.version.security.loses_nothing_of(&v.security)
+                || o.root < state.root.version
+        })
     }
 
     /// Whatever was done to it, a patch for what it runs gets in, under a policy that lets it.
