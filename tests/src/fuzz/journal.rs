@@ -280,7 +280,7 @@ impl Flash<'_> {
     /// Bytes of the latest record change, and it is as valid as before.
     fn body(&mut self, choices: &mut Choices<'_>) {
         let Some((sequence, at, mut body)) = self.latest() else { return };
-        let place = choices.short() % body.len();
+        let place = choices.short() % body.len().max(1);
         for (byte, new) in body[place..].iter_mut().zip(choices.take(4)) {
             *byte = *new;
         }
