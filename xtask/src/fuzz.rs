@@ -100,7 +100,7 @@ pub(crate) fn smoke() -> Result<(), String> {
     targets.iter().try_for_each(|target| play(&programs, target, seconds, true))
 }
 
-/// `fuzz [TARGET] [--seconds N]`, `fuzz --list`, `fuzz --seeds`.
+/// `fuzz [TARGET] [--seconds N]`, `fuzz --list`, `fuzz --seeds`, `fuzz --smoke`.
 pub(crate) fn fuzz(words: &[&str]) -> Result<(), String> {
     let all = targets()?;
     let (chosen, seconds) = match *words {
@@ -108,6 +108,7 @@ pub(crate) fn fuzz(words: &[&str]) -> Result<(), String> {
             all.iter().for_each(|target| println!("{target}"));
             return Ok(());
         }
+        ["--smoke"] => return smoke(),
         ["--seeds"] => {
             let write = ["run", "--quiet", "-p", "patchlane-tests", "--bin", "seeds"];
             return run(&mut cargo(&write));
@@ -116,7 +117,7 @@ pub(crate) fn fuzz(words: &[&str]) -> Result<(), String> {
         ["--seconds", seconds] => (None, seconds),
         [target] => (Some(target), "600"),
         [target, "--seconds", seconds] => (Some(target), seconds),
-        _ => return Err("what is meant? fuzz [TARGET] [--seconds N], --list, --seeds".into()),
+        _ => return Err("what is meant? fuzz [TARGET] [--seconds N], --smoke, --list, --seeds".into()),
     };
     let seconds: u64 = seconds.parse().map_err(|_| format!("`{seconds}` is no number of seconds"))?;
     if let Some(target) = chosen.filter(|target| !all.iter().any(|name| name == target)) {
