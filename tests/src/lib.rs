@@ -6,3 +6,4 @@ pub mod cuts;
 pub mod model;
 pub mod scenario;
 pub mod sim;
+pub mod skips;

@@ -9,6 +9,7 @@ mod integrator;
 mod qemu;
 mod run;
 mod sizes;
+mod skips;
 mod test;
 mod toolchain;
 mod tools;
@@ -29,6 +30,8 @@ cargo xtask cuts --embassy            embassy-boot under the same cuts, and our 
 cargo xtask bench deltas              deltas of real firmware against detools and bsdiff (PyPI); needs ../shared/corpus
 cargo xtask qemu [--board B] [--scenario S] [--list]
                                       scenarios on boards in QEMU; --cuts N, --cost [--write], --replay CUTS
+cargo xtask skips [--quick] [--board B] [--case C] [--each N]
+                                      skips each instruction of a bootloader's decisions in QEMU; --list, --replay
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         ["model", "--deep"] => test::model(true),
         ["known-bad"] => test::known_bad(false),
         ["known-bad", "--quick"] => test::known_bad(true),
+        ["skips", ref rest @ ..] => skips::skips(rest),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
         ["cuts", ref rest @ ..] => cuts::cuts(rest),

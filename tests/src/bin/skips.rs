@@ -1,0 +1,171 @@
+//! Skips instructions of the bootloader, one at a time: `cargo xtask skips`.
+
+use patchlane_tests::board::Model;
+use patchlane_tests::skips::cases::{Case, cases};
+use patchlane_tests::skips::search::{Searched, search};
+use patchlane_tests::skips::trace::Extent;
+use patchlane_tests::skips::{Known, Tally, Target, report};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Instant;
+
+const USAGE: &str = "\
+cargo xtask skips [--quick] [--board B] [--case C] [--each N] [--functions]
+  skips every instruction that runs in the bootloader's decisions, at up to N (4) of the times that it runs
+  --quick             a sample: branches, calls and results; what cargo xtask test runs
+  --branches          branches, calls and results only
+  --functions         the functions' rows, too
+  --list              boards and cases
+cargo xtask skips --replay CASE@ADDRESS:NUMBER [--board B]
+  one skip again, as the command that found it printed it";
+
+/// Skips of a case in a sample.
+const SAMPLE: usize = 60;
+
+struct Wanted {
+    board: &'static Model,
+    extent: Extent,
+    case: Option<String>,
+    replay: Option<(u32, usize)>,
+    functions: bool,
+    list: bool,
+}
+
+fn wanted() -> Result<Wanted, String> {
+    let whole = Extent { each: 4, sample: false, most: usize::MAX };
+    let board = Model::named("microbit").ok_or("no microbit")?;
+    let mut wanted = Wanted { board, extent: whole, case: None, replay: None, functions: false, list: false };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+        match word.as_str() {
+            "--quick" => wanted.extent = Extent { each: 3, sample: true, most: SAMPLE },
+            "--functions" => wanted.functions = true,
+            "--list" => wanted.list = true,
+            "--case" => wanted.case = Some(value()?),
+            "--branches" => wanted.extent.sample = true,
+            "--each" => wanted.extent.each = value()?.parse().map_err(|_| "--each takes a number")?,
+            "--board" => {
+                let name = value()?;
+                wanted.board = Model::named(&name).ok_or_else(|| format!("there is no board `{name}`"))?;
+            }
+            "--replay" => {
+                let text = value()?;
+                let parts = text.split_once('@').and_then(|(case, rest)| Some((case, rest.split_once(':')?)));
+                let (case, (at, number)) = parts.ok_or("--replay takes CASE@ADDRESS:NUMBER")?;
+                let at = u32::from_str_radix(at.trim_start_matches("0x"), 16);
+                wanted.replay = Some((
+                    at.map_err(|_| "--replay: the address is hexadecimal")?,
+                    number.parse().map_err(|_| "--replay: the number is decimal")?,
+                ));
+                wanted.case = Some(case.to_owned());
+            }
+            _ => return Err(format!("`{word}` isn't understood")),
+        }
+    }
+    Ok(wanted)
+}
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("skips.txt")
+}
+
+/// Two machines at a time, each with a case of its own.
+fn searched(target: &Target, cases: &[Case], wanted: &Wanted) -> Vec<Result<Searched, String>> {
+    let next = Mutex::new(0);
+    let found = Mutex::new(Vec::new());
+    let take = || {
+        let mut next = next.lock().ok()?;
+        *next += 1;
+        Some(*next - 1)
+    };
+    let work = || {
+        while let Some((number, case)) = take().and_then(|n| Some((n, cases.get(n)?))) {
+            let begun = Instant::now();
+            let progress = |done: usize, all: usize| {
+                if done.is_multiple_of(500) {
+                    println!("{}: {done} of {all} after {:.0} s", case.name, begun.elapsed().as_secs_f64());
+                }
+            };
+            let result = search(target, case, wanted.extent, wanted.replay, &progress);
+            if let Ok(mut found) = found.lock() {
+                found.push((number, result));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+    let mut found = found.into_inner().unwrap_or_default();
+    found.sort_by_key(|(number, _)| *number);
+    found.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What a bad skip leaves: the flash that it starts from.
+fn kept(target: &Target, case: &Case) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/qemu");
+    let path = folder.join(format!("skips-{}-{}.flash", target.model.name, case.name));
+    let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, &case.start.flash));
+    written.map_or_else(|e| e.to_string(), |()| path.display().to_string())
+}
+
+fn run() -> Result<bool, String> {
+    let wanted = wanted().map_err(|problem| format!("{problem}\n{USAGE}"))?;
+    let mut cases = cases(wanted.board)?;
+    if wanted.list {
+        cases.iter().for_each(|case| println!("--case {:16} {}", case.name, case.about));
+        return Ok(true);
+    }
+    cases.retain(|case| wanted.case.as_ref().is_none_or(|name| name == case.name));
+    if cases.is_empty() {
+        return Err("there is no such case: --list shows them".into());
+    }
+    let (target, lines) = Target::new(wanted.board)?;
+    let known = Known::read(&std::fs::read_to_string(file()).map_err(|e| e.to_string())?)?;
+    let begun = Instant::now();
+    let results = searched(&target, &cases, &wanted);
+    let (mut table, mut told, mut wrong) = (report::head(), String::new(), Vec::new());
+    let mut total = Tally::default();
+    for (case, result) in cases.iter().zip(results) {
+        let searched = result?;
+        table += &report::rows(&target.program, case.name, &searched, wanted.functions);
+        searched.skips.iter().for_each(|skip| total.count(&skip.verdict));
+        let found = report::bad(&target.program, &lines, &searched);
+        let names = (wanted.board.name, case.name);
+        told += &report::told(names, &found, &|at| report::place(&target.program, &lines, at));
+        if !found.is_empty() {
+            told += &format!("    flash: {}\n", kept(&target, case));
+        }
+        let all = !wanted.extent.sample && wanted.replay.is_none();
+        wrong.extend(known.differs(names.0, names.1, &found, all));
+        if let (Some(_), [skip]) = (wanted.replay, &searched.skips[..]) {
+            println!("{}: {:?}", report::place(&target.program, &lines, skip.at), skip.verdict);
+        }
+    }
+    print!("{told}\n{table}");
+    println!(
+        "{}: {} skips in {:.0} s, {} let something in",
+        wanted.board.name,
+        total.total(),
+        begun.elapsed().as_secs_f64(),
+        total.bad
+    );
+    wrong.iter().for_each(|line| eprintln!("{line}"));
+    Ok(wrong.is_empty())
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("that isn't what tests/skips.txt lists");
+            ExitCode::FAILURE
+        }
+        Err(problem) => {
+            eprintln!("skips: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
