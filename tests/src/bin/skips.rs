@@ -2,12 +2,14 @@
 
 use patchlane_tests::board::Model;
 use patchlane_tests::skips::cases::{Case, cases};
+use patchlane_tests::skips::program::Lines;
 use patchlane_tests::skips::search::{Searched, search};
 use patchlane_tests::skips::trace::Extent;
 use patchlane_tests::skips::{Known, Tally, Target, report};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
 const USAGE: &str = "\
@@ -19,6 +21,8 @@ cargo xtask skips [--quick] [--board B] [--case C] [--each N] [--functions]
   --list              boards and cases
 cargo xtask skips --replay CASE@ADDRESS:NUMBER [--board B]
   one skip again, as the command that found it printed it";
+
+type Found = Result<Searched, String>;
 
 /// Skips of a case in a sample.
 const SAMPLE: usize = 60;
@@ -71,36 +75,67 @@ fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("skips.txt")
 }
 
-/// Two machines at a time, each with a case of its own.
-fn searched(target: &Target, cases: &[Case], wanted: &Wanted) -> Vec<Result<Searched, String>> {
-    let next = Mutex::new(0);
-    let found = Mutex::new(Vec::new());
-    let take = || {
-        let mut next = next.lock().ok()?;
-        *next += 1;
-        Some(*next - 1)
-    };
-    let work = || {
-        while let Some((number, case)) = take().and_then(|n| Some((n, cases.get(n)?))) {
+/// Two machines at a time, each with a case of its own; what was found is told as it comes.
+fn search_all(target: &Target, cases: &[Case], wanted: &Wanted, tell: &mut dyn FnMut(&Case, Found)) {
+    let next = AtomicUsize::new(0);
+    let (send, receive) = channel();
+    let work = |send: Sender<(usize, Found)>| {
+        while let Some((number, case)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, cases.get(n)?)))
+        {
             let begun = Instant::now();
             let progress = |done: usize, all: usize| {
                 if done.is_multiple_of(500) {
                     println!("{}: {done} of {all} after {:.0} s", case.name, begun.elapsed().as_secs_f64());
                 }
             };
-            let result = search(target, case, wanted.extent, wanted.replay, &progress);
-            if let Ok(mut found) = found.lock() {
-                found.push((number, result));
-            }
+            let _ = send.send((number, search(target, case, wanted.extent, wanted.replay, &progress)));
         }
     };
     std::thread::scope(|scope| {
-        scope.spawn(work);
-        scope.spawn(work);
+        for send in [send.clone(), send] {
+            scope.spawn(move || work(send));
+        }
+        receive.into_iter().for_each(|(number, found)| tell(&cases[number], found));
     });
-    let mut found = found.into_inner().unwrap_or_default();
-    found.sort_by_key(|(number, _)| *number);
-    found.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What is told at the end.
+#[derive(Default)]
+struct Report {
+    table: String,
+    total: Tally,
+    wrong: Vec<String>,
+}
+
+impl Report {
+    fn take(
+        &mut self,
+        on: &Target,
+        lines: &Lines,
+        known: &Known,
+        wanted: &Wanted,
+        case: &Case,
+        found: Found,
+    ) {
+        let searched = match found {
+            Ok(searched) => searched,
+            Err(problem) => return self.wrong.push(problem),
+        };
+        let (program, board) = (&on.program, on.model.name);
+        self.table += &report::rows(program, case.name, &searched, wanted.functions);
+        searched.skips.iter().for_each(|skip| self.total.count(&skip.verdict));
+        let bad = report::bad(program, lines, &searched);
+        print!("{}", report::told((board, case.name), &bad, &|at| report::place(program, lines, at)));
+        if !bad.is_empty() {
+            println!("    flash: {}", kept(on, case));
+        }
+        let all = !wanted.extent.sample && wanted.replay.is_none();
+        self.wrong.extend(known.differs(board, case.name, &bad, all));
+        if let (Some(_), [skip]) = (wanted.replay, &searched.skips[..]) {
+            println!("{}: {:?}", report::place(program, lines, skip.at), skip.verdict);
+        }
+    }
 }
 
 /// What a bad skip leaves: the flash that it starts from.
@@ -125,31 +160,17 @@ fn run() -> Result<bool, String> {
     let (target, lines) = Target::new(wanted.board)?;
     let known = Known::read(&std::fs::read_to_string(file()).map_err(|e| e.to_string())?)?;
     let begun = Instant::now();
-    let results = searched(&target, &cases, &wanted);
-    let (mut table, mut told, mut wrong) = (report::head(), String::new(), Vec::new());
-    let mut total = Tally::default();
-    for (case, result) in cases.iter().zip(results) {
-        let searched = result?;
-        table += &report::rows(&target.program, case.name, &searched, wanted.functions);
-        searched.skips.iter().for_each(|skip| total.count(&skip.verdict));
-        let found = report::bad(&target.program, &lines, &searched);
-        let names = (wanted.board.name, case.name);
-        told += &report::told(names, &found, &|at| report::place(&target.program, &lines, at));
-        if !found.is_empty() {
-            told += &format!("    flash: {}\n", kept(&target, case));
-        }
-        let all = !wanted.extent.sample && wanted.replay.is_none();
-        wrong.extend(known.differs(names.0, names.1, &found, all));
-        if let (Some(_), [skip]) = (wanted.replay, &searched.skips[..]) {
-            println!("{}: {:?}", report::place(&target.program, &lines, skip.at), skip.verdict);
-        }
-    }
-    print!("{told}\n{table}");
+    let mut report = Report::default();
+    search_all(&target, &cases, &wanted, &mut |case, found| {
+        report.take(&target, &lines, &known, &wanted, case, found)
+    });
+    let Report { table, total, wrong } = report;
+    println!("\n{}{table}", report::head());
+    let seconds = begun.elapsed().as_secs_f64();
     println!(
-        "{}: {} skips in {:.0} s, {} let something in",
+        "{}: {} skips in {seconds:.0} s, {} let something in",
         wanted.board.name,
         total.total(),
-        begun.elapsed().as_secs_f64(),
         total.bad
     );
     wrong.iter().for_each(|line| eprintln!("{line}"));
