@@ -371,6 +371,31 @@ fn t48_nothing_outside_the_signed_bytes_matters() {
     }
 }
 
+/// Where the image of a part lies; any address will do.
+const SLOT: usize = 0x0800_8000;
+
+#[test]
+fn t47_what_wasnt_found_whole_has_no_address() {
+    let mut device = device();
+    device.session();
+    assert_eq!(device.machine.entry(SLOT), usize::MAX, "nothing was asked yet");
+    assert_eq!(device.machine.boot(Cause::PowerOn), Ok(Boot::Run(Running::Confirmed)));
+    assert_eq!(device.machine.entry(SLOT), SLOT);
+    assert_eq!(device.push(&patch(8, 2).bytes(), 512), Ok(Outcome::Staged));
+    device.machine.window(Window::Open).unwrap();
+    device.session();
+    assert_eq!(device.machine.boot(Cause::Requested), Ok(Boot::Run(Running::Trial)));
+    assert_eq!(device.machine.entry(SLOT), SLOT);
+    device.machine.confirm().unwrap();
+    assert_eq!(device.machine.entry(SLOT), SLOT, "a record more changes nothing");
+    // Neither v nor its fallback is whole. A bootloader that is led past the refusal jumps nowhere.
+    device.machine.media.primary.rot(6999, 7);
+    device.machine.media.secondary.rot(6999, 7);
+    device.session();
+    assert!(matches!(device.machine.boot(Cause::PowerOn), Ok(Boot::Service(_))));
+    assert_eq!(device.machine.entry(SLOT), usize::MAX);
+}
+
 #[test]
 fn t50_provisioning_judges_as_strictly() {
     let root = patchlane::root::Draft {

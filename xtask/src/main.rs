@@ -30,8 +30,8 @@ cargo xtask cuts --embassy            embassy-boot under the same cuts, and our 
 cargo xtask bench deltas              deltas of real firmware against detools and bsdiff (PyPI); needs ../shared/corpus
 cargo xtask qemu [--board B] [--scenario S] [--list]
                                       scenarios on boards in QEMU; --cuts N, --cost [--write], --replay CUTS
-cargo xtask skips [--quick] [--board B] [--case C] [--each N]
-                                      skips each instruction of a bootloader's decisions in QEMU; --list, --replay
+cargo xtask skips [--quick] [--case C] [--every]
+                                      skips instructions of a bootloader's decisions in QEMU; --list, --replay CASE@…
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";

@@ -2,7 +2,7 @@
 
 use crate::demo;
 use crate::run::{cargo, part, run};
-use crate::{firmware, integrator, qemu, sizes, toolchain, tools, vectors};
+use crate::{firmware, integrator, qemu, sizes, skips, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
@@ -12,7 +12,7 @@ const SLOW: [&str; 5] = ["every_single_cut", "pairs_of_cuts", "random_walks", "r
 type Part = (&'static str, fn() -> Result<(), String>);
 
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 23] = [
+    let parts: [Part; 24] = [
         ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
         ("format", || {
             let of = |manifest| run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]));
@@ -58,6 +58,7 @@ pub(crate) fn test() -> Result<(), String> {
         }),
         ("firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
         ("scenarios on three boards", || qemu::play(&["--board", "all", "--cuts", "12"])),
+        ("skipped instructions", || skips::play(&["--quick"])),
         ("costs on three boards", || qemu::play(&["--cost", "--scenario", "refusals"])),
         ("story, simulated", || demo::check(demo::SIM)),
         ("story on the board", || demo::check("virt")),

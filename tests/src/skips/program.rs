@@ -46,6 +46,20 @@ const DECIDES_NOTHING: [&str; 12] = [
     "__aeabi",
 ];
 
+/// Where decisions are made and acted upon: evidence, signatures, rules, the engine, its driver, the bootloader itself, and
+/// what compares digests.
+const CORE: [&str; 9] = [
+    "evidence::",
+    "verify::",
+    "rules::",
+    "engine::",
+    "drive::",
+    "boot::",
+    "main",
+    "mem::memcmp",
+    "mem::bcmp",
+];
+
 /// A program.
 #[derive(Debug)]
 pub struct Program {
@@ -53,6 +67,8 @@ pub struct Program {
     code: BTreeMap<u32, Vec<u8>>,
     /// Addresses in deciding functions where something that decides nothing was inlined.
     inlined: BTreeSet<u32>,
+    /// Addresses where something of [`CORE`] stands.
+    core: BTreeSet<u32>,
 }
 
 /// The source lines that it was compiled from.
@@ -85,7 +101,7 @@ impl Program {
         functions.sort_by_key(|function| function.from);
         let text = file.sections().filter(|section| section.kind() == object::SectionKind::Text);
         let code = text.filter_map(|s| Some((s.address() as u32, s.data().ok()?.to_vec()))).collect();
-        Ok(Self { functions, code, inlined: BTreeSet::new() })
+        Ok(Self { functions, code, inlined: BTreeSet::new(), core: BTreeSet::new() })
     }
 
     /// All functions in which a skip may change a decision.
@@ -97,9 +113,20 @@ impl Program {
     #[must_use]
     pub fn with(mut self, lines: &Lines) -> Self {
         let places = self.deciding().flat_map(|function| (function.from..function.to).step_by(2));
-        let inlined = places.filter(|at| lines.innermost(*at).is_some_and(|name| !decides(&name))).collect();
-        self.inlined = inlined;
+        for at in places.collect::<Vec<_>>() {
+            let Some(name) = lines.innermost(at) else { continue };
+            if !decides(&name) {
+                self.inlined.insert(at);
+            } else if CORE.iter().any(|part| name.contains(part)) {
+                self.core.insert(at);
+            }
+        }
         self
+    }
+
+    /// True if it belongs to the decisions themselves, and not to what reads flash and documents for them.
+    pub fn is_core(&self, at: u32) -> bool {
+        self.core.contains(&at)
     }
 
     /// True if a skip of this instruction may change a decision.
@@ -180,20 +207,19 @@ impl Lines {
         let mut frames = self.0.find_frames(u64::from(at)).ok()?;
         while let Ok(Some(frame)) = frames.next() {
             let name = frame.function.and_then(|f| f.raw_name().ok().map(|name| demangled(&name)))?;
-            if !name.starts_with("core::") && !name.starts_with("<") {
+            if !is_core_library(&name) {
                 return Some(name);
             }
         }
         None
     }
 
-    /// The function that an address comes from, also if it was inlined, and file and line. What of the core library was
-    /// inlined says less than who called it.
+    /// The function that an address comes from, also if it was inlined, and file and line.
     pub fn of(&self, at: u32) -> Option<(String, String)> {
         let mut frames = self.0.find_frames(u64::from(at)).ok()?;
         while let Ok(Some(frame)) = frames.next() {
             let name = frame.function.and_then(|f| f.raw_name().ok().map(|name| demangled(&name)));
-            let Some(name) = name.filter(|name| is_ours(name)) else { continue };
+            let Some(name) = name.filter(|name| !is_core_library(name)) else { continue };
             let (file, line) =
                 frame.location.map_or(("?", 0), |at| (at.file.unwrap_or("?"), at.line.unwrap_or(0)));
             let file = file.rsplit_once("/src/").map_or(file, |(_, file)| file);
@@ -207,8 +233,7 @@ fn decides(name: &str) -> bool {
     !DECIDES_NOTHING.iter().any(|part| name.contains(part))
 }
 
-fn is_ours(name: &str) -> bool {
-    ["patchlane_", "boot::", "demo_firmware::", "main", "ed25519_dalek"]
-        .iter()
-        .any(|part| name.contains(part))
+/// What of it was inlined says less than who called it.
+fn is_core_library(name: &str) -> bool {
+    name.starts_with("core::") || name.starts_with("<core::")
 }

@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 pub struct Extent {
     /// Of each instruction.
     pub each: usize,
-    /// Branches, calls and results only.
-    pub sample: bool,
+    /// Every instruction, and not branches, calls and results only.
+    pub every: bool,
+    /// The decisions only, and not what reads flash and documents for them.
+    pub core: bool,
     /// At most so many skips a case, spread evenly.
     pub most: usize,
 }
@@ -80,13 +82,9 @@ pub fn choose(program: &Program, trace: &[u32], extent: Extent) -> Vec<Place> {
     }
     let mut chosen = Vec::new();
     for (at, places) in times {
-        let wanted = program.matters(at)
-            && match program.instruction(at) {
-                Some((_, Kind::Other)) => !extent.sample,
-                Some(_) => true,
-                None => false,
-            };
-        if wanted {
+        let kind = program.instruction(at).map(|(_, kind)| kind);
+        let wanted = kind.is_some_and(|kind| extent.every || kind != Kind::Other);
+        if wanted && program.matters(at) && (!extent.core || program.is_core(at)) {
             chosen.extend(spread(&places, extent.each));
         }
     }
