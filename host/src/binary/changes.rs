@@ -35,6 +35,7 @@ pub(super) fn of(old: &Program<'_>, new: &Program<'_>, method: Method) -> Compar
         method,
         machine: new.firmware.machine,
         functions: (count(old), count(new)),
+        moved: (0..new.parts.len()).filter(|part| is_function(new, *part) && moved(&pairing, *part)).count(),
         changed,
         renamed,
         alone,
@@ -42,10 +43,12 @@ pub(super) fn of(old: &Program<'_>, new: &Program<'_>, method: Method) -> Compar
         data_alone,
         unnamed: unnamed(&pairing, &vectors),
         vectors: vectors.changes(&pairing),
+        exports: tables::exports(old, new),
         sections: tables::sections(old, new),
         strings: tables::strings(old, new),
         absolutes: tables::absolutes(old, new),
         unseen: unseen(old, new, method),
+        table: None,
     }
 }
 
@@ -54,10 +57,17 @@ fn differs(pairing: &Pairing<'_, '_>, part: usize) -> Option<usize> {
     let olds = &pairing.back[part];
     let first = olds.first()?;
     // Folded functions: each of them has to be what it was.
-    olds.iter()
-        .find(|old| !pairing.same(**old, part))
-        .map(|_| *first)
-        .filter(|_| !olds.iter().all(|old| pairing.same(*old, part)))
+    (!olds.iter().all(|old| pairing.same(*old, part))).then_some(*first)
+}
+
+/// True for a function that is the same, though its bytes aren't.
+fn moved(pairing: &Pairing<'_, '_>, part: usize) -> bool {
+    let Some(old) = pairing.back[part].first() else { return false };
+    let bytes = |program: &Program<'_>, part: usize| {
+        let it = &program.parts[part];
+        program.firmware.sections[it.section].bytes(it.from, it.size).to_vec()
+    };
+    differs(pairing, part).is_none() && bytes(pairing.old, *old) != bytes(pairing.new, part)
 }
 
 /// Code that the linker made to reach far; it comes and goes with distances.
@@ -78,6 +88,7 @@ pub(super) fn item(program: &Program<'_>, part: usize) -> Item {
         address: it.from,
         size: it.size,
         global: symbol.is_some_and(|symbol| symbol.global),
+        sources: if it.code { program.lines.of(it.from, it.end()) } else { program.lines.of_data(it.from) },
     }
 }
 
@@ -267,6 +278,15 @@ fn unseen(old: &Program<'_>, new: &Program<'_>, method: Method) -> Vec<String> {
         let bytes: u64 = tables.map(|section| u64::from(section.size)).sum();
         if bytes > 0 {
             unseen.push(format!("{bytes} bytes of unwinding tables in {name} aren't compared"));
+        }
+        match (&program.lines.trouble, program.lines.rows.is_empty()) {
+            (Some(trouble), _) => {
+                unseen.push(format!("some debug information of {name} can't be read: {trouble}"));
+            }
+            (None, true) => {
+                unseen.push(format!("{name} has no debug information (-g): no source lines are known"))
+            }
+            (None, false) => {}
         }
     }
     unseen

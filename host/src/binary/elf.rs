@@ -22,6 +22,16 @@ pub enum Machine {
     RiscV,
 }
 
+impl Machine {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Arm => "Arm",
+            Self::RiscV => "RISC-V",
+        }
+    }
+}
+
 /// A section that the device holds.
 #[derive(Debug)]
 pub(super) struct Section<'a> {

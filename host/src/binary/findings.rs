@@ -1,6 +1,7 @@
 //! What a comparison finds, in types.
 
 use super::elf::Machine;
+use super::hunks::Hunk;
 
 /// How places were told from code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,21 @@ impl Method {
     }
 }
 
+/// Lines of a source file that code or data came from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourceRange {
+    /// The file, from the folder that it was compiled in or from its package on.
+    pub file: String,
+    /// The whole path, as the compiler wrote it.
+    pub path: String,
+    /// The first line, from 1.
+    pub first: u32,
+    /// The last line; `u32::MAX`: to the end of the file, as far as anyone knows.
+    pub last: u32,
+    /// The function whose lines they are, if it was inlined.
+    pub inlined: Option<String>,
+}
+
 /// A function or a data object of one of the programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -38,6 +54,8 @@ pub struct Item {
     pub size: u32,
     /// Whether other files could name it.
     pub global: bool,
+    /// The source lines it came from, its own first; empty without debug information.
+    pub sources: Vec<SourceRange>,
 }
 
 /// Why something counts as changed.
@@ -81,6 +99,13 @@ pub struct Changed {
     pub why: Vec<Why>,
 }
 
+impl Changed {
+    /// The source lines that it comes from now: its own, and those of what is inlined into it.
+    pub fn sources(&self) -> &[SourceRange] {
+        &self.new.sources
+    }
+}
+
 /// Data or code without a name that lasts: constants, string literals, jump tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unnamed {
@@ -107,6 +132,8 @@ pub struct Vector {
     pub was: Option<String>,
     /// Where it leads, if there is one.
     pub is: Option<String>,
+    /// Where the table stands in the sources.
+    pub sources: Vec<SourceRange>,
 }
 
 /// A section whose size or place differs.
@@ -156,6 +183,8 @@ pub struct Comparison {
     pub machine: Machine,
     /// How many functions the old and the new program have.
     pub functions: (usize, usize),
+    /// How many functions are the same, and have other bytes: they or what they name lie elsewhere.
+    pub moved: usize,
     /// Functions that changed, by address.
     pub changed: Vec<Changed>,
     /// Functions of the same content under another name.
@@ -170,6 +199,8 @@ pub struct Comparison {
     pub unnamed: Alone<Unnamed>,
     /// Entries of vector tables that differ.
     pub vectors: Vec<Vector>,
+    /// Global symbols in one of them only, aliases and labels too.
+    pub exports: Alone<String>,
     /// Sections that differ in size or place.
     pub sections: Vec<Section>,
     /// Texts in one of them only.
@@ -178,6 +209,72 @@ pub struct Comparison {
     pub absolutes: Vec<Absolute>,
     /// What this comparison can't see.
     pub unseen: Vec<String>,
+    /// Findings against changes of the sources, if a diff of them was given.
+    pub table: Option<Table>,
+}
+
+/// How a change of the sources reaches something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// It changes lines that this came from.
+    Lines,
+    /// It changes lines of a function that was inlined into this.
+    Inlined(String),
+    /// It changes this, which uses what came, or no longer uses what went.
+    Through(String),
+    /// It changes a declaration in a file that this was made from: it may be why.
+    Declaration,
+}
+
+/// A finding, and the hunks that reach it: none, and nobody knows where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// What was found: a function, a data object, an entry of a vector table.
+    pub name: String,
+    /// Indices of [`Table::hunks`], and how they reach it.
+    pub hunks: Vec<(usize, Reach)>,
+}
+
+/// Why a hunk reaches nothing that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhyAlone {
+    /// It changes comments or empty lines.
+    Comment,
+    /// These functions came from its lines, and their code is the same.
+    SameCode(Vec<String>),
+    /// Its file was compiled; no code or data comes from its lines.
+    Outside,
+    /// Its file is a header that no code comes from.
+    Header,
+    /// Nothing in the program comes from its file.
+    NotCompiled,
+}
+
+/// A hunk that reaches nothing that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HunkAlone {
+    /// Index of [`Table::hunks`].
+    pub hunk: usize,
+    /// Why.
+    pub why: WhyAlone,
+}
+
+/// Findings against changes of the sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Every hunk of the diff.
+    pub hunks: Vec<Hunk>,
+    /// Every finding: changed, renamed, added and removed functions and data, entries of vector tables.
+    pub rows: Vec<Row>,
+    /// Hunks that reach none of them.
+    pub alone: Vec<HunkAlone>,
+}
+
+impl Table {
+    /// Findings that no change of the sources reaches.
+    pub fn orphans(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.hunks.is_empty())
+    }
 }
 
 impl Comparison {

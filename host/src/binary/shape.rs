@@ -1,5 +1,6 @@
 //! What stays of a part when it is moved: its bytes without sites, and what the sites point to, in order.
 
+use super::dwarf::{self, Lines};
 use super::elf::{Firmware, Home, Names};
 use super::parts::{self, Part};
 use super::sites::{self, Form, Site, Sites, To, Use};
@@ -60,6 +61,8 @@ pub(super) struct Program<'a> {
     pub(super) shapes: Vec<Shape>,
     /// Relocations of unknown types.
     pub(super) unknown: usize,
+    /// Where it came from.
+    pub(super) lines: Lines,
 }
 
 impl<'a> Program<'a> {
@@ -71,7 +74,8 @@ impl<'a> Program<'a> {
         let sites = sites::find(&firmware, listed);
         let parts = parts::take_apart(&firmware, &sites)?;
         let unknown = sites.iter().map(|sites| sites.unknown).sum();
-        let mut program = Self { firmware, parts, shapes: Vec::new(), unknown };
+        let lines = dwarf::load(&firmware);
+        let mut program = Self { firmware, parts, shapes: Vec::new(), unknown, lines };
         let pending: Vec<_> =
             program.parts.iter().map(|part| program.mask(part, &sites[part.section])).collect();
         let (shapes, pending): (Vec<_>, Vec<_>) = pending.into_iter().unzip();
@@ -174,6 +178,13 @@ impl<'a> Program<'a> {
     fn into(&self, own: usize, part: usize, place: i64) -> End {
         let offset = self.shapes[part].offset(place - i64::from(self.parts[part].from));
         if part == own { End::Own(offset) } else { End::Part(part, offset) }
+    }
+
+    /// The parts that point to a part.
+    pub(super) fn users(&self, part: usize) -> impl Iterator<Item = usize> {
+        let points = move |r: &Ref| matches!(r.end, End::Part(to, _) if to == part);
+        let users = self.shapes.iter().enumerate().filter(move |(_, shape)| shape.refs.iter().any(points));
+        users.map(|(user, _)| user)
     }
 
     /// The names of a part that last, aliases too.

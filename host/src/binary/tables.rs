@@ -21,6 +21,8 @@ type Tables = BTreeMap<String, BTreeMap<u32, Entry>>;
 pub(super) struct Vectors {
     parts: [BTreeSet<usize>; 2],
     tables: [Tables; 2],
+    /// Where the new ones lie.
+    places: BTreeMap<String, u32>,
 }
 
 fn is_table(name: &str) -> bool {
@@ -31,7 +33,8 @@ fn is_table(name: &str) -> bool {
 
 impl Vectors {
     pub(super) fn find(pairing: &Pairing<'_, '_>) -> Self {
-        let mut vectors = Self { parts: Default::default(), tables: Default::default() };
+        let mut vectors =
+            Self { parts: Default::default(), tables: Default::default(), places: BTreeMap::new() };
         for side in [Side::Old, Side::New] {
             let program = pairing.program(side);
             for (index, part) in program.parts.iter().enumerate() {
@@ -50,6 +53,9 @@ impl Vectors {
                     continue;
                 }
                 vectors.parts[side as usize].insert(index);
+                if side == Side::New {
+                    vectors.places.entry(table.clone()).or_insert(part.from);
+                }
                 let entries = vectors.tables[side as usize].entry(table).or_default();
                 entries.extend(entries_of(program, index, from));
             }
@@ -84,7 +90,9 @@ impl Vectors {
                         })
                     };
                     let (was, is) = (shown(pairing.old, was), shown(pairing.new, is));
-                    changes.push(Vector { table: name.clone(), index: *index, was, is });
+                    let sources =
+                        self.places.get(name).map_or(Vec::new(), |at| pairing.new.lines.of_data(*at));
+                    changes.push(Vector { table: name.clone(), index: *index, was, is, sources });
                 }
             }
         }
@@ -104,6 +112,20 @@ fn entries_of(program: &Program<'_>, part: usize, from: u32) -> Vec<(u32, Entry)
     }
     let base = it.from.wrapping_sub(from);
     entries.into_iter().map(|(at, entry)| (base.wrapping_add(at) / 4, entry)).collect()
+}
+
+/// Names that other files could use, in one of them only.
+pub(super) fn exports(old: &Program<'_>, new: &Program<'_>) -> Alone<String> {
+    let [a, b] = [old, new].map(|program| {
+        let symbols = program.firmware.symbols.iter();
+        let defined =
+            symbols.filter(|symbol| symbol.global && symbol.home != Home::Nowhere && !symbol.name.is_empty());
+        defined.map(|symbol| &symbol.name[..]).collect::<BTreeSet<_>>()
+    });
+    let alone = |mine: &BTreeSet<&str>, theirs: &BTreeSet<&str>| {
+        mine.difference(theirs).map(|name| (*name).to_owned()).collect()
+    };
+    Alone { added: alone(&b, &a), removed: alone(&a, &b) }
 }
 
 /// Sections that differ in size or place.

@@ -81,7 +81,7 @@ fn each_change_is_found_and_nothing_else() {
         for (machine, wanted) in [("arm", arm), ("riscv", riscv)] {
             let (old, new) = (elf(&format!("{machine}-base")), elf(&format!("{machine}-{change}")));
             for method in [Method::Relocations, Method::Heuristic] {
-                let found = compare_by(&old, &new, method).unwrap();
+                let found = compare_by(&old, &new, method, None).unwrap();
                 assert_eq!(told(&found), wanted, "{machine} {change} {method:?}");
                 assert_eq!(found.method, method);
                 assert_eq!(found.is_same(), wanted.is_empty() || change == "renamed");
@@ -106,7 +106,7 @@ fn a_comparison_turns_around() {
 fn what_cannot_be_compared_is_said() {
     let (arm, riscv) = (elf("arm-base"), elf("riscv-base"));
     let what = |old: &[u8], new: &[u8]| compare(old, new).unwrap_err().to_string();
-    assert_eq!(what(&arm, &riscv), "A is for Arm, B for RiscV");
+    assert_eq!(what(&arm, &riscv), "A is for Arm, B for RISC-V");
     assert!(what(b"", &arm).starts_with("A isn't a sound ELF file"));
     assert!(what(&arm, &arm[..100]).starts_with("B isn't a sound ELF file"));
     let with = |at: usize, byte: u8| {
@@ -147,7 +147,7 @@ fn damaged_programs_are_answered() {
                 file.truncate(keep);
             }
             let _ = compare(&base, &file);
-            let _ = compare_by(&file, &base, Method::Heuristic);
+            let _ = compare_by(&file, &base, Method::Heuristic, None);
         }
     }
 }
