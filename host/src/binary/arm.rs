@@ -1,7 +1,7 @@
 //! Sites of Arm code (AAELF32, Armv8-M Architecture Reference Manual): mostly Thumb.
 
-use super::elf::{Content, Firmware, Reloc};
-use super::sites::{self, Form, Site, Sites, To, Use, half, target, word};
+use super::elf::{Content, Firmware, Home, Reloc};
+use super::sites::{self, Form, Site, Sites, To, Use, half, place, target, word};
 use object::elf as r;
 
 /// Bits that stay of a Thumb instruction of four bytes, as its two halfwords.
@@ -10,14 +10,14 @@ const fn keep(first: u16, second: u16) -> Form {
     Form::Keep([a[0], a[1], b[0], b[1]])
 }
 
-/// B.W keeps what it is; BL and BLX differ only by what they call.
-const JUMP: Form = keep(0xf800, 0xd000);
-const CALL: Form = keep(0xf800, 0xc000);
+const BRANCH: Form = keep(0xf800, 0xd000);
 const CONDITIONAL: Form = keep(0xfbc0, 0xd000);
 const MOVE: Form = keep(0xfbf0, 0x8f00);
 const A32_BRANCH: Form = Form::Keep([0, 0, 0, 0xff]);
 const A32_MOVE: Form = Form::Keep([0, 0xf0, 0xf0, 0xff]);
 const NOTHING: Form = Form::Keep([0; 4]);
+/// What isn't understood is compared as it is.
+const ALL: Form = Form::Keep([0xff; 4]);
 
 fn site(at: u32, size: u8, form: Form, purpose: Use, to: Option<To>) -> Site {
     Site { at, size, form, purpose, to, decoded: false }
@@ -29,7 +29,7 @@ fn long_offset(first: u16, second: u16) -> i32 {
     let sign = first >> 10 & 1;
     let bit = |at: u32| !(second >> at & 1 ^ sign) & 1;
     let bits = sign << 24 | bit(13) << 23 | bit(11) << 22 | (first & 0x3ff) << 12 | (second & 0x7ff) << 1;
-    (bits << 7) as i32 >> 7
+    wide(bits, 25)
 }
 
 /// The immediate of MOVW and MOVT (encodings T3 and T1).
@@ -48,8 +48,8 @@ pub(super) fn relocated(firmware: &Firmware<'_>, section: usize, sites: &mut Sit
         let Reloc { at, kind, .. } = *reloc;
         let (size, form, purpose) = match kind {
             r::R_ARM_NONE | r::R_ARM_V4BX => continue,
-            r::R_ARM_THM_PC22 | r::R_ARM_THM_XPC22 => (4, CALL, Use::Call),
-            r::R_ARM_THM_JUMP24 => (4, JUMP, Use::Call),
+            r::R_ARM_THM_PC22 | r::R_ARM_THM_XPC22 => (4, BRANCH, Use::Call),
+            r::R_ARM_THM_JUMP24 => (4, BRANCH, Use::Call),
             r::R_ARM_THM_JUMP19 => (4, CONDITIONAL, Use::Call),
             r::R_ARM_THM_PC11 => (2, Form::Keep([0, 0xf8, 0, 0]), Use::Call),
             r::R_ARM_THM_PC9 => (2, Form::Keep([0, 0xff, 0, 0]), Use::Call),
@@ -65,13 +65,13 @@ pub(super) fn relocated(firmware: &Firmware<'_>, section: usize, sites: &mut Sit
             r::R_ARM_ABS32 | r::R_ARM_REL32 | r::R_ARM_TARGET1 | r::R_ARM_TARGET2 => {
                 (4, NOTHING, Use::Address)
             }
-            r::R_ARM_ABS16 => (2, NOTHING, Use::Address),
-            r::R_ARM_ABS8 => (1, NOTHING, Use::Address),
             // R_ARM_THM_ALU_ABS_G0_NC to G3: a byte of an address in the immediate of MOVS or ADDS.
-            132..=135 => (2, Form::Keep([0, 0xff, 0, 0]), Use::Address),
+            132..=135 if is_byte_of(firmware, section, reloc) => {
+                (2, Form::Keep([0, 0xff, 0, 0]), Use::Address)
+            }
             _ => {
                 sites.unknown += 1;
-                (4, NOTHING, Use::Address)
+                (4, ALL, Use::Address)
             }
         };
         let (to, lower) = resolve(firmware, section, reloc, purpose, &mut halves);
@@ -79,8 +79,31 @@ pub(super) fn relocated(firmware: &Firmware<'_>, section: usize, sites: &mut Sit
         if let (Some(to), Some(lower)) = (to, lower) {
             sites.amend(lower, to);
         }
+        let odd = !matches!(kind, r::R_ARM_THM_MOVT_ABS | r::R_ARM_MOVT_ABS);
+        let form =
+            if odd && to.is_some_and(|to| is_code(firmware, to)) { with_thumb_bit(form) } else { form };
         sites.add(site(at, size, form, purpose, to));
     }
+}
+
+fn is_code(firmware: &Firmware<'_>, to: To) -> bool {
+    place(firmware, to).and_then(|place| firmware.section_at(place)).is_some_and(|section| section.code)
+}
+
+/// An address of code is odd where it is Thumb: that bit doesn't depend on where it lies.
+fn with_thumb_bit(form: Form) -> Form {
+    match form {
+        NOTHING => Form::Keep([1, 0, 0, 0]),
+        MOVE => Form::Keep([0xf0, 0xfb, 0x01, 0x8f]),
+        form => form,
+    }
+}
+
+/// True if the immediate is the byte of the symbol's value that the relocation says.
+fn is_byte_of(firmware: &Firmware<'_>, section: usize, reloc: &Reloc) -> bool {
+    let symbol = reloc.symbol.and_then(|index| firmware.symbols.get(index));
+    let byte = symbol.map(|symbol| symbol.value >> (8 * (reloc.kind - 132)) & 0xff);
+    half(firmware, section, reloc.at).map(|code| u32::from(code & 0xff)) == byte
 }
 
 /// What a relocation points to; and where the lower half is that belongs to it.
@@ -111,10 +134,14 @@ fn resolve(
     }
     let value = || word(firmware, section, reloc.at);
     let address = match (reloc.kind, purpose) {
-        // A call by name goes there, if over a veneer.
-        (_, Use::Call) if named => return only(0),
-        (r::R_ARM_THM_PC22 | r::R_ARM_THM_XPC22 | r::R_ARM_THM_JUMP24, _) => {
-            branch(firmware, section, reloc.at)
+        (kind, Use::Call) => {
+            let to = leads(firmware, section, reloc.at, kind);
+            // A call by name may go over a veneer; the linker takes out calls of what doesn't exist.
+            let over = to.is_some_and(|to| firmware.veneers.contains(&to));
+            if named && (over || !matches!(symbol.home, Home::Section(_))) {
+                return only(0);
+            }
+            to
         }
         (r::R_ARM_ABS32 | r::R_ARM_TARGET1, _) => value(),
         (r::R_ARM_REL32 | r::R_ARM_TARGET2, _) => value().map(|value| value.wrapping_add(reloc.at)),
@@ -149,10 +176,33 @@ fn pair(firmware: &Firmware<'_>, section: usize, at: u32) -> Option<(u16, u16)> 
     Some((half(firmware, section, at)?, half(firmware, section, at.checked_add(2)?)?))
 }
 
-/// Where BL or B.W goes.
-fn branch(firmware: &Firmware<'_>, section: usize, at: u32) -> Option<u32> {
-    let (first, second) = pair(firmware, section, at)?;
-    Some(at.wrapping_add(4).wrapping_add_signed(long_offset(first, second)))
+/// Where a branch of this relocation leads.
+fn leads(firmware: &Firmware<'_>, section: usize, at: u32, kind: u32) -> Option<u32> {
+    let after = at.wrapping_add(4);
+    let offset = match kind {
+        r::R_ARM_THM_PC11 => wide(u32::from(half(firmware, section, at)?) << 1, 12),
+        r::R_ARM_THM_PC9 => wide(u32::from(half(firmware, section, at)?) << 1, 9),
+        r::R_ARM_PC24 | r::R_ARM_CALL | r::R_ARM_JUMP24 | r::R_ARM_PLT32 => {
+            wide(word(firmware, section, at)? << 2, 26) + 4
+        }
+        _ => {
+            let (first, second) = pair(firmware, section, at)?;
+            if kind == r::R_ARM_THM_JUMP19 { short_offset(first, second) } else { long_offset(first, second) }
+        }
+    };
+    Some(after.wrapping_add_signed(offset))
+}
+
+/// The lowest bits as a signed number.
+fn wide(bits: u32, count: u32) -> i32 {
+    (bits << (32 - count)) as i32 >> (32 - count)
+}
+
+/// The 20-bit offset of B<c>.W (encoding T3).
+fn short_offset(first: u16, second: u16) -> i32 {
+    let (first, second) = (u32::from(first), u32::from(second));
+    let (sign, j1, j2) = (first >> 10 & 1, second >> 13 & 1, second >> 11 & 1);
+    wide(sign << 20 | j2 << 19 | j1 << 18 | (first & 0x3f) << 12 | (second & 0x7ff) << 1, 21)
 }
 
 /// Sites that only the code shows: branches that the assembler resolved, loads from literal pools; without the
@@ -230,14 +280,14 @@ fn of_four(at: u32, first: u16, second: u16) -> Option<Site> {
         _ if first & 0xf800 == 0xf000 && second & 0xd000 == 0xd000 => decoded(
             at,
             4,
-            CALL,
+            BRANCH,
             Use::Call,
             at.wrapping_add(4).wrapping_add_signed(long_offset(first, second)),
         ),
         _ if first & 0xf800 == 0xf000 && second & 0xd000 == 0x9000 => decoded(
             at,
             4,
-            JUMP,
+            BRANCH,
             Use::Call,
             at.wrapping_add(4).wrapping_add_signed(long_offset(first, second)),
         ),
@@ -284,6 +334,8 @@ mod tests {
     /// Encodings as an assembler makes them (`arm-none-eabi-as -mcpu=cortex-m3`).
     #[test]
     fn offsets_are_decoded() {
+        assert_eq!(short_offset(0xf43f, 0xaffe), -4);
+        assert_eq!(wide(0x7fe << 1, 12), -4);
         assert_eq!(long_offset(0xf7ff, 0xfffe), -4);
         assert_eq!(long_offset(0xf000, 0xf801), 2);
         assert_eq!(long_offset(0xf400, 0xd000), -0x0100_0000);

@@ -2,6 +2,7 @@
 
 use super::elf::Content;
 use super::findings::{Alone, Changed, Comparison, Item, Method, Unnamed, Why};
+use super::names;
 use super::pairing::{Pairing, Side};
 use super::shape::{End, Program, Ref};
 use super::sites::Use;
@@ -72,9 +73,8 @@ fn moved(pairing: &Pairing<'_, '_>, part: usize) -> bool {
 
 /// Code that the linker made to reach far; it comes and goes with distances.
 fn is_veneer(program: &Program<'_>, part: usize) -> bool {
-    let name = program.name(part).unwrap_or_default();
-    let veneer = name.ends_with("_veneer") || name.contains("Thunk_") || name.ends_with("_from_thumb");
-    veneer && program.parts[part].size <= 16
+    let it = &program.parts[part];
+    it.symbols.iter().any(|index| names::is_veneer(&program.firmware.symbols[*index].raw, it.size))
 }
 
 pub(super) fn item(program: &Program<'_>, part: usize) -> Item {
@@ -268,9 +268,7 @@ fn unseen(old: &Program<'_>, new: &Program<'_>, method: Method) -> Vec<String> {
     }
     let unknown = old.unknown + new.unknown;
     if unknown > 0 {
-        unseen.push(format!(
-            "{unknown} relocations of unknown types: four bytes each are compared by symbol only"
-        ));
+        unseen.push(format!("{unknown} relocations aren't understood: what they fill in counts as code"));
     }
     for (program, name) in [(old, "A"), (new, "B")] {
         let tables =

@@ -10,6 +10,7 @@ use object::elf::{
 };
 use object::read::elf::{FileHeader, Rel, Rela, SectionHeader, SectionTable, Sym, SymbolTable};
 use object::{Endianness, SectionIndex, SymbolIndex};
+use std::collections::BTreeSet;
 
 type Header = FileHeader32<Endianness>;
 
@@ -120,6 +121,8 @@ pub(super) struct Firmware<'a> {
     pub(super) relocated: bool,
     /// Where code and data begin within code sections (`$t`, `$a`, `$x`, `$d`), by address.
     pub(super) mapping: Vec<(u32, Content)>,
+    /// Where the linker's own code stands that reaches far ([`names::is_veneer`]).
+    pub(super) veneers: BTreeSet<u32>,
     /// Debug sections by name.
     pub(super) debug: Vec<(String, &'a [u8])>,
 }
@@ -174,6 +177,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Firmware<'_>> {
         relocs: Vec::new(),
         relocated: false,
         mapping: Vec::new(),
+        veneers: BTreeSet::new(),
         debug: Vec::new(),
     };
     let homes = firmware.take_sections(bytes, endian, &table)?;
@@ -265,6 +269,9 @@ impl<'a> Firmware<'a> {
             let content = names::content(&raw).filter(|_| symbol.st_type() == STT_NOTYPE);
             if let (Some(content), Home::Section(_)) = (content, home) {
                 self.mapping.push((value, content));
+            }
+            if names::is_veneer(&raw, symbol.st_size.get(endian)) {
+                self.veneers.insert(value & !1);
             }
             let global = symbol.st_bind() != STB_LOCAL;
             let lasting = names != Names::Section && symbol.st_type() != STT_FILE;

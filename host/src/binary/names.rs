@@ -84,6 +84,13 @@ pub(super) fn steady(raw: &str) -> String {
     steady
 }
 
+/// True for code that a linker made to reach far; it comes and goes with distances.
+pub(super) fn is_veneer(name: &str, size: u32) -> bool {
+    let name = ["_veneer", "_from_thumb", "_from_arm"].iter().any(|end| name.ends_with(end))
+        || name.contains("Thunk_");
+    name && size <= 16
+}
+
 /// The name of the function that a compiler made this one from.
 pub(super) fn base(steady: &str) -> &str {
     let mut name = steady;

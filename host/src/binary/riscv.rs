@@ -4,10 +4,10 @@
 //! calls become one form ([`Form::Call`]), upper halves of addresses are left out ([`Form::Upper`]), and lower halves
 //! lose the register that the upper half went into: their relocation says what they mean.
 
-use super::elf::{Content, Firmware, Reloc};
+use super::elf::{Content, Firmware, Home, Reloc};
 use super::sites::{self, Form, Site, Sites, To, Use, half, place, target, word};
 use object::elf as r;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const fn keep(bits: u32) -> Form {
     Form::Keep(bits.to_le_bytes())
@@ -18,6 +18,8 @@ const LOWER_STORE: Form = keep(0x01f0_707f);
 const BRANCH: Form = keep(0x01ff_f07f);
 const SHORT_BRANCH: Form = keep(0xe383);
 const NOTHING: Form = Form::Keep([0; 4]);
+/// What isn't understood is compared as it is.
+const ALL: Form = Form::Keep([0xff; 4]);
 /// The registers that calls link by, and that none links by.
 const RA: u8 = 1;
 const ZERO: u8 = 0;
@@ -79,43 +81,193 @@ fn padding(firmware: &Firmware<'_>, section: usize, reloc: &Reloc) -> u8 {
     size as u8
 }
 
-/// Sites that the linker listed.
+/// Sites that the linker listed, as far as what stands there is what they say.
 pub(super) fn relocated(firmware: &Firmware<'_>, section: usize, sites: &mut Sites) {
-    // A lower half names the instruction of its upper half; what is meant stands there.
-    let uppers: BTreeMap<u32, &Reloc> = firmware.relocs[section]
-        .iter()
-        .filter(|reloc| matches!(reloc.kind, r::R_RISCV_PCREL_HI20 | r::R_RISCV_GOT_HI20))
-        .map(|reloc| (reloc.at, reloc))
-        .collect();
+    let listed = Listed::new(firmware, section);
     for reloc in &firmware.relocs[section] {
         let (size, form, purpose) = match shape(firmware, section, reloc) {
             Some(Some(shape)) => shape,
             Some(None) => continue,
             None => {
                 sites.unknown += 1;
-                (4, NOTHING, Use::Address)
+                (4, ALL, Use::Address)
             }
         };
         if size == 0 {
             continue;
         }
-        let of = |reloc: &Reloc| target(firmware, reloc.symbol, reloc.addend.unwrap_or(0));
-        let to = match reloc.kind {
-            r::R_RISCV_ALIGN => None,
-            r::R_RISCV_PCREL_LO12_I | r::R_RISCV_PCREL_LO12_S => {
-                let label = of(&Reloc { addend: Some(0), ..*reloc }).and_then(|to| place(firmware, to));
-                label.and_then(|label| uppers.get(&label)).map_or_else(|| of(reloc), |upper| of(upper))
-            }
-            // What the linker put there is what counts.
-            r::R_RISCV_32 => word(firmware, section, reloc.at).and_then(|value| {
-                of(reloc)
-                    .filter(|to| place(firmware, *to).is_none_or(|at| at == value))
-                    .or(Some(To::Address(value)))
-            }),
-            _ => of(reloc),
-        };
-        sites.add(site(reloc.at, size, form, purpose, to));
+        let to = if form == Form::Padding { None } else { listed.target(reloc) };
+        let found = site(reloc.at, size, form, purpose, to);
+        sites.add(listed.checked(reloc, found));
     }
+}
+
+/// A section's relocations, looked up by one another.
+struct Listed<'a> {
+    firmware: &'a Firmware<'a>,
+    section: usize,
+    /// Upper halves relative to the program counter: lower halves name their place.
+    relative: BTreeMap<u32, &'a Reloc>,
+    /// What is loaded into which registers: upper halves of absolute addresses.
+    absolute: BTreeSet<(u32, u32)>,
+    gp: Option<u32>,
+}
+
+impl<'a> Listed<'a> {
+    fn new(firmware: &'a Firmware<'a>, section: usize) -> Self {
+        let relocs = || firmware.relocs[section].iter();
+        let relative =
+            relocs().filter(|reloc| matches!(reloc.kind, r::R_RISCV_PCREL_HI20 | r::R_RISCV_GOT_HI20));
+        let relative = relative.map(|reloc| (reloc.at, reloc)).collect();
+        let mut listed = Self { firmware, section, relative, absolute: BTreeSet::new(), gp: gp(firmware) };
+        for reloc in relocs().filter(|reloc| matches!(reloc.kind, r::R_RISCV_HI20 | r::R_RISCV_RVC_LUI)) {
+            let code = half(firmware, section, reloc.at);
+            let value = listed.target(reloc).and_then(|to| value(firmware, to));
+            listed
+                .absolute
+                .extend(value.zip(code).map(|(value, code)| (page(value), u32::from(code) >> 7 & 31)));
+        }
+        listed
+    }
+
+    fn word(&self, at: u32) -> u32 {
+        word(self.firmware, self.section, at).unwrap_or(0)
+    }
+
+    /// A short instruction may be the last of its section.
+    fn half(&self, at: u32) -> u32 {
+        half(self.firmware, self.section, at).map_or(0, u32::from)
+    }
+
+    /// What a relocation points to.
+    fn target(&self, reloc: &Reloc) -> Option<To> {
+        let of = |reloc: &Reloc| target(self.firmware, reloc.symbol, reloc.addend.unwrap_or(0));
+        match self.upper(reloc) {
+            Some(upper) => of(upper),
+            None => of(reloc),
+        }
+    }
+
+    /// A lower half names the instruction of its upper half; what is meant stands there.
+    fn upper(&self, reloc: &Reloc) -> Option<&&Reloc> {
+        if !matches!(reloc.kind, r::R_RISCV_PCREL_LO12_I | r::R_RISCV_PCREL_LO12_S) {
+            return None;
+        }
+        let label = target(self.firmware, reloc.symbol, 0).and_then(|to| place(self.firmware, to));
+        self.relative.get(&label?)
+    }
+
+    /// The same site, if its bytes are what the linker makes of its target; or with them as they are.
+    fn checked(&self, reloc: &Reloc, site: Site) -> Site {
+        let raw = Site { form: ALL, size: site.size.min(4), ..site };
+        let Some(to) = site.to else { return site };
+        let Some(value) = value(self.firmware, to) else { return raw };
+        let leads = |to: Option<u32>| match to {
+            Some(to) if to == value => site,
+            Some(to) => Site { to: Some(To::Address(to)), ..site },
+            None => raw,
+        };
+        let (at, code, short) = (reloc.at, self.word(reloc.at), self.half(reloc.at));
+        let only_if = |right: bool| if right { site } else { raw };
+        match reloc.kind {
+            r::R_RISCV_CALL | r::R_RISCV_CALL_PLT => leads(self.call(at)),
+            r::R_RISCV_JAL => leads((code & 0x7f == 0x6f).then(|| at.wrapping_add_signed(jump_offset(code)))),
+            r::R_RISCV_RVC_JUMP => {
+                leads(is_short_jump(short).then(|| at.wrapping_add_signed(short_offset(short))))
+            }
+            r::R_RISCV_BRANCH => leads(Some(at.wrapping_add_signed(branch_offset(code)))),
+            r::R_RISCV_RVC_BRANCH => leads(Some(at.wrapping_add_signed(short_branch_offset(short)))),
+            r::R_RISCV_HI20 => only_if(code & 0x7f == 0x37 && code & !0xfff == page(value)),
+            r::R_RISCV_PCREL_HI20 => {
+                only_if(code & 0x7f == 0x17 && code & !0xfff == page(value.wrapping_sub(at)))
+            }
+            r::R_RISCV_RVC_LUI => only_if(short & 0xe003 == 0x6001 && short_upper(short) == page(value)),
+            r::R_RISCV_32 => match self.word(at) {
+                there if there == value => site,
+                there => Site { to: Some(To::Address(there)), ..site },
+            },
+            r::R_RISCV_LO12_I | r::R_RISCV_LO12_S | r::R_RISCV_GPREL_I | r::R_RISCV_GPREL_S => {
+                self.lower(reloc, site, value, None)
+            }
+            r::R_RISCV_PCREL_LO12_I | r::R_RISCV_PCREL_LO12_S => {
+                self.lower(reloc, site, value, self.upper(reloc).map(|upper| upper.at))
+            }
+            _ if site.purpose == Use::Difference => only_if(self.difference(at, site.size)),
+            _ => raw,
+        }
+    }
+
+    /// A lower half: its immediate has to fit, and its register to hold what belongs to it.
+    fn lower(&self, reloc: &Reloc, site: Site, value: u32, upper: Option<u32>) -> Site {
+        let code = self.word(reloc.at);
+        let Some((base, offset, form)) = lower(code) else { return Site { form: ALL, ..site } };
+        let low = |value: u32| (value << 20) as i32 >> 20;
+        let by_upper = match upper {
+            Some(at) => offset == low(value.wrapping_sub(at)) && base == self.word(at) >> 7 & 31,
+            None => offset == low(value) && self.absolute.contains(&(page(value), base)),
+        };
+        let relaxed = match base {
+            GP => self.gp.is_some_and(|gp| gp.wrapping_add_signed(offset) == value),
+            0 => offset as u32 == value,
+            _ => false,
+        };
+        // In another register it may still be the lower half: of a copy, or of a part of a structure.
+        let copied = upper.is_none() && offset == low(value);
+        let Form::Keep(bits) = form else { return site };
+        let form = match (by_upper || relaxed, copied) {
+            (true, _) => form,
+            (false, true) => keep(u32::from_le_bytes(bits) | 0x000f_8000),
+            (false, false) => ALL,
+        };
+        Site { form, ..site }
+    }
+
+    /// Where AUIPC and JALR lead, if they are that.
+    fn call(&self, at: u32) -> Option<u32> {
+        let (first, second) = (self.word(at), self.word(at.checked_add(4)?));
+        let joined = first & 0x7f == 0x17 && second & 0x707f == 0x67 && first >> 7 & 31 == second >> 15 & 31;
+        joined.then(|| at.wrapping_add(first & !0xfff).wrapping_add_signed(second as i32 >> 20))
+    }
+
+    /// True if a place holds the difference that all of its relocations make.
+    fn difference(&self, at: u32, size: u8) -> bool {
+        let relocs = &self.firmware.relocs[self.section];
+        let first = relocs.partition_point(|reloc| reloc.at < at);
+        let mut sum = 0u32;
+        for reloc in relocs[first..].iter().take_while(|reloc| reloc.at == at) {
+            let Some(value) = self.target(reloc).and_then(|to| value(self.firmware, to)) else {
+                return false;
+            };
+            match reloc.kind {
+                r::R_RISCV_ADD8 | r::R_RISCV_ADD16 | r::R_RISCV_ADD32 => sum = sum.wrapping_add(value),
+                r::R_RISCV_SUB8 | r::R_RISCV_SUB16 | r::R_RISCV_SUB32 => sum = sum.wrapping_sub(value),
+                r::R_RISCV_SET8 | r::R_RISCV_SET16 | r::R_RISCV_SET32 => sum = value,
+                _ => return false,
+            }
+        }
+        let there = self.firmware.sections[self.section].bytes(at, u32::from(size));
+        sum.to_le_bytes().starts_with(there) && there.len() == usize::from(size)
+    }
+}
+
+/// What the upper half of a value is.
+fn page(value: u32) -> u32 {
+    value.wrapping_add(0x800) & !0xfff
+}
+
+/// What a target comes to, as a number.
+fn value(firmware: &Firmware<'_>, to: To) -> Option<u32> {
+    match to {
+        To::Address(address) => Some(address),
+        To::Symbol(index, addend) => {
+            let symbol = firmware.symbols.get(index)?;
+            (symbol.home != Home::Nowhere).then(|| symbol.value.wrapping_add_signed(addend))
+        }
+    }
+}
+
+fn gp(firmware: &Firmware<'_>) -> Option<u32> {
+    firmware.symbols.iter().find(|symbol| symbol.raw == "__global_pointer$").map(|symbol| symbol.value)
 }
 
 /// Sites that only the code shows: jumps and addresses relative to the program counter; without the linker's list,
@@ -133,11 +285,7 @@ pub(super) fn decode(
         end,
         listed,
         starts: if listed { Default::default() } else { sites::function_starts(firmware) },
-        gp: firmware
-            .symbols
-            .iter()
-            .find(|symbol| symbol.raw == "__global_pointer$")
-            .map(|symbol| symbol.value),
+        gp: gp(firmware),
     };
     let mut at = from;
     while let Some((code, size)) = walk.instruction(at) {
@@ -185,7 +333,7 @@ impl Walk<'_> {
                 let to = at.wrapping_add_signed(jump_offset(code));
                 sites.offer(decoded(4, Form::Call(register as u8), to));
             }
-            _ if code & 3 == 1 && matches!(code >> 13 & 7, 0b001 | 0b101) && code >> 16 == 0 => {
+            _ if code >> 16 == 0 && is_short_jump(code) => {
                 let to = at.wrapping_add_signed(short_offset(code));
                 sites.offer(decoded(2, Form::Call(short_link(code as u16)), to));
             }
@@ -196,8 +344,7 @@ impl Walk<'_> {
                 self.upper(at, 4, register, code & !0xfff, false, sites)
             }
             _ if code & 3 == 1 && code >> 13 == 3 && !matches!(register, 0 | 2) && !self.listed => {
-                let value = (code << 15 & 0x1f000 | code << 5 & 0x20000) << 14;
-                self.upper(at, 2, register, (value as i32 >> 14) as u32, false, sites);
+                self.upper(at, 2, register, short_upper(code), false, sites);
             }
             _ if !self.listed && self.gp.is_some() => {
                 let Some((GP, offset, form)) = lower(code) else { return };
@@ -262,6 +409,11 @@ fn lower(code: u32) -> Option<(u32, i32, Form)> {
     }
 }
 
+/// True for C.J and C.JAL.
+const fn is_short_jump(code: u32) -> bool {
+    code & 3 == 1 && matches!(code >> 13 & 7, 0b001 | 0b101)
+}
+
 /// The offset of JAL.
 fn jump_offset(code: u32) -> i32 {
     let bits =
@@ -284,6 +436,25 @@ fn short_offset(code: u32) -> i32 {
     (bits << 20) as i32 >> 20
 }
 
+/// The offset of BEQ and its like.
+fn branch_offset(code: u32) -> i32 {
+    let bits = code >> 31 << 12 | (code >> 7 & 1) << 11 | (code >> 25 & 0x3f) << 5 | (code >> 8 & 0xf) << 1;
+    (bits << 19) as i32 >> 19
+}
+
+/// The offset of C.BEQZ and C.BNEZ.
+fn short_branch_offset(code: u32) -> i32 {
+    let bit = |from: u32, to: u32| (code >> from & 1) << to;
+    let bits = bit(12, 8) | (code >> 10 & 3) << 3 | (code >> 5 & 3) << 6 | (code >> 3 & 3) << 1 | bit(2, 5);
+    (bits << 23) as i32 >> 23
+}
+
+/// What C.LUI loads.
+fn short_upper(code: u32) -> u32 {
+    let bits = (code >> 12 & 1) << 17 | (code >> 2 & 0x1f) << 12;
+    ((bits << 14) as i32 >> 14) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,6 +466,11 @@ mod tests {
         assert_eq!(jump_offset(0x0010_00ef), 0x800);
         assert_eq!(short_offset(0xbfed), -6);
         assert_eq!(short_offset(0xa021), 8);
+        assert_eq!(branch_offset(0xfe05_0ee3), -4);
+        assert_eq!(branch_offset(0x0005_0463), 8);
+        assert_eq!(short_branch_offset(0xdd6d), -6);
+        assert_eq!(short_branch_offset(0xc501), 8);
+        assert_eq!([short_upper(0x6505), short_upper(0x757d)], [0x1000, 0xffff_f000]);
         assert_eq!(lower(0xffc5_a503), Some((11, -4, LOWER_LOAD)));
         assert_eq!(lower(0xfea5_ae23), Some((11, -4, LOWER_STORE)));
     }

@@ -180,7 +180,13 @@ fn pointers(firmware: &Firmware<'_>, section: usize, sites: &mut Sites) {
     while let Some(value) = word(firmware, section, at) {
         let data = !home.code || firmware.content(at) == Content::Data;
         if data && !sites.taken(at) && is_pointer(firmware, &starts, value) {
-            sites.add(address_word(at, To::Address(firmware.plain(value))));
+            let code = firmware.plain(value) != value || starts.contains(&value);
+            let mut site = address_word(at, To::Address(firmware.plain(value)));
+            // The bit that marks Thumb code.
+            if code && firmware.machine == Machine::Arm {
+                site.form = Form::Keep([1, 0, 0, 0]);
+            }
+            sites.add(site);
         }
         let Some(next) = at.checked_add(4) else { break };
         at = next;

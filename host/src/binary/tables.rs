@@ -1,7 +1,7 @@
 //! What is compared beside functions: vector tables, sections, strings, absolute symbols.
 
 use super::changes::called;
-use super::elf::{Home, Names};
+use super::elf::{Home, Machine, Names};
 use super::findings::{Absolute, Alone, Section, Vector};
 use super::pairing::{Pairing, Side};
 use super::shape::{End, Program};
@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// An entry of a vector table.
 #[derive(Debug, Clone, PartialEq)]
 enum Entry {
-    To(End),
+    /// Where it leads, and what else the word holds: the bit that marks Thumb code.
+    To(End, u32),
     Number(u32),
 }
 
@@ -79,13 +80,20 @@ impl Vectors {
             for index in indices {
                 let (was, is) = (a.get(index), b.get(index));
                 let same = match (was, is) {
-                    (Some(Entry::To(old)), Some(Entry::To(new))) => pairing.same_end(old, new),
+                    (Some(Entry::To(old, a)), Some(Entry::To(new, b))) => {
+                        a == b && pairing.same_end(old, new)
+                    }
                     (was, is) => was == is,
                 };
                 if !same {
                     let shown = |program: &Program<'_>, entry: Option<&Entry>| {
                         entry.map(|entry| match entry {
-                            Entry::To(end) => called(program, end),
+                            Entry::To(end @ End::Part(part, _), 0)
+                                if program.firmware.machine == Machine::Arm && program.parts[*part].code =>
+                            {
+                                format!("{}, not as Thumb", called(program, end))
+                            }
+                            Entry::To(end, _) => called(program, end),
                             Entry::Number(number) => format!("{number:#x}"),
                         })
                     };
@@ -108,7 +116,8 @@ fn entries_of(program: &Program<'_>, part: usize, from: u32) -> Vec<(u32, Entry)
         entries.insert(at as u32 * 4, Entry::Number(number));
     }
     for r in &shape.refs {
-        entries.insert(r.at, Entry::To(r.end.clone()));
+        let rest = shape.code.get(r.at as usize).copied().map_or(0, u32::from);
+        entries.insert(r.at, Entry::To(r.end.clone(), rest));
     }
     let base = it.from.wrapping_sub(from);
     entries.into_iter().map(|(at, entry)| (base.wrapping_add(at) / 4, entry)).collect()

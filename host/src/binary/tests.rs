@@ -119,6 +119,32 @@ fn what_cannot_be_compared_is_said() {
     assert_eq!(what(&arm, &with(18, 62)), "B is an ELF file for another machine (e_machine 62)");
 }
 
+/// What a device would run counts, not what the linker's list says of it: each bit of code and data is compared, but
+/// padding. `PATCHLANE_ALL_BITS` tries every one.
+#[test]
+fn a_flipped_bit_is_a_change() {
+    let all = std::env::var_os("PATCHLANE_ALL_BITS").is_some();
+    for machine in ["arm", "riscv"] {
+        let base = elf(&format!("{machine}-base"));
+        let program = elf::read(&base).unwrap();
+        let mut unseen = Vec::new();
+        for section in program.sections.iter().filter(|section| !section.data.is_empty()) {
+            let offset = section.data.as_ptr() as usize - base.as_ptr() as usize;
+            for at in 0..section.data.len() {
+                for bit in (0..8).filter(|bit| all || *bit == at % 8) {
+                    let mut flipped = base.clone();
+                    flipped[offset + at] ^= 1 << bit;
+                    let found = compare(&base, &flipped).unwrap();
+                    if found.is_same() {
+                        unseen.push(format!("{:#x}.{bit}", section.address as usize + at));
+                    }
+                }
+            }
+        }
+        assert_eq!(unseen, [""; 0], "{machine}");
+    }
+}
+
 /// SplitMix64, Steele, Lea and Flood 2014.
 fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
