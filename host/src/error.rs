@@ -35,6 +35,8 @@ codes! {
         "make keys with `key new` and a root with `root new`; on the bench, say `--development`";
     Differs = "differs", 1, "What was played or checked came out otherwise than written down.",
         "read which step differs; if it should, write the new outcome down";
+    Separation = "separation", 1, "The separation lint refuses the patch, or there is no evidence that it passed.",
+        "run `patchlane lint`: each check says what to do";
     Usage = "usage", 2, "The command line contradicts itself, or can't be understood.",
         "see `patchlane help COMMAND`";
     Missing = "missing-file", 3, "A file or folder isn't there.", "check the path";

@@ -63,6 +63,7 @@ pub mod image;
 pub mod keys;
 pub mod kind;
 pub mod link;
+pub mod lint;
 pub mod map;
 pub mod output;
 pub mod owner;

@@ -93,6 +93,18 @@ enum Why {
     NotFeasible,
 }
 
+/// Reads `high`.
+pub(crate) fn severity(text: &str) -> std::result::Result<Severity, String> {
+    Ok(match text.to_ascii_lowercase().as_str() {
+        "none" => Severity::None,
+        "low" => Severity::Low,
+        "medium" => Severity::Medium,
+        "high" => Severity::High,
+        "critical" => Severity::Critical,
+        other => return Err(format!("`{other}` isn't none, low, medium, high or critical")),
+    })
+}
+
 fn closes(text: &str) -> std::result::Result<Closes, String> {
     let parts: Vec<&str> = text.split(':').collect();
     let (index, id, severity, exploited) = match parts[..] {
@@ -100,14 +112,7 @@ fn closes(text: &str) -> std::result::Result<Closes, String> {
         [index, id, severity, "exploited"] => (index, id, severity, true),
         _ => return Err("an advisory is INDEX:ID:SEVERITY or INDEX:ID:SEVERITY:exploited".into()),
     };
-    let severity = match severity.to_ascii_lowercase().as_str() {
-        "none" => Severity::None,
-        "low" => Severity::Low,
-        "medium" => Severity::Medium,
-        "high" => Severity::High,
-        "critical" => Severity::Critical,
-        other => return Err(format!("`{other}` isn't none, low, medium, high or critical")),
-    };
+    let severity = self::severity(severity)?;
     let index = index.parse().map_err(|_| format!("`{index}` isn't an advisory index"))?;
     Ok(Closes { index, id: id.to_owned(), severity, exploited })
 }
