@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, New, Over, Secrecy};
 use crate::image::{self, Source, source};
+use crate::lint::change::Change;
 use crate::map;
 use crate::output::Report;
 use crate::root::{Root, links};
@@ -17,6 +18,7 @@ use patchlane_device::delta::Isa;
 use patchlane_protocol::version::Open;
 use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Security, Severity, Version};
 use serde_json::json;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -27,22 +29,25 @@ Examples:
   patchlane build security --baseline 4.1 --level 9 --image app.elf --base pump_4.1-s8.plb
   patchlane build security --baseline 5.0 --level 9 --image app5.elf --no-payload    not affected";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// The lane: what it may change, and who signs
     lane: Lane,
+    /// A change record, as `lint` judges it: it says baseline, level, images, advisories and the rest
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["baseline", "level", "open", "image", "closes", "message", "support_end"])]
+    change: Option<PathBuf>,
     /// The feature set, such as 4.12
-    #[arg(long, value_parser = baseline, value_name = "LINE.STEP")]
-    baseline: Baseline,
+    #[arg(long, value_parser = baseline, value_name = "LINE.STEP", required_unless_present = "change")]
+    baseline: Option<Baseline>,
     /// The security level: this release handles the advisories 1 to NUMBER, except those of --open
-    #[arg(long, value_name = "NUMBER")]
-    level: u32,
+    #[arg(long, value_name = "NUMBER", required_unless_present = "change")]
+    level: Option<u32>,
     /// Advisories below the level that this release still has open: 5 or 5,7; at most 16
     #[arg(long, value_delimiter = ',', value_name = "INDEX")]
     open: Vec<u32>,
     /// What the linker made: ELF, Intel HEX, or raw binary (FILE@0xADDRESS); repeat it for code that runs in either slot
-    #[arg(long, required = true, value_name = "FILE[@ADDRESS]", value_parser = PathBufValueParser::new().try_map(source))]
+    #[arg(long, required_unless_present = "change", value_name = "FILE[@ADDRESS]", value_parser = PathBufValueParser::new().try_map(source))]
     image: Vec<Source>,
     /// What devices in the field run: a bundle, or an image; they get a delta from it instead of the image in full; repeat it for each
     #[arg(long, value_name = "FILE[@ADDRESS]", conflicts_with = "no_payload", value_parser = PathBufValueParser::new().try_map(source))]
@@ -222,12 +227,15 @@ fn draft(options: &Options, config: &Config, root: &Root, bases: &[Base<'_>]) ->
         Lane::Security => Kind::SecurityPatch,
         Lane::Feature => Kind::FeatureUpdate,
     };
+    // clap asks for both, or for a change record that has them.
+    let lacking = || Error::internal("neither a baseline and a level nor a change record");
+    let (feature, level) = options.baseline.zip(options.level).ok_or_else(lacking)?;
     let security =
-        Open::new(&options.open).and_then(|open| Security::new(options.level, open)).map_err(|e| {
+        Open::new(&options.open).and_then(|open| Security::new(level, open)).map_err(|e| {
             Error::new(Code::Usage, format!("--open: {e}"), "list indices below --level, in order")
         })?;
     let mut draft =
-        Draft::new(kind, config.product(), Version { feature: options.baseline, security }, Vec::new());
+        Draft::new(kind, config.product(), Version { feature, security }, Vec::new());
     let given = images(options, config)?;
     (draft.images, draft.address) = (given.images, given.address);
     draft.bases = bases.iter().flat_map(|base| base.images.iter().cloned()).collect();
@@ -258,7 +266,32 @@ fn draft(options: &Options, config: &Config, root: &Root, bases: &[Base<'_>]) ->
     Ok(draft)
 }
 
+/// What the change record says, as if it had been typed.
+fn said(options: &Options) -> Result<Cow<'_, Options>> {
+    let Some(path) = &options.change else { return Ok(Cow::Borrowed(options)) };
+    let change = Change::read(path)?;
+    let base = super::read_bundle(&change.path(&change.base))?;
+    let closes = change.closes.iter().map(|closing| Closes {
+        index: closing.index,
+        id: closing.id.clone(),
+        severity: closing.severity,
+        exploited: closing.exploited,
+    });
+    let images = change.images.iter();
+    Ok(Cow::Owned(Options {
+        baseline: Some(change.baseline.unwrap_or(base.manifest()?.version.feature)),
+        level: Some(change.level),
+        open: change.open.clone(),
+        image: images.map(|s| Source { path: change.path(&s.path), ..s.clone() }).collect(),
+        closes: closes.collect(),
+        message: change.message.clone(),
+        support_end: change.support_end.map_or(0, |date| date.seconds),
+        ..options.clone()
+    }))
+}
+
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
+    let options = &*said(options)?;
     let config = Config::find(global.config.as_deref())?;
     let root = anchor(global, None)?;
     let document = root.document()?;
