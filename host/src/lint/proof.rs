@@ -2,7 +2,7 @@
 
 use super::Answer::{Fail, Pass, Unknown};
 use super::release::{broken, lacks};
-use super::{Answer, Case};
+use super::{Answer, Case, plural};
 use crate::bundle::{Linked, sha256};
 use crate::commands::read_bundle;
 use crate::error::{Error, Result};
@@ -83,7 +83,7 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
             return Ok(Fail(format!("`{test}` doesn't pass on the patch")));
         }
     }
-    Ok(Pass(format!("{} tests fail on the base and pass on the patch", failed_before.len())))
+    Ok(Pass(format!("{} of the exploit: works on the base, fails on the patch", plural(failed_before.len(), "test"))))
 }
 
 /// 25: the same inputs give the same outputs, but for those of the vulnerability.
@@ -123,7 +123,7 @@ pub(super) fn replay(case: &Case<'_>) -> Result<Answer> {
     if !silent.is_empty() {
         return Ok(Fail(format!("no input shows {}: the replay never meets the fix", silent.join(", "))));
     }
-    Ok(Pass(format!("{inputs} inputs, {} of them answered otherwise, all explained", differences.len())))
+    Ok(Pass(format!("{inputs} inputs, {} answered otherwise and explained", differences.len())))
 }
 
 /// 26: flash, RAM, stack and time stay within budget.

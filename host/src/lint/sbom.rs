@@ -3,7 +3,7 @@
 use super::Answer::{Fail, Pass};
 use super::release::{broken, lacks};
 use super::semver::{Step, step};
-use super::{Answer, Case, advisory};
+use super::{Answer, Case, advisory, plural};
 use crate::error::Result;
 use serde_json::Value;
 use sha2::{Digest as _, Sha512};
@@ -181,7 +181,7 @@ pub(super) fn valid(case: &Case<'_>) -> Result<Answer> {
             return Ok(Fail(format!("the SBOM doesn't name the image {}…", &short[..12])));
         }
     }
-    Ok(Pass(format!("{}, {} components", sbom.format, sbom.components.len())))
+    Ok(Pass(format!("{}, {}", sbom.format, plural(sbom.components.len(), "component"))))
 }
 
 /// 14: no component was added, removed or renamed.
@@ -197,7 +197,7 @@ pub(super) fn components(case: &Case<'_>) -> Result<Answer> {
     let mut told = Vec::new();
     told.extend((!added.is_empty()).then(|| format!("added: {}", added.join(", "))));
     told.extend((!removed.is_empty()).then(|| format!("removed: {}", removed.join(", "))));
-    if told.is_empty() { Ok(Pass(format!("the same {}", new.components.len()))) } else { Ok(Fail(told.join("; "))) }
+    if told.is_empty() { Ok(Pass(format!("the same {}", plural(new.components.len(), "component")))) } else { Ok(Fail(told.join("; "))) }
 }
 
 /// Components whose versions changed: key, old, new.
@@ -253,7 +253,7 @@ pub(super) fn semver(case: &Case<'_>) -> Result<Answer> {
     });
     let far: Vec<String> = far.collect();
     if far.is_empty() {
-        return Ok(Pass(format!("{} versions moved, each by its patch level", moved.len())));
+        return Ok(Pass(format!("{} moved, each by its patch level", plural(moved.len(), "version"))));
     }
     Ok(Fail(far.join("; ")))
 }

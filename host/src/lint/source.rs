@@ -4,7 +4,7 @@ use super::Answer::{Fail, Pass, Unknown};
 use super::change::Commits;
 use super::git::{Absent, Repository};
 use super::release::lacks;
-use super::{Answer, Case};
+use super::{Answer, Case, plural};
 use crate::error::Result;
 
 /// The range of commits that make the patch.
@@ -64,7 +64,7 @@ pub(super) fn commits(case: &Case<'_>) -> Result<Answer> {
     if !unfixed.is_empty() {
         return Ok(Fail(format!("no commit fixes {}", some(&unfixed))));
     }
-    Ok(Pass(format!("{} commits, all of them fixes", commits.len())))
+    Ok(Pass(format!("{}, nothing but fixes", plural(commits.len(), "commit"))))
 }
 
 /// True if a path is one of the pattern's: `?` and `*` within a name, `**` across folders.
@@ -131,7 +131,7 @@ pub(super) fn churn(case: &Case<'_>) -> Result<Answer> {
     let most = range.said.churn;
     let told = format!("{lines} lines added and removed, {most} are the most");
     if binary > 0 {
-        return Ok(Fail(format!("{told}; {binary} files that aren't text changed")));
+        return Ok(Fail(format!("{told}; {} not text", plural(binary, "file"))));
     }
     Ok(if lines > most { Fail(told) } else { Pass(told) })
 }
