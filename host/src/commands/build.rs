@@ -230,12 +230,10 @@ fn draft(options: &Options, config: &Config, root: &Root, bases: &[Base<'_>]) ->
     // clap asks for both, or for a change record that has them.
     let lacking = || Error::internal("neither a baseline and a level nor a change record");
     let (feature, level) = options.baseline.zip(options.level).ok_or_else(lacking)?;
-    let security =
-        Open::new(&options.open).and_then(|open| Security::new(level, open)).map_err(|e| {
-            Error::new(Code::Usage, format!("--open: {e}"), "list indices below --level, in order")
-        })?;
-    let mut draft =
-        Draft::new(kind, config.product(), Version { feature, security }, Vec::new());
+    let security = Open::new(&options.open).and_then(|open| Security::new(level, open)).map_err(|e| {
+        Error::new(Code::Usage, format!("--open: {e}"), "list indices below --level, in order")
+    })?;
+    let mut draft = Draft::new(kind, config.product(), Version { feature, security }, Vec::new());
     let given = images(options, config)?;
     (draft.images, draft.address) = (given.images, given.address);
     draft.bases = bases.iter().flat_map(|base| base.images.iter().cloned()).collect();

@@ -75,7 +75,14 @@ struct Judge {
     force: bool,
 }
 
+const WAIVING: &str = "\
+Example:
+  patchlane lint waive 8 --reason \"generated code\" --until 2027-03-01 --key approver.pem -o waiver-8.txt
+
+The waiver speaks of this release, these images, and what the check says now; if one of them changes, it is signed anew.";
+
 #[derive(Debug, Args)]
+#[command(after_help = WAIVING)]
 struct Waive {
     /// The check: its number
     check: u8,
@@ -180,7 +187,12 @@ fn judge(global: &Global, options: &Judge) -> Result<Report> {
         files::write(path, text.as_bytes(), over, Secrecy::Public)?;
     }
     let colour = global.color.on(&std::io::stdout());
-    let mut text = format!("{} to {}, profile {}\n\n", case.base.manifest()?.version, case.version, rules.profile.name());
+    let mut text = format!(
+        "{} to {}, profile {}\n\n",
+        case.base.manifest()?.version,
+        case.version,
+        rules.profile.name()
+    );
     text.push_str(&table(&findings, colour));
     if options.clauses {
         text.push_str(&clauses(&made["predicate"]["catalogues"], colour));
@@ -189,8 +201,13 @@ fn judge(global: &Global, options: &Judge) -> Result<Report> {
     data["evidence"] = json!(options.output.as_ref().map(|path| path.display().to_string()));
     let mut report = Report::of_text(text, data);
     report.summary = summary(&findings);
-    for waiver in waivers.iter().filter(|w| !findings.iter().any(|f| f.check.number == w.check && f.outcome.name() == "waived")) {
-        report.notes.push(format!("the waiver of check {} isn't needed: the check doesn't fail", waiver.check));
+    for waiver in waivers
+        .iter()
+        .filter(|w| !findings.iter().any(|f| f.check.number == w.check && f.outcome.name() == "waived"))
+    {
+        report
+            .notes
+            .push(format!("the waiver of check {} isn't needed: the check doesn't fail", waiver.check));
     }
     report.failed = refusal(&findings, &options.change);
     if report.failed.is_some() {
@@ -205,8 +222,15 @@ fn count(findings: &[Finding], name: &str) -> usize {
 
 /// How many of each, those that there are.
 fn summary(findings: &[Finding]) -> String {
-    let names = [("pass", "pass"), ("fail", "fail"), ("waived", "waived"), ("owed", "owed"), ("not-evaluated", "not evaluated")];
-    let counts = names.iter().map(|(name, word)| (count(findings, name), word)).filter(|(count, _)| *count > 0);
+    let names = [
+        ("pass", "pass"),
+        ("fail", "fail"),
+        ("waived", "waived"),
+        ("owed", "owed"),
+        ("not-evaluated", "not evaluated"),
+    ];
+    let counts =
+        names.iter().map(|(name, word)| (count(findings, name), word)).filter(|(count, _)| *count > 0);
     counts.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ") + "."
 }
 
@@ -214,10 +238,14 @@ fn refusal(findings: &[Finding], change: &Path) -> Option<Error> {
     let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.outcome.blocks()).collect();
     let first = blocking.first()?;
     let numbers: Vec<String> = blocking.iter().map(|finding| finding.check.number.to_string()).collect();
-    let what = format!("isn't a security patch yet: {}; {}", summary(findings).trim_end_matches('.'), match &numbers[..] {
-        [one] => format!("check {one} blocks"),
-        all => format!("checks {} block", all.join(", ")),
-    });
+    let what = format!(
+        "isn't a security patch yet: {}; {}",
+        summary(findings).trim_end_matches('.'),
+        match &numbers[..] {
+            [one] => format!("check {one} blocks"),
+            all => format!("checks {} block", all.join(", ")),
+        }
+    );
     let next = if lint::is_combined(findings) {
         "it carries functionality: build it as a feature update, `--combined` with a reason if the fix can't be had otherwise"
             .to_owned()
@@ -265,15 +293,22 @@ fn clauses(catalogues: &Value, colour: bool) -> String {
         let title = plain(catalogue["title"].as_str().unwrap_or_default());
         text.push_str(&format!("\n{}\n", paint(colour, "1", &title)));
         let rows: Vec<&Value> = catalogue["clauses"].as_array().into_iter().flatten().collect();
-        let width = rows.iter().filter_map(|r| r["id"].as_str()).map(|id| id.chars().count()).max().unwrap_or(0);
+        let width =
+            rows.iter().filter_map(|r| r["id"].as_str()).map(|id| id.chars().count()).max().unwrap_or(0);
         for row in rows {
             let word = |key: &str| plain(row[key].as_str().unwrap_or_default());
             let duty = if row["required"] == true { "required" } else { "recommended" };
             let checks: Vec<String> =
                 row["checks"].as_array().into_iter().flatten().map(Value::to_string).collect();
-            let by = if checks.is_empty() { String::new() } else { format!(" (checks {})", checks.join(", ")) };
+            let by =
+                if checks.is_empty() { String::new() } else { format!(" (checks {})", checks.join(", ")) };
             let doubt = if row["verified"] == true { "" } else { "; id not verified against the text" };
-            text.push_str(&format!("{:width$}  {:9}  {duty}: {}{by}{doubt}\n", word("id"), word("result"), word("title")));
+            text.push_str(&format!(
+                "{:width$}  {:9}  {duty}: {}{by}{doubt}\n",
+                word("id"),
+                word("result"),
+                word("title")
+            ));
         }
     }
     text
@@ -286,9 +321,15 @@ fn list(colour: Colour) -> Report {
     for check in &CHECKS {
         let grade = if check.grade == Grade::Error { "refuses" } else { "waivable" };
         let number = format!("{:>2}", check.number);
-        text.push_str(&format!("{}  {grade:8}  {:width$}  {}\n", paint(colour, "1", &number), check.name, check.title));
+        text.push_str(&format!(
+            "{}  {grade:8}  {:width$}  {}\n",
+            paint(colour, "1", &number),
+            check.name,
+            check.title
+        ));
         text.push_str(&format!("{:indent$}if not: {}\n", "", check.next, indent = width + 16));
-        let profiles = [Profile::Starter, Profile::Cra, Profile::CraReplay].into_iter().filter(|p| p.needs(check));
+        let profiles =
+            [Profile::Starter, Profile::Cra, Profile::CraReplay].into_iter().filter(|p| p.needs(check));
         rows.push(json!({
             "check": check.number,
             "name": check.name,
@@ -310,10 +351,16 @@ fn waive(global: &Global, options: &Waive) -> Result<Report> {
     let public = keys::public_of(&private.key);
     let wrong = |what: &str, next: &str| Err(Error::new(Code::Key, what, next).at(options.key.display()));
     if case.root.document()?.roles.list(&public.id()) {
-        return wrong("signs releases", "a waiver is the second approver's: use a key that isn't in the root");
+        return wrong(
+            "signs releases",
+            "a waiver is the second approver's: use a key that isn't in the root",
+        );
     }
     if !approvers(&config)?.contains(&public) {
-        return wrong("isn't an approver's key", "list its public half under [lint] approvers in patchlane.toml");
+        return wrong(
+            "isn't an approver's key",
+            "list its public half under [lint] approvers in patchlane.toml",
+        );
     }
     let findings = first_look(&case);
     let finding = findings.iter().find(|finding| finding.check.number == options.check);
@@ -326,11 +373,14 @@ fn waive(global: &Global, options: &Waive) -> Result<Report> {
     files::write(&options.output, text.as_bytes(), Over::Nothing, Secrecy::Public)?;
     let file = options.output.display().to_string();
     let data = json!({ "file": file, "check": options.check, "seen": seen, "by": public.id().to_string(), "until": options.until.to_string() });
-    let mut report = Report::new(format!("Waived until {}: list {file} under `waivers` in the change record.", options.until), data)
-        .line("file", file.clone())
-        .line("check", options.check.to_string())
-        .line("seen", seen)
-        .line("signed by", public.id().to_string());
+    let mut report = Report::new(
+        format!("Waived until {}: list {file} under `waivers` in the change record.", options.until),
+        data,
+    )
+    .line("file", file.clone())
+    .line("check", options.check.to_string())
+    .line("seen", seen)
+    .line("signed by", public.id().to_string());
     report.notes.extend(private.notes);
     Ok(report)
 }

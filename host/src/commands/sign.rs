@@ -124,8 +124,13 @@ fn judged(bundle: &Bundle, root: &RootDocument<'_>, partial: bool) -> Result<boo
 
 /// A security patch is signed only if the lint let it pass: that is what its signature says.
 ///
-/// Without `[lint]` in patchlane.toml nobody asks for it yet, and that is said.
-fn separated(bundle: &Bundle, global: &Global, options: &Options) -> Result<Vec<String>> {
+/// Without `[lint]` in patchlane.toml nobody asks for it yet; under a production root that is said.
+fn separated(
+    bundle: &Bundle,
+    global: &Global,
+    options: &Options,
+    root: &RootDocument<'_>,
+) -> Result<Vec<String>> {
     if bundle.manifest()?.kind != Kind::SecurityPatch {
         return Ok(Vec::new());
     }
@@ -136,6 +141,9 @@ fn separated(bundle: &Bundle, global: &Global, options: &Options) -> Result<Vec<
     };
     let beside = options.file.with_extension("evidence.json");
     let Some(lint) = lint else {
+        if root.development {
+            return Ok(Vec::new());
+        }
         let note = "nothing shows that it is a patch: [lint] in patchlane.toml asks for evidence, and `lint` makes it";
         return Ok(vec![note.to_owned()]);
     };
@@ -162,7 +170,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     } else {
         options.key.clone()
     };
-    let notes = separated(&bundle, global, options)?;
+    let notes = separated(&bundle, global, options, &document)?;
     let before: Vec<String> = bundle.signatures().iter().map(|s| s.key.to_string()).collect();
     let signed = sign_with_all(&mut bundle, global, &paths, &document)?;
     let whole = judged(&bundle, &document, options.partial).map_err(|e| e.at(options.file.display()))?;

@@ -2,8 +2,8 @@
 
 use super::Answer::{Fail, Pass, Unknown};
 use super::csaf::Csaf;
-use super::vex::{self, Statement, Status};
 use super::release::broken;
+use super::vex::{self, Statement, Status};
 use super::{Answer, Case};
 use crate::error::Result;
 use std::collections::BTreeSet;
@@ -80,10 +80,14 @@ pub(super) fn snapshot(case: &Case<'_>) -> Result<Answer> {
         return Err(at("has no list of vulnerabilities"));
     }
     let taken = document["metadata"]["timestamp"].as_str().and_then(|t| t.get(..10));
-    let taken = taken.and_then(super::change::Date::parse).ok_or_else(|| at("has no date: /metadata/timestamp"))?;
+    let taken =
+        taken.and_then(super::change::Date::parse).ok_or_else(|| at("has no date: /metadata/timestamp"))?;
     let days = case.now.saturating_sub(taken.seconds) / 86_400;
     if days > advisory.snapshot_days {
-        return Ok(Fail(format!("the snapshot is {days} days old, and {} are the most", advisory.snapshot_days)));
+        return Ok(Fail(format!(
+            "the snapshot is {days} days old, and {} are the most",
+            advisory.snapshot_days
+        )));
     }
     let (closing, said) = (case.ids(), statements(case)?);
     let found = vex::cyclone(&document);

@@ -39,9 +39,12 @@ struct Description {
 
 fn read(case: &Case<'_>, path: &Path) -> Result<Description> {
     let text = case.text(path)?;
-    let description: Description = toml::from_str(&text).map_err(|e| explain(&text, &e).at(path.display()))?;
+    let description: Description =
+        toml::from_str(&text).map_err(|e| explain(&text, &e).at(path.display()))?;
     if description.format != 1 {
-        return Err(broken(format!("is a build description of format {}", description.format)).at(path.display()));
+        return Err(
+            broken(format!("is a build description of format {}", description.format)).at(path.display())
+        );
     }
     Ok(description)
 }
@@ -72,11 +75,19 @@ pub(super) fn toolchain(case: &Case<'_>) -> Result<Answer> {
         beside(case, &new_path, new.linker_script.as_ref())?,
     );
     let mut other = Vec::new();
-    other.extend((old.toolchain != new.toolchain).then(|| format!("{} is now {}", old.toolchain, new.toolchain)));
+    other.extend(
+        (old.toolchain != new.toolchain).then(|| format!("{} is now {}", old.toolchain, new.toolchain)),
+    );
     other.extend((old.target != new.target).then(|| format!("target {} is now {}", old.target, new.target)));
-    other.extend((old.flags != new.flags).then(|| format!("flags: {}", changes(&set(&old.flags), &set(&new.flags)))));
+    other.extend(
+        (old.flags != new.flags).then(|| format!("flags: {}", changes(&set(&old.flags), &set(&new.flags)))),
+    );
     other.extend((scripts.0 != scripts.1).then(|| "another linker script".to_owned()));
-    if other.is_empty() { Ok(Pass(format!("{}, {}", new.toolchain, new.target))) } else { Ok(Fail(other.join("; "))) }
+    if other.is_empty() {
+        Ok(Pass(format!("{}, {}", new.toolchain, new.target)))
+    } else {
+        Ok(Fail(other.join("; ")))
+    }
 }
 
 /// `NAME` and `NAME=VALUE`, by name.
@@ -117,7 +128,8 @@ pub(super) fn features(case: &Case<'_>) -> Result<Answer> {
     };
     let options = |path: &Path, description: &Description| -> Result<BTreeMap<String, String>> {
         let text = beside(case, path, description.kconfig.as_ref())?.unwrap_or_default();
-        let text = String::from_utf8(text).map_err(|_| broken("kconfig isn't text (UTF-8)").at(path.display()))?;
+        let text =
+            String::from_utf8(text).map_err(|_| broken("kconfig isn't text (UTF-8)").at(path.display()))?;
         Ok(kconfig(&text))
     };
     let groups = [
@@ -211,7 +223,10 @@ mod tests {
 
     #[test]
     fn an_option_that_is_off_is_one_that_isnt_there() {
-        assert_eq!(kconfig("# a\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=n\nCONFIG_D=\"x\"\n"), kconfig("CONFIG_D=\"x\"\nCONFIG_A=y"));
+        assert_eq!(
+            kconfig("# a\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=n\nCONFIG_D=\"x\"\n"),
+            kconfig("CONFIG_D=\"x\"\nCONFIG_A=y")
+        );
         assert_ne!(kconfig("CONFIG_A=y"), kconfig("CONFIG_A=m"));
     }
 

@@ -3,8 +3,8 @@
 use super::Input;
 use super::change::Change;
 use crate::bundle::{Bundle, Linked, sha256};
-use crate::commands::{anchor, parse_bundle};
 use crate::cli::Global;
+use crate::commands::{anchor, parse_bundle};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files;
@@ -83,8 +83,9 @@ impl<'a> Case<'a> {
 
     /// The same of a text.
     pub(super) fn text(&self, path: &Path) -> Result<String> {
-        String::from_utf8(self.read(path)?)
-            .map_err(|_| Error::new(Code::Malformed, "isn't text (UTF-8)", "check the file").at(path.display()))
+        String::from_utf8(self.read(path)?).map_err(|_| {
+            Error::new(Code::Malformed, "isn't text (UTF-8)", "check the file").at(path.display())
+        })
     }
 
     /// The same of a JSON document.

@@ -116,7 +116,11 @@ mod tests {
         for ((name, _), catalogue) in OWN.iter().zip(&all) {
             assert_eq!(*name, catalogue.name);
             for clause in &catalogue.clauses {
-                assert!(!clause.checks.is_empty() || !clause.also.is_empty(), "{name}: {} is served by nothing", clause.id);
+                assert!(
+                    !clause.checks.is_empty() || !clause.also.is_empty(),
+                    "{name}: {} is served by nothing",
+                    clause.id
+                );
             }
         }
         for number in 1..=30 {
@@ -127,7 +131,8 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_catalogue_is_said() {
         let head = "format = 1\nname = \"x\"\ntitle = \"X\"\nsource = \"none\"\n";
-        let clause = "[[clause]]\nid = \"1\"\ntitle = \"a\"\nrequired = true\nverified = false\nchecks = [1]\n";
+        let clause =
+            "[[clause]]\nid = \"1\"\ntitle = \"a\"\nrequired = true\nverified = false\nchecks = [1]\n";
         assert!(Catalogue::parse(&format!("{head}{clause}")).is_ok());
         for wrong in [
             format!("{head}{clause}{clause}"),

@@ -264,10 +264,11 @@ pub struct Date {
 impl Date {
     /// Reads `2027-12-11`.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.len() == 10 && text.bytes().enumerate().all(|(i, b)| match i {
-            4 | 7 => b == b'-',
-            _ => b.is_ascii_digit(),
-        });
+        let digits = text.len() == 10
+            && text.bytes().enumerate().all(|(i, b)| match i {
+                4 | 7 => b == b'-',
+                _ => b.is_ascii_digit(),
+            });
         let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u64>().ok();
         let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
         if !digits || year < 1970 || !(1..=12).contains(&month) || day == 0 {
@@ -342,7 +343,16 @@ mod tests {
         assert_eq!(Date::parse("2027-12-11").map(|d| d.seconds), Some(1_828_483_200));
         assert_eq!(Date::parse("1970-01-01").map(|d| d.seconds), Some(0));
         assert_eq!(Date::parse("2000-02-29").map(|d| d.to_string()).as_deref(), Some("2000-02-29"));
-        for wrong in ["2027-02-29", "2027-13-01", "2027-00-10", "1969-12-31", "2027-1-01", "27-12-11", "2027-12-1é", ""] {
+        for wrong in [
+            "2027-02-29",
+            "2027-13-01",
+            "2027-00-10",
+            "1969-12-31",
+            "2027-1-01",
+            "27-12-11",
+            "2027-12-1é",
+            "",
+        ] {
             assert_eq!(Date::parse(wrong), None, "{wrong}");
         }
     }

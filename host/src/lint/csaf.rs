@@ -121,8 +121,10 @@ impl Csaf {
     fn relationships(&mut self, document: &Value) {
         for relation in list(document, "/product_tree/relationships") {
             let named = |pointer| text(relation, pointer).map(str::to_owned);
-            let parts: Vec<String> =
-                [named("/product_reference"), named("/relates_to_product_reference")].into_iter().flatten().collect();
+            let parts: Vec<String> = [named("/product_reference"), named("/relates_to_product_reference")]
+                .into_iter()
+                .flatten()
+                .collect();
             let names: Vec<String> = parts
                 .iter()
                 .filter_map(|part| self.products.get(part))
@@ -217,7 +219,9 @@ mod tests {
 
     #[test]
     fn every_mandatory_field_is_asked_for() {
-        for pointer in MANDATORY.iter().chain(&["/document/csaf_version", "/document/tracking/revision_history"]) {
+        for pointer in
+            MANDATORY.iter().chain(&["/document/csaf_version", "/document/tracking/revision_history"])
+        {
             let mut broken = document();
             *broken.pointer_mut(pointer).unwrap() = json!("");
             assert!(Csaf::read(&broken).is_err(), "{pointer}");

@@ -48,7 +48,14 @@ impl Repository {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         // What a repository configures must not run programs here, nor change what is printed.
-        command.args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false"]);
+        command.args([
+            "-c",
+            "core.fsmonitor=false",
+            "-c",
+            "core.hooksPath=/dev/null",
+            "-c",
+            "core.quotePath=false",
+        ]);
         command.arg("-C").arg(&self.folder).args(arguments);
         command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_EXTERNAL_DIFF"] {
@@ -60,7 +67,8 @@ impl Repository {
     /// What git prints.
     pub(super) fn ask(&self, arguments: &[&str]) -> Result<String> {
         let wrong = |what: String| {
-            Error::new(Code::Malformed, what, "check the repository and the names of commits").at(self.folder.display())
+            Error::new(Code::Malformed, what, "check the repository and the names of commits")
+                .at(self.folder.display())
         };
         let output = self.command(arguments).output().map_err(|e| wrong(format!("git doesn't run: {e}")))?;
         if !output.status.success() {
@@ -80,13 +88,15 @@ impl Repository {
     /// The commits after `base` up to `head`.
     pub(super) fn commits(&self, base: &str, head: &str, trailer: &str) -> Result<Vec<Commit>> {
         let values = |key: &str| format!("%(trailers:key={key},valueonly,separator=%x1f)");
-        let format = format!("--format=%h%x1e%s%x1e%ae%x1e{}%x1e{}%x00", values(trailer), values("Reviewed-by"));
+        let format =
+            format!("--format=%h%x1e%s%x1e%ae%x1e{}%x1e{}%x00", values(trailer), values("Reviewed-by"));
         let range = format!("{base}..{head}");
         let text = self.ask(&["log", "--no-merges", &format, &range, "--"])?;
         let list = |text: &str| -> Vec<String> {
             text.split('\x1f').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect()
         };
-        let commits = text.split('\0').map(|record| record.trim_start_matches('\n')).filter(|r| !r.is_empty());
+        let commits =
+            text.split('\0').map(|record| record.trim_start_matches('\n')).filter(|r| !r.is_empty());
         commits
             .map(|record| {
                 let mut fields = record.split('\x1e');
@@ -102,18 +112,22 @@ impl Repository {
 
     /// Paths that differ.
     pub(super) fn paths(&self, base: &str, head: &str) -> Result<Vec<String>> {
-        let text = self.ask(&["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", base, head, "--"])?;
+        let text =
+            self.ask(&["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", base, head, "--"])?;
         Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
     }
 
     /// Lines added and removed; files that aren't text count as their number.
     pub(super) fn churn(&self, base: &str, head: &str) -> Result<(u64, usize)> {
-        let text = self.ask(&["diff", "--numstat", "--no-renames", "--no-ext-diff", "-z", base, head, "--"])?;
+        let text =
+            self.ask(&["diff", "--numstat", "--no-renames", "--no-ext-diff", "-z", base, head, "--"])?;
         let (mut lines, mut binary) = (0u64, 0);
         for record in text.split('\0').filter(|record| !record.is_empty()) {
             let mut fields = record.split('\t');
             match (fields.next().map(str::parse::<u64>), fields.next().map(str::parse::<u64>)) {
-                (Some(Ok(added)), Some(Ok(removed))) => lines = lines.saturating_add(added).saturating_add(removed),
+                (Some(Ok(added)), Some(Ok(removed))) => {
+                    lines = lines.saturating_add(added).saturating_add(removed)
+                }
                 _ => binary += 1,
             }
         }
@@ -122,7 +136,17 @@ impl Repository {
 
     /// The differences, as `git diff -U0` has them.
     pub(super) fn diff(&self, base: &str, head: &str) -> Result<String> {
-        self.ask(&["diff", "-U0", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", base, head, "--"])
+        self.ask(&[
+            "diff",
+            "-U0",
+            "--no-renames",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            base,
+            head,
+            "--",
+        ])
     }
 
     /// A clean copy of a commit in a new folder.

@@ -18,9 +18,8 @@ fn both(case: &Case<'_>) -> Result<std::result::Result<[Vec<u8>; 2], Answer>> {
     };
     let [old, new] = [case.read(&elf.base)?, case.read(&elf.patch)?];
     // A comparison of other programs would show nothing about these releases.
-    let digest = |path, bytes: &[u8]| -> Result<Digest> {
-        Ok(sha256(&image::parse(path, bytes.to_vec())?.bytes))
-    };
+    let digest =
+        |path, bytes: &[u8]| -> Result<Digest> { Ok(sha256(&image::parse(path, bytes.to_vec())?.bytes)) };
     let manifest = case.base.manifest()?;
     let before = digest(&elf.base, &old)?;
     if !manifest.components.iter().flat_map(|c| c.images.iter()).any(|image| image.digest == before) {
@@ -68,7 +67,8 @@ pub(super) fn functions(case: &Case<'_>) -> Result<Answer> {
         return Ok(Fail(format!("changed, and no changed line leads there: {}", some(&orphans))));
     }
     let changed: Vec<String> = comparison.changed.iter().map(|changed| changed.new.name.clone()).collect();
-    let weaker = if comparison.method == Method::Heuristic { "; without --emit-relocs, which is weaker" } else { "" };
+    let weaker =
+        if comparison.method == Method::Heuristic { "; without --emit-relocs, which is weaker" } else { "" };
     let told = if changed.is_empty() { "none".to_owned() } else { some(&changed) };
     let all = comparison.functions.1;
     Ok(Pass(format!("{} of {all} functions changed: {told}{weaker}", changed.len())))
@@ -111,7 +111,8 @@ pub(super) fn growth(case: &Case<'_>) -> Result<Answer> {
     };
     // Debug information isn't part of the image: it has no address.
     let sizes = comparison.sections.iter().map(|section| {
-        let bytes = |side: Option<(u32, u32)>| side.filter(|(at, _)| *at != 0).map_or(0, |(_, size)| u64::from(size));
+        let bytes =
+            |side: Option<(u32, u32)>| side.filter(|(at, _)| *at != 0).map_or(0, |(_, size)| u64::from(size));
         bytes(section.is).saturating_sub(bytes(section.was))
     });
     let (grown, texts) = (sizes.sum::<u64>(), &comparison.strings.added);

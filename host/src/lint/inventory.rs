@@ -107,7 +107,9 @@ fn compare(case: &Case<'_>, groups: &[&str]) -> Result<Answer> {
             // Whoever leaves a group out of the new one hides it.
             (Some(_), None) => return Ok(Fail(format!("[{name}] isn't in the patch's inventory any more"))),
             (None, _) => {
-                return Ok(Unknown(format!("the base's inventory has no [{name}]; an empty one says that there is none")));
+                return Ok(Unknown(format!(
+                    "the base's inventory has no [{name}]; an empty one says that there is none"
+                )));
             }
         };
         count += new.len();
@@ -120,7 +122,14 @@ fn compare(case: &Case<'_>, groups: &[&str]) -> Result<Answer> {
         }
         told.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| format!("{name}: -{key}")));
     }
-    if told.is_empty() { Ok(Pass(format!("the same: {}", if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }))) } else { Ok(Fail(told.join(", "))) }
+    if told.is_empty() {
+        Ok(Pass(format!(
+            "the same: {}",
+            if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
+        )))
+    } else {
+        Ok(Fail(told.join(", ")))
+    }
 }
 
 /// 21: interfaces are the base's.

@@ -6,8 +6,8 @@
 
 mod advisory;
 mod build;
-pub mod catalogue;
 mod case;
+pub mod catalogue;
 pub mod change;
 mod checks;
 mod csaf;
@@ -216,7 +216,9 @@ impl Rules<'_> {
                 }
             }
             Answer::Unknown(_) => match &self.emergency {
-                Some(emergency) if self.blocks(check) && !check.feature => Outcome::Owed { due: emergency.due },
+                Some(emergency) if self.blocks(check) && !check.feature => {
+                    Outcome::Owed { due: emergency.due }
+                }
                 _ => Outcome::Unknown { blocks: self.blocks(check) },
             },
         }

@@ -7,7 +7,9 @@ use crate::bundle::{Linked, sha256};
 use crate::commands::read_bundle;
 use crate::error::{Error, Result};
 use crate::flash::Chip;
-use crate::scenario::{Cast, Expected, Feature, Lane, Release, Scenario, Security, Source, Start, Step, Sweep};
+use crate::scenario::{
+    Cast, Expected, Feature, Lane, Release, Scenario, Security, Source, Start, Step, Sweep,
+};
 use patchlane_protocol::Version;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +58,8 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
         return Ok(Unknown("the change record names no [proof] exploit".into()));
     }
     let (old, new) = (base_digests(case)?, digests(&case.images));
-    let (mut failed_before, mut passed_after, mut failed_after) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut failed_before, mut passed_after, mut failed_after) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for path in files {
         let document = case.json(path)?;
         let about = statement(&document, TEST_RESULT).map_err(|e| e.at(path.display()))?;
@@ -67,7 +70,12 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
                 passed_after.extend(names(predicate, "passedTests"));
                 failed_after.extend(names(predicate, "failedTests"));
             }
-            _ => return Ok(Fail(format!("{} is about neither the base's image nor the patch's", path.display()))),
+            _ => {
+                return Ok(Fail(format!(
+                    "{} is about neither the base's image nor the patch's",
+                    path.display()
+                )));
+            }
         }
     }
     if let Some(test) = failed_after.iter().next() {
@@ -77,13 +85,18 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
         let about = |test: &&String| test.to_lowercase().contains(&id.to_lowercase());
         let before: Vec<&String> = failed_before.iter().filter(about).collect();
         if before.is_empty() {
-            return Ok(Fail(format!("no test named after {id} fails on the base: nothing shows the exploit")));
+            return Ok(Fail(format!(
+                "no test named after {id} fails on the base: nothing shows the exploit"
+            )));
         }
         if let Some(test) = before.iter().find(|test| !passed_after.contains(**test)) {
             return Ok(Fail(format!("`{test}` doesn't pass on the patch")));
         }
     }
-    Ok(Pass(format!("{} of the exploit: works on the base, fails on the patch", plural(failed_before.len(), "test"))))
+    Ok(Pass(format!(
+        "{} of the exploit: works on the base, fails on the patch",
+        plural(failed_before.len(), "test")
+    )))
 }
 
 /// 25: the same inputs give the same outputs, but for those of the vulnerability.
@@ -102,8 +115,10 @@ pub(super) fn replay(case: &Case<'_>) -> Result<Answer> {
     if !base_digests(case)?.contains(&base) {
         return Ok(Fail("the replay compares with another image than the base's".into()));
     }
-    let inputs = predicate["inputs"].as_u64().ok_or_else(|| at(broken("doesn't say how many inputs it played")))?;
-    let differences = predicate["differences"].as_array().ok_or_else(|| at(broken("has no list of differences")))?;
+    let inputs =
+        predicate["inputs"].as_u64().ok_or_else(|| at(broken("doesn't say how many inputs it played")))?;
+    let differences =
+        predicate["differences"].as_array().ok_or_else(|| at(broken("has no list of differences")))?;
     if inputs == 0 {
         return Ok(Fail("no input was played".into()));
     }
@@ -151,13 +166,19 @@ pub(super) fn budget(case: &Case<'_>) -> Result<Answer> {
 /// A device with `old` that is sent `new`; false for a patch that hangs, and is taken back.
 fn story(old: Version, new: Version, works: bool) -> Scenario {
     let release = |version, firmware: &str, works| Release {
-        source: Source::Described { lane: Lane::Security, version, firmware: firmware.to_owned(), payload: true },
+        source: Source::Described {
+            lane: Lane::Security,
+            version,
+            firmware: firmware.to_owned(),
+            payload: true,
+        },
         works,
         damage: None,
     };
     let (old_name, new_name) = (old.to_string(), new.to_string());
     let runs = if works { &new_name } else { &old_name };
-    let expected = Expected { installed: Some(runs.clone()), activity: Some("Idle".into()), ..Expected::default() };
+    let expected =
+        Expected { installed: Some(runs.clone()), activity: Some("Idle".into()), ..Expected::default() };
     let step = vec![
         Step::Send { release: "patch".into(), cut: false, answer: "ready".into() },
         Step::Restart { cut: None },
@@ -173,7 +194,11 @@ fn story(old: Version, new: Version, works: bool) -> Scenario {
             root: None,
         },
         flash: None,
-        release: [("base".to_owned(), release(old, "base", true)), ("patch".to_owned(), release(new, "patch", works))].into(),
+        release: [
+            ("base".to_owned(), release(old, "base", true)),
+            ("patch".to_owned(), release(new, "patch", works)),
+        ]
+        .into(),
         lines: (1..=step.len()).collect(),
         step,
         folder: PathBuf::new(),
@@ -190,7 +215,8 @@ fn installs_over(case: &Case<'_>, old: Version, base: &[Linked]) -> Result<std::
         });
         let images = if which == "base" { base } else { &case.images };
         let fits = images.iter().find(|image| address.is_none() || image.address == address);
-        fits.map(|image| image.bytes.clone()).ok_or_else(|| broken(format!("{which} has no image for its slot")))
+        fits.map(|image| image.bytes.clone())
+            .ok_or_else(|| broken(format!("{which} has no image for its slot")))
     };
     let mut cuts = 0;
     for works in [true, false] {
@@ -242,4 +268,3 @@ pub(super) fn installs(case: &Case<'_>) -> Result<Answer> {
     let over: Vec<String> = seen.into_keys().collect();
     Ok(Pass(format!("over {}; {cuts} power cuts survived, a failed trial taken back", over.join(", "))))
 }
-

@@ -32,7 +32,10 @@ pub(super) fn version(case: &Case<'_>) -> Result<Answer> {
     }
     let outside = case.change.closes.iter().find(|closing| !new.security.handles(closing.index));
     if let Some(closing) = outside {
-        return Ok(Fail(format!("closes {} (index {}), which {new} doesn't handle", closing.id, closing.index)));
+        return Ok(Fail(format!(
+            "closes {} (index {}), which {new} doesn't handle",
+            closing.id, closing.index
+        )));
     }
     Ok(Pass(format!("{old} to {new}")))
 }
@@ -106,7 +109,8 @@ pub(super) fn notice(case: &Case<'_>) -> Result<Answer> {
         ("residual_risk", &notice.residual_risk),
         ("rollback", &notice.rollback),
     ];
-    let empty: Vec<_> = parts.iter().filter(|(_, text)| text.trim().is_empty()).map(|(name, _)| *name).collect();
+    let empty: Vec<_> =
+        parts.iter().filter(|(_, text)| text.trim().is_empty()).map(|(name, _)| *name).collect();
     if empty.is_empty() {
         return Ok(Pass("how to install, what stops, what remains, how to go back".into()));
     }
@@ -128,7 +132,11 @@ pub(super) fn roles(case: &Case<'_>) -> Result<Answer> {
         let key = keys::read_public(&public)?;
         case.saw(public.display().to_string(), &files::read_small(&public)?);
         if root.roles.security().key(&key.id()).is_none_or(|listed| listed != key) {
-            return Ok(Fail(format!("{} isn't a key of the security role of root {}", path.display(), root.version)));
+            return Ok(Fail(format!(
+                "{} isn't a key of the security role of root {}",
+                path.display(),
+                root.version
+            )));
         }
         found.insert(key.id());
     }

@@ -77,12 +77,14 @@ impl Sbom {
             sbom.digests.insert(words(hash, "content").to_lowercase());
         }
         // A component may hold others, as deep as JSON goes.
-        let mut pending: Vec<&Value> = items(document, "components").chain(items(root, "components")).collect();
+        let mut pending: Vec<&Value> =
+            items(document, "components").chain(items(root, "components")).collect();
         while let Some(component) = pending.pop() {
             pending.extend(items(component, "components"));
             let group = words(component, "group");
             let name = words(component, "name");
-            let full = if group.is_empty() || name.is_empty() { name.to_owned() } else { format!("{group}/{name}") };
+            let full =
+                if group.is_empty() || name.is_empty() { name.to_owned() } else { format!("{group}/{name}") };
             sbom.add(words(component, "purl"), full, words(component, "version"))?;
         }
         Ok(sbom)
@@ -145,7 +147,11 @@ impl Sbom {
                 sbom.digests.extend(hashes.map(|hash| words(hash, "hashValue").to_lowercase()));
             } else if kind == "software_Package" {
                 let name = words(element, "name").to_owned();
-                sbom.add(words(element, "software_packageUrl"), name, words(element, "software_packageVersion"))?;
+                sbom.add(
+                    words(element, "software_packageUrl"),
+                    name,
+                    words(element, "software_packageVersion"),
+                )?;
             }
         }
         Ok(sbom)
@@ -197,12 +203,17 @@ pub(super) fn components(case: &Case<'_>) -> Result<Answer> {
     let mut told = Vec::new();
     told.extend((!added.is_empty()).then(|| format!("added: {}", added.join(", "))));
     told.extend((!removed.is_empty()).then(|| format!("removed: {}", removed.join(", "))));
-    if told.is_empty() { Ok(Pass(format!("the same {}", plural(new.components.len(), "component")))) } else { Ok(Fail(told.join("; "))) }
+    if told.is_empty() {
+        Ok(Pass(format!("the same {}", plural(new.components.len(), "component"))))
+    } else {
+        Ok(Fail(told.join("; ")))
+    }
 }
 
 /// Components whose versions changed: key, old, new.
 fn moved(old: &Sbom, new: &Sbom) -> Vec<(String, BTreeSet<String>, BTreeSet<String>)> {
-    let both = new.components.iter().filter_map(|(key, versions)| Some((key, old.components.get(key)?, versions)));
+    let both =
+        new.components.iter().filter_map(|(key, versions)| Some((key, old.components.get(key)?, versions)));
     both.filter(|(_, old, new)| old != new).map(|(k, o, n)| (k.clone(), o.clone(), n.clone())).collect()
 }
 
@@ -239,7 +250,8 @@ pub(super) fn semver(case: &Case<'_>) -> Result<Answer> {
     };
     let moved = moved(&old, &new);
     let far = moved.iter().filter_map(|(key, old, new)| {
-        let single = |versions: &BTreeSet<String>| versions.iter().next().filter(|_| versions.len() == 1).cloned();
+        let single =
+            |versions: &BTreeSet<String>| versions.iter().next().filter(|_| versions.len() == 1).cloned();
         let step = match (single(old), single(new)) {
             (Some(old), Some(new)) => step(&old, &new),
             _ => Step::Unknown,
@@ -265,8 +277,11 @@ mod tests {
 
     #[test]
     fn every_format_gives_the_same() {
-        let components: BTreeMap<String, BTreeSet<String>> =
-            [("pkg:cargo/a".to_owned(), ["1.0.0".to_owned()].into()), ("b".to_owned(), ["2".to_owned()].into())].into();
+        let components: BTreeMap<String, BTreeSet<String>> = [
+            ("pkg:cargo/a".to_owned(), ["1.0.0".to_owned()].into()),
+            ("b".to_owned(), ["2".to_owned()].into()),
+        ]
+        .into();
         let digests: BTreeSet<String> = ["ab12".to_owned()].into();
         let documents = [
             json!({"bomFormat": "CycloneDX", "specVersion": "1.7",

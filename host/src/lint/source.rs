@@ -52,7 +52,8 @@ pub(super) fn commits(case: &Case<'_>) -> Result<Answer> {
     let stray = commits.iter().filter(|commit| {
         commit.fixes.is_empty() || !commit.fixes.iter().all(|fix| ids.contains(&fix.as_str()))
     });
-    let stray: Vec<String> = stray.map(|commit| format!("{} \u{201c}{}\u{201d}", commit.name, commit.subject)).collect();
+    let stray: Vec<String> =
+        stray.map(|commit| format!("{} \u{201c}{}\u{201d}", commit.name, commit.subject)).collect();
     if !stray.is_empty() {
         return Ok(Fail(format!("without a `{}` of this patch: {}", range.said.trailer, some(&stray))));
     }
@@ -74,7 +75,8 @@ fn matches(pattern: &str, path: &str) -> bool {
             (None, None) => true,
             (Some((&"**", rest)), _) => {
                 // Alone at the end it stands for what is inside.
-                (0..=path.len()).any(|skip| names(rest, &path[skip..])) && !(rest.is_empty() && path.is_empty())
+                (0..=path.len()).any(|skip| names(rest, &path[skip..]))
+                    && !(rest.is_empty() && path.is_empty())
             }
             (Some((first, rest)), Some((name, inside))) => {
                 let (first, name): (Vec<char>, Vec<char>) = (first.chars().collect(), name.chars().collect());
@@ -138,7 +140,8 @@ pub(super) fn churn(case: &Case<'_>) -> Result<Answer> {
 
 /// The address in `Name <address>`.
 fn address(person: &str) -> String {
-    let inside = person.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(address, _)| address);
+    let inside =
+        person.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(address, _)| address);
     inside.unwrap_or(person).trim().to_lowercase()
 }
 
@@ -165,7 +168,8 @@ pub(super) fn review(case: &Case<'_>) -> Result<Answer> {
     for commit in range.repository.commits(&range.base, &range.head, &range.said.trailer)? {
         let other = |person: &String| address(person) != commit.author.to_lowercase();
         if !commit.reviewers.iter().any(other) {
-            let what = if commit.reviewers.is_empty() { "has no reviewer" } else { "was reviewed by its author" };
+            let what =
+                if commit.reviewers.is_empty() { "has no reviewer" } else { "was reviewed by its author" };
             return Ok(Fail(format!("{} \u{201c}{}\u{201d} {what}", commit.name, commit.subject)));
         }
     }

@@ -146,8 +146,12 @@ pub fn judge(evidence: &[u8], bundle: &Bundle, profile: Profile, now: u64) -> Re
     if predicate["to"]["release"].as_str() != Some(&version) {
         return no(format!("is for {}, and the bundle is {version}", predicate["to"]["release"]), again);
     }
-    let mut digests: Vec<String> =
-        manifest.components.iter().flat_map(|c| c.images.iter()).map(|image| image.digest.to_string()).collect();
+    let mut digests: Vec<String> = manifest
+        .components
+        .iter()
+        .flat_map(|c| c.images.iter())
+        .map(|image| image.digest.to_string())
+        .collect();
     let subjects = statement["subject"].as_array().into_iter().flatten();
     let mut judged: Vec<String> =
         subjects.filter_map(|s| s["digest"]["sha256"].as_str()).map(str::to_owned).collect();
@@ -157,7 +161,10 @@ pub fn judge(evidence: &[u8], bundle: &Bundle, profile: Profile, now: u64) -> Re
         return no("is about other images than the bundle's".into(), again);
     }
     if predicate["verdict"].as_str() != Some("passed") {
-        return no("says that the patch is refused".into(), "see `patchlane lint`: each check says what to do");
+        return no(
+            "says that the patch is refused".into(),
+            "see `patchlane lint`: each check says what to do",
+        );
     }
     let rank = |name: &str| ["starter", "cra", "cra+replay"].iter().position(|known| *known == name);
     let had = predicate["profile"].as_str().unwrap_or_default();
@@ -171,7 +178,9 @@ pub fn judge(evidence: &[u8], bundle: &Bundle, profile: Profile, now: u64) -> Re
             return no(format!("the waiver of check {} has ended", check["check"]), "have it signed anew");
         }
         match check["result"].as_str() {
-            Some("waived") => notes.push(format!("check {} is waived: {}", check["check"], check["waiver"]["reason"])),
+            Some("waived") => {
+                notes.push(format!("check {} is waived: {}", check["check"], check["waiver"]["reason"]))
+            }
             Some("owed") => notes.push(format!("check {} is owed until {}", check["check"], check["due"])),
             _ => {}
         }

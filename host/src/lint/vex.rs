@@ -37,7 +37,12 @@ pub(super) enum Status {
 pub(super) fn read(document: &Value) -> Result<Vec<Statement>> {
     let context = document.get("@context").and_then(Value::as_str).unwrap_or_default();
     if context.starts_with("https://openvex.dev/ns") {
-        return document["statements"].as_array().ok_or_else(|| broken("has no statements"))?.iter().map(open).collect();
+        return document["statements"]
+            .as_array()
+            .ok_or_else(|| broken("has no statements"))?
+            .iter()
+            .map(open)
+            .collect();
     }
     if document.get("bomFormat").and_then(Value::as_str) == Some("CycloneDX") {
         return Ok(cyclone(document));
@@ -68,7 +73,10 @@ fn open(statement: &Value) -> Result<Statement> {
         parts.map_or_else(|| vec![product], |parts| parts.iter().collect())
     });
     let purls = parts.filter_map(|part| {
-        part["identifiers"]["purl"].as_str().or_else(|| part["@id"].as_str()).filter(|id| id.starts_with("pkg:"))
+        part["identifiers"]["purl"]
+            .as_str()
+            .or_else(|| part["@id"].as_str())
+            .filter(|id| id.starts_with("pkg:"))
     });
     Ok(Statement { ids, status, components: purls.map(key_of).collect() })
 }
@@ -97,13 +105,19 @@ pub(super) fn cyclone(document: &Value) -> Vec<Statement> {
             _ => Status::UnderInvestigation,
         };
         let id = vulnerability["id"].as_str().into_iter();
-        let others = vulnerability["references"].as_array().into_iter().flatten().filter_map(|r| r["id"].as_str());
-        let affects = vulnerability["affects"].as_array().into_iter().flatten().filter_map(|a| a["ref"].as_str());
+        let others =
+            vulnerability["references"].as_array().into_iter().flatten().filter_map(|r| r["id"].as_str());
+        let affects =
+            vulnerability["affects"].as_array().into_iter().flatten().filter_map(|a| a["ref"].as_str());
         let components = affects.filter_map(|name| match by_ref.get(name) {
             Some(purl) => Some(key_of(purl)),
             None => name.starts_with("pkg:").then(|| key_of(name)),
         });
-        Statement { ids: id.chain(others).map(str::to_owned).collect(), status, components: components.collect() }
+        Statement {
+            ids: id.chain(others).map(str::to_owned).collect(),
+            status,
+            components: components.collect(),
+        }
     })
     .collect()
 }
@@ -122,14 +136,20 @@ mod tests {
              "justification": "vulnerable_code_not_present"}]});
         let read = super::read(&open).unwrap();
         assert_eq!(read[0].ids, ["CVE-2027-1", "GHSA-x"]);
-        assert_eq!((read[0].status, &read[0].components[..]), (Status::Fixed, &["pkg:cargo/a".to_owned()][..]));
+        assert_eq!(
+            (read[0].status, &read[0].components[..]),
+            (Status::Fixed, &["pkg:cargo/a".to_owned()][..])
+        );
         assert_eq!(read[1].status, Status::NotAffected);
         let cyclone = json!({"bomFormat": "CycloneDX", "specVersion": "1.6",
             "components": [{"type": "library", "bom-ref": "r", "name": "a", "purl": "pkg:cargo/a@1.0.1"}],
             "vulnerabilities": [{"id": "CVE-2027-1", "analysis": {"state": "resolved"}, "affects": [{"ref": "r"}]},
                 {"id": "CVE-2027-3", "analysis": {"state": "not_affected"}}]});
         let read = super::read(&cyclone).unwrap();
-        assert_eq!((read[0].status, &read[0].components[..]), (Status::Fixed, &["pkg:cargo/a".to_owned()][..]));
+        assert_eq!(
+            (read[0].status, &read[0].components[..]),
+            (Status::Fixed, &["pkg:cargo/a".to_owned()][..])
+        );
         assert_eq!(read[1].status, Status::UnderInvestigation, "a claim without a reason");
     }
 

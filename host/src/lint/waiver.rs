@@ -28,7 +28,14 @@ pub struct Waiver {
 }
 
 /// Everything that is signed, in lines.
-fn body(case: &Case<'_>, check: u8, seen: &str, reason: &str, until: Date, key: &PublicKey) -> Result<String> {
+fn body(
+    case: &Case<'_>,
+    check: u8,
+    seen: &str,
+    reason: &str,
+    until: Date,
+    key: &PublicKey,
+) -> Result<String> {
     let line = |text: &str| -> Result<String> {
         if text.trim().is_empty() || text.chars().any(char::is_control) {
             let next = "say it in one line of text";
@@ -60,9 +67,17 @@ fn preimage(body: &str) -> Vec<u8> {
 ///
 /// # Errors
 /// `usage` for a check that can't be waived, or that doesn't fail.
-pub fn sign(case: &Case<'_>, check: u8, seen: &str, reason: &str, until: Date, key: &SigningKey) -> Result<String> {
+pub fn sign(
+    case: &Case<'_>,
+    check: u8,
+    seen: &str,
+    reason: &str,
+    until: Date,
+    key: &SigningKey,
+) -> Result<String> {
     let known = CHECKS.iter().find(|known| known.number == check);
-    let known = known.ok_or_else(|| Error::new(Code::Usage, format!("there is no check {check}"), "there are 1 to 30"))?;
+    let known = known
+        .ok_or_else(|| Error::new(Code::Usage, format!("there is no check {check}"), "there are 1 to 30"))?;
     if known.grade != Grade::Waivable {
         let what = format!("check {check} ({}) can't be waived: its failure refuses the patch", known.name);
         return Err(Error::new(Code::Usage, what, known.next));
@@ -93,12 +108,20 @@ fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 ///
 /// # Errors
 /// `refused`: it is for something else, by someone who can't approve, over, or forged.
-pub fn verify(text: &str, case: &Case<'_>, approvers: &[PublicKey], seen: &dyn Fn(u8) -> Option<String>) -> Result<Waiver> {
+pub fn verify(
+    text: &str,
+    case: &Case<'_>,
+    approvers: &[PublicKey],
+    seen: &dyn Fn(u8) -> Option<String>,
+) -> Result<Waiver> {
     let no = |what: &str| Error::new(Code::Refused, what, "have it signed anew: `patchlane lint waive`");
     let field = |name: &str| {
         let prefix = format!("{name}: ");
         let mut found = text.lines().filter_map(|line| line.strip_prefix(&prefix));
-        found.next().filter(|_| found.next().is_none()).ok_or_else(|| no(&format!("has no line `{name}`, or several")))
+        found
+            .next()
+            .filter(|_| found.next().is_none())
+            .ok_or_else(|| no(&format!("has no line `{name}`, or several")))
     };
     let check = field("check")?.parse::<u8>().map_err(|_| no("names no check"))?;
     let until = Date::parse(field("until")?).ok_or_else(|| no("has no day at which it ends"))?;
@@ -114,7 +137,9 @@ pub fn verify(text: &str, case: &Case<'_>, approvers: &[PublicKey], seen: &dyn F
     }
     let now = seen(check).ok_or_else(|| no("is for a check that there isn't"))?;
     let wanted = body(case, check, &now, reason, until, &key)?;
-    if text.lines().find_map(|line| line.strip_prefix("seen: ")) != Some(now.replace(char::is_control, " ").trim()) {
+    if text.lines().find_map(|line| line.strip_prefix("seen: "))
+        != Some(now.replace(char::is_control, " ").trim())
+    {
         return Err(no(&format!("was signed when check {check} said \u{201c}{saw}\u{201d}")));
     }
     let Some(rest) = text.strip_prefix(&wanted) else {

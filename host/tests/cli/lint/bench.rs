@@ -164,7 +164,8 @@ impl Bench {
     fn git_words(&self, words: &[&str]) {
         let mut git = Command::new("git");
         git.arg("-C").arg(self.desk.path("fw")).args(words).env("GIT_CONFIG_GLOBAL", "/dev/null");
-        for (name, value) in [("NAME", "Dev"), ("EMAIL", "dev@example.com"), ("DATE", "2027-01-10T00:00:00Z")] {
+        for (name, value) in [("NAME", "Dev"), ("EMAIL", "dev@example.com"), ("DATE", "2027-01-10T00:00:00Z")]
+        {
             git.env(format!("GIT_AUTHOR_{name}"), value).env(format!("GIT_COMMITTER_{name}"), value);
         }
         let output = git.output().expect("the tests of `lint` need git");
@@ -193,8 +194,10 @@ impl Bench {
         self.json("vex.json", &vex());
         self.json("snapshot.json", &snapshot());
         let kind = "https://in-toto.io/attestation/test-result/v0.1";
-        let failed = json!({ "result": "FAILED", "passedTests": [], "failedTests": ["CVE-2027-1 over-read"] });
-        let passed = json!({ "result": "PASSED", "passedTests": ["CVE-2027-1 over-read"], "failedTests": [] });
+        let failed =
+            json!({ "result": "FAILED", "passedTests": [], "failedTests": ["CVE-2027-1 over-read"] });
+        let passed =
+            json!({ "result": "PASSED", "passedTests": ["CVE-2027-1 over-read"], "failedTests": [] });
         self.json("exploit-base.json", &statement(&old, kind, &failed));
         self.json("exploit-patch.json", &statement(&new, kind, &passed));
         let difference = json!({ "input": "over-read", "advisories": ["CVE-2027-1"] });

@@ -126,13 +126,17 @@ fn checks_of_the_build_and_the_bill_of_materials() {
         "build",
         &[
             (10, "not-evaluated", "no [build]", &|b| b.without("build")),
-            (10, "fail", "is now arm-none-eabi-gcc 13", &|b| b.replace("build-patch.toml", "gcc 12.2.1", "gcc 13.1")),
+            (10, "fail", "is now arm-none-eabi-gcc 13", &|b| {
+                b.replace("build-patch.toml", "gcc 12.2.1", "gcc 13.1")
+            }),
             (10, "fail", "flags:", &|b| b.replace("build-base.toml", "\"-Os\"", "\"-O3\"")),
             (10, "fail", "another linker script", &|b| {
                 b.write("other.ld", "MEMORY {}\n");
                 b.replace("build-patch.toml", "arm.ld", "other.ld");
             }),
-            (11, "fail", "features: +remote", &|b| b.replace("build-patch.toml", "features = []", "features = [\"remote\"]")),
+            (11, "fail", "features: +remote", &|b| {
+                b.replace("build-patch.toml", "features = []", "features = [\"remote\"]")
+            }),
             (11, "fail", "defines: -NDEBUG", &|b| b.replace("build-patch.toml", "[\"NDEBUG\"]", "[]")),
             (11, "fail", "kconfig: +CONFIG_DEBUG", &|b| {
                 b.write("kconfig2", "CONFIG_MODBUS=y\nCONFIG_DEBUG=y\n");
@@ -142,7 +146,9 @@ fn checks_of_the_build_and_the_bill_of_materials() {
             (13, "fail", "doesn't name the image", &|b| {
                 b.change("sbom-patch.json", |v| v["metadata"]["component"]["hashes"] = json!([]));
             }),
-            (13, "fail", "CycloneDX 9.9", &|b| b.change("sbom-patch.json", |v| v["specVersion"] = json!("9.9"))),
+            (13, "fail", "CycloneDX 9.9", &|b| {
+                b.change("sbom-patch.json", |v| v["specVersion"] = json!("9.9"))
+            }),
             (14, "fail", "added: pkg:generic/mqtt", &|b| {
                 b.change("sbom-patch.json", |v| {
                     let new = json!({ "type": "library", "name": "mqtt", "version": "1", "purl": "pkg:generic/mqtt@1" });
@@ -169,18 +175,28 @@ fn checks_of_interfaces() {
         "interfaces",
         &[
             (21, "not-evaluated", "no [interfaces]", &|b| b.without("interfaces")),
-            (21, "fail", "functions: +16", &|b| b.replace("interfaces-patch.toml", "[commands]", "16 = \"write\"\n[commands]")),
+            (21, "fail", "functions: +16", &|b| {
+                b.replace("interfaces-patch.toml", "[commands]", "16 = \"write\"\n[commands]")
+            }),
             (21, "fail", "config: -address", &|b| b.replace("interfaces-patch.toml", "address = \"u8\"", "")),
             (21, "fail", "ports: modbus changed", &|b| b.replace("interfaces-patch.toml", "502", "503")),
-            (21, "fail", "isn't in the patch's inventory", &|b| b.replace("interfaces-patch.toml", "[features]", "")),
-            (22, "fail", "schemas: config changed", &|b| b.replace("interfaces-patch.toml", "config = 1", "config = 2")),
+            (21, "fail", "isn't in the patch's inventory", &|b| {
+                b.replace("interfaces-patch.toml", "[features]", "")
+            }),
+            (22, "fail", "schemas: config changed", &|b| {
+                b.replace("interfaces-patch.toml", "config = 1", "config = 2")
+            }),
             (22, "not-evaluated", "no [schemas]", &|b| {
                 for side in ["base", "patch"] {
                     b.replace(&format!("interfaces-{side}.toml"), "[schemas]\nconfig = 1", "");
                 }
             }),
-            (23, "fail", "debug: swd changed", &|b| b.replace("interfaces-patch.toml", "\"locked\"", "\"open\"")),
-            (23, "fail", "memory: primary changed", &|b| b.replace("interfaces-patch.toml", "0x20000", "0x21000")),
+            (23, "fail", "debug: swd changed", &|b| {
+                b.replace("interfaces-patch.toml", "\"locked\"", "\"open\"")
+            }),
+            (23, "fail", "memory: primary changed", &|b| {
+                b.replace("interfaces-patch.toml", "0x20000", "0x21000")
+            }),
         ],
     );
 }
@@ -224,22 +240,30 @@ fn checks_of_behaviour() {
                 b.change("exploit-base.json", |v| v["predicate"]["failedTests"] = json!([]));
             }),
             (24, "fail", "fails on the patch", &|b| {
-                b.change("exploit-patch.json", |v| v["predicate"]["failedTests"] = json!(["CVE-2027-1 over-read"]));
+                b.change("exploit-patch.json", |v| {
+                    v["predicate"]["failedTests"] = json!(["CVE-2027-1 over-read"])
+                });
             }),
             (24, "fail", "doesn't pass on the patch", &|b| {
                 b.change("exploit-patch.json", |v| v["predicate"]["passedTests"] = json!(["other"]));
             }),
             (24, "fail", "neither the base's image", &|b| {
-                let other = statement(&"0".repeat(64), "https://in-toto.io/attestation/test-result/v0.1", &json!({}));
+                let other =
+                    statement(&"0".repeat(64), "https://in-toto.io/attestation/test-result/v0.1", &json!({}));
                 b.json("exploit-patch.json", &other);
             }),
             (25, "not-evaluated", "replay", &|b| b.replace("change.toml", "replay = ", "# replay = ")),
             (25, "fail", "no vulnerability explains it", &|b| {
                 b.change("replay.json", |v| {
-                    v["predicate"]["differences"].as_array_mut().unwrap().push(json!({ "input": "write 16" }));
+                    v["predicate"]["differences"]
+                        .as_array_mut()
+                        .unwrap()
+                        .push(json!({ "input": "write 16" }));
                 });
             }),
-            (25, "fail", "this patch doesn't close", &|b| b.replace("replay.json", "CVE-2027-1", "CVE-2027-3")),
+            (25, "fail", "this patch doesn't close", &|b| {
+                b.replace("replay.json", "CVE-2027-1", "CVE-2027-3")
+            }),
             (25, "fail", "never meets the fix", &|b| {
                 b.change("replay.json", |v| v["predicate"]["differences"] = json!([]));
             }),
@@ -249,7 +273,9 @@ fn checks_of_behaviour() {
             }),
             (26, "not-evaluated", "no [budget]", &|b| b.without("budget")),
             (26, "fail", "flash", &|b| b.replace("change.toml", "flash = 65536", "flash = 16")),
-            (26, "not-evaluated", "wasn't measured", &|b| b.replace("change.toml", "measured = { ram = 2048 }", "")),
+            (26, "not-evaluated", "wasn't measured", &|b| {
+                b.replace("change.toml", "measured = { ram = 2048 }", "")
+            }),
             (28, "not-evaluated", "no [flash]", &|b| {
                 b.edit("patchlane.toml", |text| {
                     let (before, after) = text.split_once("[flash]").unwrap();
@@ -299,10 +325,13 @@ fn checks_of_the_source() {
             b.commit("Tidy\n\nFixes: CVE-2027-1\nReviewed-by: Dev <DEV@example.com>", "v2");
         })],
     );
-    each("source-untagged", &[(9, "fail", "has no tag", &|b| {
-        b.git("tag -d v2");
-        b.replace("change.toml", "\"v2\"", "\"HEAD\"");
-    })]);
+    each(
+        "source-untagged",
+        &[(9, "fail", "has no tag", &|b| {
+            b.git("tag -d v2");
+            b.replace("change.toml", "\"v2\"", "\"HEAD\"");
+        })],
+    );
 }
 
 #[test]
@@ -310,9 +339,24 @@ fn check_12_builds_twice_in_clean_copies() {
     let bench = Bench::new("rebuild");
     let before = listing(&bench.desk.0);
     let cases: [(&str, &str, &str, &str); 5] = [
-        ("command = [\"sh\", \"build.sh\"]", "command = [\"sh\", \"-c\", \"cp ../../base.elf out.elf\"]", "fail", "fails:"),
-        ("command = [\"sh\", \"build.sh\"]", "command = [\"sh\", \"-c\", \"pwd > out.elf\"]", "fail", "differ from each other"),
-        ("command = [\"sh\", \"build.sh\"]", "command = [\"sh\", \"-c\", \"echo constant > out.elf\"]", "fail", "differs from the image"),
+        (
+            "command = [\"sh\", \"build.sh\"]",
+            "command = [\"sh\", \"-c\", \"cp ../../base.elf out.elf\"]",
+            "fail",
+            "fails:",
+        ),
+        (
+            "command = [\"sh\", \"build.sh\"]",
+            "command = [\"sh\", \"-c\", \"pwd > out.elf\"]",
+            "fail",
+            "differ from each other",
+        ),
+        (
+            "command = [\"sh\", \"build.sh\"]",
+            "command = [\"sh\", \"-c\", \"echo constant > out.elf\"]",
+            "fail",
+            "differs from the image",
+        ),
         ("command = [\"sh\", \"build.sh\"]", "command = [\"no-such-program\"]", "fail", "doesn't run"),
         ("artifact = \"out.elf\"", "artifact = \"nothing\"", "fail", "nothing"),
     ];
@@ -324,6 +368,9 @@ fn check_12_builds_twice_in_clean_copies() {
         assert!(found == result && detail.contains(word), "{to}: {found}: {detail}");
         restore(&bench, &before);
     }
-    let (found, detail) = { bench.replace("patchlane.toml", "[lint.reproduce]", "[lint.reproduced]"); bench.unread("") };
+    let (found, detail) = {
+        bench.replace("patchlane.toml", "[lint.reproduce]", "[lint.reproduced]");
+        bench.unread("")
+    };
     assert!(found == "config" && detail.contains("reproduced"), "{found}: {detail}");
 }

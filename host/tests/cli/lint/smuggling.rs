@@ -58,20 +58,33 @@ fn what_is_in_the_program_and_not_in_the_source() {
 fn what_is_in_the_source_too() {
     attempt("function", "an extra function, in source and program", |b| with_sources(b, "added"));
     attempt("handler", "an interrupt handler replaced, in source and program", |b| with_sources(b, "vector"));
-    attempt("code", "an extra function code in the fixed function, undeclared, recorded inputs that meet it", |b| {
-        with_sources(b, "smuggled");
-        b.change("replay.json", |v| {
-            v["predicate"]["differences"].as_array_mut().unwrap().push(json!({ "input": "write 16", "advisories": [] }));
-        });
-    });
-    attempt("silent", "an extra function code in the fixed function, undeclared, no recorded input meets it", |b| {
-        with_sources(b, "smuggled");
-    });
+    attempt(
+        "code",
+        "an extra function code in the fixed function, undeclared, recorded inputs that meet it",
+        |b| {
+            with_sources(b, "smuggled");
+            b.change("replay.json", |v| {
+                v["predicate"]["differences"]
+                    .as_array_mut()
+                    .unwrap()
+                    .push(json!({ "input": "write 16", "advisories": [] }));
+            });
+        },
+    );
+    attempt(
+        "silent",
+        "an extra function code in the fixed function, undeclared, no recorded input meets it",
+        |b| {
+            with_sources(b, "smuggled");
+        },
+    );
 }
 
 #[test]
 fn what_is_declared() {
-    attempt("port", "a debug port opened, declared", |b| b.replace("interfaces-patch.toml", "\"locked\"", "\"open\""));
+    attempt("port", "a debug port opened, declared", |b| {
+        b.replace("interfaces-patch.toml", "\"locked\"", "\"open\"")
+    });
     attempt("key", "a configuration key added, declared", |b| {
         b.replace("interfaces-patch.toml", "address = \"u8\"", "address = \"u8\"\nremote = \"bool\"");
     });
@@ -84,7 +97,8 @@ fn what_is_declared() {
     });
     attempt("dependency", "a dependency added", |b| {
         b.change("sbom-patch.json", |v| {
-            let new = json!({ "type": "library", "name": "mqtt", "version": "1", "purl": "pkg:generic/mqtt@1" });
+            let new =
+                json!({ "type": "library", "name": "mqtt", "version": "1", "purl": "pkg:generic/mqtt@1" });
             v["components"].as_array_mut().unwrap().push(new);
         });
     });

@@ -100,7 +100,10 @@ fn an_emergency_turns_what_is_missing_into_debt_and_excuses_no_feature() {
     assert_eq!(value["checks"][12]["due"], "2027-02-01");
     assert_eq!(value["emergency"]["reason"], "exploited");
     // 18 shows a feature change: it has to be evaluated even now.
-    assert_eq!((&value["checks"][17]["result"], &value["checks"][17]["blocks"]), (&"not-evaluated".into(), &true.into()));
+    assert_eq!(
+        (&value["checks"][17]["result"], &value["checks"][17]["blocks"]),
+        (&"not-evaluated".into(), &true.into())
+    );
     assert_eq!(value["verdict"], "refused");
     // What fails isn't missing.
     bench.replace("change.toml", "2032-12-31", "2026-12-31");
@@ -135,10 +138,14 @@ fn evidence_goes_into_the_manifest_and_sign_asks_for_it() {
     bench.desk.ok("build security --change change.toml --evidence weak.json -o weak.plb");
     let what = bench.desk.fails("sign weak.plb --evidence weak.json", 1, "separation");
     assert!(what.contains("profile `cra`"), "{what}");
-    bench.desk.ok("build security --baseline 4.1 --level 8 --image base.elf --evidence again.json -o other.plb");
+    bench
+        .desk
+        .ok("build security --baseline 4.1 --level 8 --image base.elf --evidence again.json -o other.plb");
     let what = bench.desk.fails("sign other.plb --evidence again.json", 1, "separation");
     assert!(what.contains("other images"), "{what}");
-    bench.desk.ok("build security --baseline 4.1 --level 9 --image patch.elf --evidence again.json -o nine.plb");
+    bench
+        .desk
+        .ok("build security --baseline 4.1 --level 9 --image patch.elf --evidence again.json -o nine.plb");
     bench.desk.fails("sign nine.plb --evidence again.json", 1, "separation");
     bench.desk.fails("build security --change change.toml --level 8 -o x.plb", 2, "usage");
     bench.desk.fails("build security -o x.plb", 2, "usage");
@@ -210,5 +217,20 @@ fn what_cannot_be_read_is_said_and_judges_nothing() {
         bench.replace("change.toml", from, to);
         bench.desk.fails("lint", 3, code);
         bench.write("change.toml", &before);
+    }
+}
+
+#[test]
+fn the_page_on_compliance_has_every_clause_with_its_checks() {
+    let page = include_str!("../../../../docs/COMPLIANCE.md");
+    for name in ["cra", "iec-62443-4-1-2018", "iec-62443-4-2-2019", "en-iec-62443-draft"] {
+        let catalogue = patchlane::lint::catalogue::Catalogue::find(name, std::path::Path::new("")).unwrap();
+        for clause in &catalogue.clauses {
+            let checks: Vec<String> = clause.checks.iter().map(u8::to_string).collect();
+            let checks = if checks.is_empty() { "–".to_owned() } else { checks.join(", ") };
+            let row = format!("| {} | {} | {checks} | {} |", clause.id, clause.title, clause.also.join("; "));
+            assert!(page.lines().any(|line| line == row), "docs/COMPLIANCE.md lacks `{row}`");
+        }
+        assert!(page.contains(&catalogue.source), "{name}");
     }
 }
