@@ -13,8 +13,8 @@ use serde_json::json;
 const EXAMPLES: &str = "\
 Examples:
   patchlane ledger affects CVE-2027-4108 affected 4.1 4.2
-  patchlane ledger affects CVE-2027-4108 not-affected 5.0 --justification vulnerable-code-not-present \\
-      --because \"5.0 has no register requests\"";
+  patchlane ledger affects CVE-2027-4108 not-affected 5.0 \\
+      --justification vulnerable-code-not-present --because \"5.0 has no register requests\"";
 
 /// What can be said, as it is typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -23,7 +23,8 @@ pub(crate) enum Command {
 
 const ADD: &str = "\
 Examples:
-  patchlane ledger baseline add 4.1 --name \"Pump 4.1\" --support-end 2032-12-31 --interfaces interfaces-4.1.toml";
+  patchlane ledger baseline add 4.1 --name \"Pump 4.1\" --support-end 2032-12-31 \\
+      --interfaces interfaces-4.1.toml";
 const RETIRE: &str = "\
 Examples:
   patchlane ledger baseline retire 4.1 --because \"4.2 is free for every owner of 4.1, on the same hardware\"";

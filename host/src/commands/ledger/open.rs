@@ -13,9 +13,9 @@ use serde_json::json;
 
 const EXAMPLES: &str = "\
 Examples:
-  patchlane ledger open CVE-2027-4108 --title \"Out-of-bounds read of register requests\" --severity critical \\
+  patchlane ledger open CVE-2027-4108 --title \"Out-of-bounds read\" --severity critical \\
       --exploited --aware 2027-01-14T16:30Z --affects 4.1,4.2
-  patchlane ledger open PUMP-2027-3 --title \"Weak session ids\" --severity medium --alias GHSA-xxxx-xxxx-xxxx";
+  patchlane ledger open PUMP-2027-3 --title \"Weak session ids\" --severity medium --affects 4.1";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -33,8 +33,8 @@ pub(crate) struct Options {
     /// Evidence made after signing: its digest is recorded; repeat it for each
     #[arg(long, value_name = "FILE")]
     evidence: Vec<PathBuf>,
-    /// A check of the lint that didn't hold: CHECK:UNTIL:APPROVER:REASON; repeat it for each
-    #[arg(long, value_parser = waiver, value_name = "WAIVER")]
+    /// A check of the lint that didn't hold, until when that is borne, who approved it, and why; repeat it for each
+    #[arg(long, value_parser = waiver, value_name = "CHECK:UNTIL:WHO:WHY")]
     waiver: Vec<Waiver>,
 }
 
