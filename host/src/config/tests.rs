@@ -57,7 +57,7 @@ fn misspelt_keys_are_named_at_every_level_with_the_one_that_was_meant() {
     }
     let (what, next) = told("[build]", "[frobnicate]");
     assert_eq!(what, "unknown key `frobnicate`");
-    assert_eq!(next, "there are: product, trust, build, flash, ram");
+    assert_eq!(next, "there are: product, trust, build, flash, ram, ledger");
 }
 
 #[test]
