@@ -4,7 +4,7 @@ use super::elf::Content;
 use super::findings::{Alone, Changed, Comparison, Item, Method, Unnamed, Why};
 use super::names;
 use super::pairing::{Pairing, Side};
-use super::shape::{End, Program, Ref};
+use super::shape::{End, FINE, Program, Ref};
 use super::sites::Use;
 use super::tables;
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,16 +100,16 @@ pub(super) fn called(program: &Program<'_>, end: &End) -> String {
         less => format!("{name}{less}"),
     };
     match end {
-        End::Own(offset) => beyond("itself", *offset),
+        End::Own(offset) => beyond("itself", *offset / FINE),
         End::Name(name, addend) => beyond(name, i64::from(*addend)),
         End::Place(place) => format!("{place:#010x}"),
-        End::Part(part, offset) => match (program.name(*part), program.text(*part)) {
-            (Some(name), _) => beyond(name, *offset),
-            (None, Some(text)) => beyond(&format!("{text:?}"), *offset),
-            (None, None) => {
+        End::Part(part, fine) => match (program.name(*part), program.text(*part), *fine / FINE) {
+            (Some(name), _, offset) => beyond(name, offset),
+            (None, Some(text), offset) => beyond(&format!("{text:?}"), offset),
+            (None, None, offset) => {
                 let it = &program.parts[*part];
                 let section = &program.firmware.sections[it.section].name;
-                beyond(&format!("{} bytes in {section}", it.size), *offset)
+                beyond(&format!("{} bytes in {section}", it.size), offset)
             }
         },
     }
@@ -158,7 +158,7 @@ fn constants(pairing: &Pairing<'_, '_>, old: usize, new: usize) -> Option<Vec<Wh
 /// What it points to no longer, and now.
 fn ends(pairing: &Pairing<'_, '_>, olds: &[Ref], news: &[Ref]) -> Vec<Why> {
     let mut reasons = Vec::new();
-    for purpose in [Use::Call, Use::Address, Use::Difference] {
+    for purpose in [Use::Call, Use::Address, Use::Difference, Use::Unclear] {
         let of = |refs: &[Ref]| -> Vec<End> {
             let outward = |r: &&Ref| r.purpose == purpose && !matches!(r.end, End::Own(_));
             refs.iter().filter(outward).map(|r| r.end.clone()).collect()

@@ -7,7 +7,7 @@
 use super::elf::{Content, Firmware, Home, Reloc};
 use super::sites::{self, Form, Site, Sites, To, Use, half, place, target, word};
 use object::elf as r;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 const fn keep(bits: u32) -> Form {
     Form::Keep(bits.to_le_bytes())
@@ -26,6 +26,8 @@ const ZERO: u8 = 0;
 const GP: u32 = 3;
 /// So far apart an upper half and its lower half may stand, in instructions, where nothing lists them.
 const REACH: usize = 32;
+/// So many upper halves are looked at for a lower one.
+const NEAR: usize = 256;
 /// Types of the psABI that the crate `object` doesn't name.
 const PCREL32: u32 = 57;
 const PLT32: u32 = 59;
@@ -108,8 +110,10 @@ struct Listed<'a> {
     section: usize,
     /// Upper halves relative to the program counter: lower halves name their place.
     relative: BTreeMap<u32, &'a Reloc>,
-    /// What is loaded into which registers: upper halves of absolute addresses.
-    absolute: BTreeSet<(u32, u32)>,
+    /// Where functions begin and end.
+    functions: Vec<(u32, u32)>,
+    /// Upper halves of absolute addresses: where, of what, into which register.
+    absolute: Vec<(u32, u32, u32)>,
     gp: Option<u32>,
 }
 
@@ -119,15 +123,32 @@ impl<'a> Listed<'a> {
         let relative =
             relocs().filter(|reloc| matches!(reloc.kind, r::R_RISCV_PCREL_HI20 | r::R_RISCV_GOT_HI20));
         let relative = relative.map(|reloc| (reloc.at, reloc)).collect();
-        let mut listed = Self { firmware, section, relative, absolute: BTreeSet::new(), gp: gp(firmware) };
+        let (functions, absolute) = (sites::functions(firmware, section), Vec::new());
+        let mut listed = Self { firmware, section, relative, functions, absolute, gp: gp(firmware) };
         for reloc in relocs().filter(|reloc| matches!(reloc.kind, r::R_RISCV_HI20 | r::R_RISCV_RVC_LUI)) {
             let code = half(firmware, section, reloc.at);
             let value = listed.target(reloc).and_then(|to| value(firmware, to));
-            listed
-                .absolute
-                .extend(value.zip(code).map(|(value, code)| (page(value), u32::from(code) >> 7 & 31)));
+            if let (Some(value), Some(code)) = (value, code) {
+                listed.absolute.push((reloc.at, value, u32::from(code) >> 7 & 31));
+            }
         }
         listed
+    }
+
+    /// True if a register holds the upper half of a value: by the last instruction before that loads it, in the same
+    /// function, or by any if none stands before.
+    fn holds(&self, at: u32, value: u32, register: u32) -> bool {
+        let number = self.functions.partition_point(|(from, _)| *from <= at);
+        let (from, end) = number.checked_sub(1).map_or((0, u32::MAX), |number| self.functions[number]);
+        let of = |at: u32| self.absolute.partition_point(|(upper, ..)| *upper < at);
+        let before = self.absolute[of(from)..of(at)].iter().rev().take(NEAR);
+        let same = before.clone().find(|(_, other, _)| *other == value);
+        let last = same.or_else(|| before.clone().find(|(_, other, _)| page(*other) == page(value)));
+        if let Some((_, _, loaded)) = last {
+            return *loaded == register;
+        }
+        let mut after = self.absolute[of(at)..of(end)].iter().take(NEAR);
+        after.any(|(_, other, loaded)| page(*other) == page(value) && *loaded == register)
     }
 
     fn word(&self, at: u32) -> u32 {
@@ -159,7 +180,7 @@ impl<'a> Listed<'a> {
 
     /// The same site, if its bytes are what the linker makes of its target; or with them as they are.
     fn checked(&self, reloc: &Reloc, site: Site) -> Site {
-        let raw = Site { form: ALL, size: site.size.min(4), ..site };
+        let raw = Site { form: ALL, size: site.size.min(4), purpose: Use::Unclear, ..site };
         let Some(to) = site.to else { return site };
         let Some(value) = value(self.firmware, to) else { return raw };
         let leads = |to: Option<u32>| match to {
@@ -200,26 +221,26 @@ impl<'a> Listed<'a> {
     /// A lower half: its immediate has to fit, and its register to hold what belongs to it.
     fn lower(&self, reloc: &Reloc, site: Site, value: u32, upper: Option<u32>) -> Site {
         let code = self.word(reloc.at);
-        let Some((base, offset, form)) = lower(code) else { return Site { form: ALL, ..site } };
+        let unclear = |form| Site { form, purpose: Use::Unclear, ..site };
+        let Some((base, offset, form)) = lower(code) else { return unclear(ALL) };
         let low = |value: u32| (value << 20) as i32 >> 20;
         let by_upper = match upper {
             Some(at) => offset == low(value.wrapping_sub(at)) && base == self.word(at) >> 7 & 31,
-            None => offset == low(value) && self.absolute.contains(&(page(value), base)),
+            None => offset == low(value) && self.holds(reloc.at, value, base),
         };
         let relaxed = match base {
-            GP => self.gp.is_some_and(|gp| gp.wrapping_add_signed(offset) == value),
-            0 => offset as u32 == value,
+            GP if upper.is_none() => self.gp.is_some_and(|gp| gp.wrapping_add_signed(offset) == value),
+            0 if upper.is_none() => offset as u32 == value,
             _ => false,
         };
         // In another register it may still be the lower half: of a copy, or of a part of a structure.
         let copied = upper.is_none() && offset == low(value);
         let Form::Keep(bits) = form else { return site };
-        let form = match (by_upper || relaxed, copied) {
-            (true, _) => form,
-            (false, true) => keep(u32::from_le_bytes(bits) | 0x000f_8000),
-            (false, false) => ALL,
-        };
-        Site { form, ..site }
+        match (by_upper || relaxed, copied) {
+            (true, _) => Site { form, ..site },
+            (false, true) => unclear(keep(u32::from_le_bytes(bits) | 0x000f_8000)),
+            (false, false) => unclear(ALL),
+        }
     }
 
     /// Where AUIPC and JALR lead, if they are that.

@@ -5,9 +5,14 @@ use super::elf::{Firmware, Home, Names};
 use super::parts::{self, Part};
 use super::sites::{self, Form, Site, Sites, To, Use};
 use crate::error::Result;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// So many places there may be between two bytes.
+pub(super) const FINE: i64 = 16;
 
 /// What a site of a part points to.
+///
+/// Offsets into parts are times [`FINE`]: between bytes are places behind instructions that were left out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
     /// Into the part itself.
@@ -34,13 +39,24 @@ pub(super) struct Shape {
     pub(super) refs: Vec<Ref>,
     /// Where offsets begin to differ between the part and `code`: (in the part, in `code`).
     steps: Vec<(u32, u32)>,
+    /// Behind instructions that were left out, and how many in a row: not the same place as before them.
+    behind: BTreeMap<u32, i64>,
 }
 
 impl Shape {
-    /// An offset of the part, in `code`.
+    /// An offset of the part, in `code`, times [`FINE`].
     fn offset(&self, offset: i64) -> i64 {
+        let behind = u32::try_from(offset).ok().and_then(|offset| self.behind.get(&offset));
+        FINE * self.whole(offset) + behind.map_or(0, |count| count % FINE)
+    }
+
+    fn whole(&self, offset: i64) -> i64 {
         let after = self.steps.partition_point(|(raw, _)| i64::from(*raw) <= offset);
         let (raw, code) = self.steps[..after].last().copied().unwrap_or_default();
+        // Steps come in pairs; between them is the middle of something that has another length here.
+        if after % 2 == 1 && offset > i64::from(raw) {
+            return -1 - offset;
+        }
         i64::from(code) + (offset - i64::from(raw))
     }
 
@@ -117,6 +133,9 @@ impl<'a> Program<'a> {
                 shape.step(at, here, cursor);
                 last = Some(at);
                 if site.form == Form::Upper && !lonely {
+                    let [before, after] = [at, cursor].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+                    let count = shape.behind.get(&before).map_or(1, |count| count + 1);
+                    shape.behind.insert(after, count);
                     continue;
                 }
             }

@@ -22,6 +22,8 @@ pub(super) enum Use {
     Address,
     /// One side of a difference of two places.
     Difference,
+    /// What stands there isn't what the linker's list says: compared as it is.
+    Unclear,
 }
 
 /// How the bytes of a site become the same wherever things lie.
@@ -148,7 +150,7 @@ pub(super) fn find(firmware: &Firmware<'_>, listed: bool) -> Vec<Sites> {
 }
 
 /// The stretches of a section that functions take, none twice.
-fn functions(firmware: &Firmware<'_>, section: usize) -> Vec<(u32, u32)> {
+pub(super) fn functions(firmware: &Firmware<'_>, section: usize) -> Vec<(u32, u32)> {
     let home = &firmware.sections[section];
     let here = |symbol: &&super::elf::Symbol| {
         symbol.names == Names::Function && symbol.home == Home::Section(section)
