@@ -23,6 +23,7 @@ mod layout;
 mod manual;
 mod moments;
 mod outputs;
+mod programs;
 mod provision;
 #[cfg(unix)]
 mod pty;
