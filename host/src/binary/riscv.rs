@@ -141,13 +141,15 @@ impl<'a> Listed<'a> {
         let number = self.functions.partition_point(|(from, _)| *from <= at);
         let (from, end) = number.checked_sub(1).map_or((0, u32::MAX), |number| self.functions[number]);
         let of = |at: u32| self.absolute.partition_point(|(upper, ..)| *upper < at);
-        let before = self.absolute[of(from)..of(at)].iter().rev().take(NEAR);
+        let between = |from: u32, end: u32| self.absolute.get(of(from)..of(end)).unwrap_or_default().iter();
+        let before = between(from, at).rev().take(NEAR);
         let same = before.clone().find(|(_, other, _)| *other == value);
         let last = same.or_else(|| before.clone().find(|(_, other, _)| page(*other) == page(value)));
         if let Some((_, _, loaded)) = last {
             return *loaded == register;
         }
-        let mut after = self.absolute[of(at)..of(end)].iter().take(NEAR);
+        // What lies behind the last function has none.
+        let mut after = between(at, end).take(NEAR);
         after.any(|(_, other, loaded)| page(*other) == page(value) && *loaded == register)
     }
 

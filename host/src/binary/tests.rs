@@ -159,7 +159,7 @@ fn random(state: &mut u64) -> u64 {
 fn damaged_programs_are_answered() {
     for machine in ["arm", "riscv"] {
         let base = elf(&format!("{machine}-base"));
-        for seed in 0..400u64 {
+        for seed in 0..1500u64 {
             let (mut state, mut file) = (seed, base.clone());
             for _ in 0..=random(&mut state) % 8 {
                 let at = random(&mut state) as usize % file.len();

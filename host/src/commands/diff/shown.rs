@@ -1,8 +1,8 @@
 //! What changed between two programs, for people: the finding first, then one table, then the rest by kind.
 
 use crate::binary::{
-    Changed, Comparison, Item, Machine, Method, Reach, Row, SourceRange, Table, Unnamed, Vector, Why,
-    WhyAlone,
+    Absolute, Changed, Comparison, HunkAlone, Item, Machine, Method, Reach, Row, SourceRange, Table, Unnamed,
+    Vector, Why, WhyAlone,
 };
 use crate::output::plain;
 use std::fmt::Write as _;
@@ -16,71 +16,61 @@ const HEAD: [&str; 4] = ["FUNCTION", "BYTES", "SOURCE", "WHY"];
 pub(super) fn text(c: &Comparison) -> String {
     let mut text = headline(c);
     text.push_str(&functions(c));
-    let mut pairs: Vec<(&str, String)> = Vec::new();
-    let mut add = |name: &'static str, lines: Vec<String>| {
+    let lists = lists(c);
+    let width =
+        lists.iter().map(|(name, lines)| if lines.is_empty() { 0 } else { name.len() }).max().unwrap_or(0);
+    for (name, lines) in lists {
         let more = lines.len().saturating_sub(LISTED);
-        pairs.extend(lines.into_iter().take(LISTED).map(|line| (name, line)));
-        if more > 0 {
-            pairs.push((name, format!("and {more} more")));
+        let rest = (more > 0).then(|| format!("and {more} more"));
+        for (number, line) in lines.into_iter().take(LISTED).chain(rest).enumerate() {
+            let shown = if number == 0 { name } else { "" };
+            let _ = writeln!(text, "{shown:width$}  {}", plain(&line));
         }
-    };
-    let reached = |name: &str| c.table.as_ref().map_or(String::new(), |table| arrows(c, table, name));
-    let lone = |item: &Item| one(item) + &reached(&item.name);
-    add("added", c.alone.added.iter().map(lone).collect());
-    add("removed", c.alone.removed.iter().map(lone).collect());
-    add(
-        "renamed",
-        c.renamed
-            .iter()
-            .map(|(a, b)| format!("{} is {} now, its code is the same", a.name, b.name))
-            .collect(),
-    );
-    add("data", data(c, &reached));
-    add(
-        "vectors",
-        c.vectors
-            .iter()
-            .map(|v| vector(c.machine, v) + &reached(&format!("{}[{}]", v.table, v.index)))
-            .collect(),
-    );
-    add("strings", signed(&c.strings.added, &c.strings.removed, |text| format!("{text:?}")));
-    let listed = |items: &[Item], name: &String| items.iter().any(|item| item.name == *name);
-    let others = |names: &[String], items: &[Item], data: &[Item]| {
-        let others = names.iter().filter(|name| !listed(items, name) && !listed(data, name));
-        others.cloned().collect::<Vec<_>>()
-    };
-    let came = others(&c.exports.added, &c.alone.added, &c.data_alone.added);
-    let went = others(&c.exports.removed, &c.alone.removed, &c.data_alone.removed);
-    add("exports", signed(&came, &went, Clone::clone));
-    add(
-        "linker",
-        c.absolutes
-            .iter()
-            .map(|a| format!("{}: {}", a.name, turn(a.was, a.is, |v| format!("{v:#010x}"))))
-            .collect(),
-    );
-    add("sections", c.sections.iter().filter_map(section).collect());
-    if let Some(table) = &c.table {
-        add("orphans", orphans(c, table));
-        add(
-            "hunks",
-            table
-                .alone
-                .iter()
-                .map(|alone| format!("{}: {}", table.hunks[alone.hunk].place(), reason(&alone.why)))
-                .collect(),
-        );
-    }
-    add("method", vec![method(c.method)]);
-    add("unseen", c.unseen.clone());
-    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let mut last = "";
-    for (name, line) in pairs {
-        let shown = if name == last { "" } else { name };
-        last = name;
-        let _ = writeln!(text, "{shown:width$}  {}", plain(&line));
     }
     text
+}
+
+/// What there is beside changed functions, by kind.
+fn lists(c: &Comparison) -> Vec<(&'static str, Vec<String>)> {
+    let reached = |name: &str| c.table.as_ref().map_or(String::new(), |table| arrows(c, table, name));
+    let lone = |item: &Item| one(item) + &reached(&item.name);
+    let renamed = |(a, b): &(Item, Item)| format!("{} is {} now, its code is the same", a.name, b.name);
+    let entry = |v: &Vector| vector(c.machine, v) + &reached(&format!("{}[{}]", v.table, v.index));
+    let absolute =
+        |a: &Absolute| format!("{}: {}", a.name, turn(a.was, a.is, |value| format!("{value:#010x}")));
+    let [came, went] = exports(c);
+    let (orphans, hunks) = c.table.as_ref().map_or_else(Default::default, |table| {
+        let alone =
+            |alone: &HunkAlone| format!("{}: {}", table.hunks[alone.hunk].place(), reason(&alone.why));
+        (orphans(c, table), table.alone.iter().map(alone).collect())
+    });
+    vec![
+        ("added", c.alone.added.iter().map(lone).collect()),
+        ("removed", c.alone.removed.iter().map(lone).collect()),
+        ("renamed", c.renamed.iter().map(renamed).collect()),
+        ("data", data(c, &reached)),
+        ("vectors", c.vectors.iter().map(entry).collect()),
+        ("strings", signed(&c.strings.added, &c.strings.removed, |text| format!("{text:?}"))),
+        ("exports", signed(&came, &went, Clone::clone)),
+        ("linker", c.absolutes.iter().map(absolute).collect()),
+        ("sections", c.sections.iter().filter_map(section).collect()),
+        ("orphans", orphans),
+        ("hunks", hunks),
+        ("method", vec![method(c.method)]),
+        ("unseen", c.unseen.clone()),
+    ]
+}
+
+/// Global names that came and went, but those of functions and data that are listed as such.
+fn exports(c: &Comparison) -> [Vec<String>; 2] {
+    let others = |names: &[String], items: [&[Item]; 2]| {
+        let listed = |name: &String| items.iter().any(|items| items.iter().any(|item| item.name == *name));
+        names.iter().filter(|name| !listed(name)).cloned().collect()
+    };
+    [
+        others(&c.exports.added, [&c.alone.added, &c.data_alone.added]),
+        others(&c.exports.removed, [&c.alone.removed, &c.data_alone.removed]),
+    ]
 }
 
 fn headline(c: &Comparison) -> String {
