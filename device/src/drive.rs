@@ -354,7 +354,9 @@ macro_rules! device {
                     }
                     Command::Reboot => Ok(Answer::Restart),
                     Command::Owner(document) => self.owner(document)$($wait)*.map(Answer::Outcome),
-                    other @ (Command::Local { .. } | Command::SetPolicy(_) | Command::SetAnchor(_)) => self.request(other)$($wait)*.map(Answer::Outcome),
+                    other @ (Command::Local { .. } | Command::SetPolicy(_) | Command::SetAnchor(_)) => {
+                        self.request(other)$($wait)*.map(Answer::Outcome)
+                    }
                 }
             }}
 

@@ -11,62 +11,62 @@ const SLOW: [&str; 5] = ["every_single_cut", "pairs_of_cuts", "random_walks", "r
 /// A part's name, and what it does.
 type Part = (&'static str, fn() -> Result<(), String>);
 
+/// What CI runs, in order of cost.
+const PARTS: &[Part] = &[
+    ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
+    ("format", || {
+        let of = |manifest| run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]));
+        ["Cargo.toml", "tests/qemu/Cargo.toml", "tests/embassy/Cargo.toml"].into_iter().try_for_each(of)
+    }),
+    ("lints", || {
+        run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    }),
+    ("unit tests, transcripts, simulated scenarios", || {
+        let slow = SLOW.iter().flat_map(|name| ["--skip", *name]);
+        // What was skipped because the machine lacks it says so; a passing test's words are shown, too.
+        run(cargo(&["test", "--quiet", "--workspace", "--all-targets", "--"]).args(slow).arg("--show-output"))
+    }),
+    ("power cuts and random walks", || {
+        let tests = ["power", "walk", "delta", "direct"].iter().flat_map(|test| ["--test", *test]);
+        let mut test = cargo(&["test", "--quiet", "-p", "patchlane-tests"]);
+        run(test.args(tests).args(["--", "--nocapture"]).args(&SLOW[..3]))
+    }),
+    ("every order of a release history", || model(false)),
+    ("known-bad rules", || known_bad(true)),
+    ("real images", || {
+        let tests = ["--test", "corpus", "--", "--nocapture"];
+        run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
+    }),
+    ("documentation tests", || run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))),
+    ("steps that must not compile", must_not_compile),
+    ("minimum Rust version", msrv),
+    ("curves are strict", no_legacy),
+    ("other systems", other_systems),
+    ("the comparison with embassy-boot", || {
+        let check = ["check", "--quiet", "--locked", "--manifest-path", "tests/embassy/Cargo.toml"];
+        run(cargo(&check).env("CARGO_TARGET_DIR", "target/embassy"))
+    }),
+    ("documentation", || {
+        let mut doc = cargo(&["doc", "--quiet", "--no-deps", "--workspace"]);
+        run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    }),
+    ("vectors", || {
+        let same = vectors::run(true) == ExitCode::SUCCESS;
+        if same { Ok(()) } else { Err("protocol/vectors or SPEC.md drifted: cargo xtask vectors".into()) }
+    }),
+    ("firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
+    ("scenarios on three boards", || qemu::play(&["--board", "all", "--cuts", "12"])),
+    ("costs on three boards", || qemu::play(&["--cost", "--scenario", "refusals"])),
+    ("story, simulated", || demo::check(demo::SIM)),
+    ("story on the board", || demo::check("virt")),
+    ("a firmware crate of someone else", integrator::check),
+    ("sizes and panic paths", sizes::sizes),
+];
+
 pub(crate) fn test() -> Result<(), String> {
-    let parts: [Part; 23] = [
-        ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
-        ("format", || {
-            let of = |manifest| run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]));
-            ["Cargo.toml", "tests/qemu/Cargo.toml", "tests/embassy/Cargo.toml"].into_iter().try_for_each(of)
-        }),
-        ("lints", || {
-            run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
-        }),
-        ("unit tests, transcripts, simulated scenarios", || {
-            let slow = SLOW.iter().flat_map(|name| ["--skip", *name]);
-            // What was skipped because the machine lacks it says so; a passing test's words are shown, too.
-            run(cargo(&["test", "--quiet", "--workspace", "--all-targets", "--"])
-                .args(slow)
-                .arg("--show-output"))
-        }),
-        ("power cuts and random walks", || {
-            let tests = ["power", "walk", "delta", "direct"].iter().flat_map(|test| ["--test", *test]);
-            let mut test = cargo(&["test", "--quiet", "-p", "patchlane-tests"]);
-            run(test.args(tests).args(["--", "--nocapture"]).args(&SLOW[..3]))
-        }),
-        ("every order of a release history", || model(false)),
-        ("known-bad rules", || known_bad(true)),
-        ("real images", || {
-            let tests = ["--test", "corpus", "--", "--nocapture"];
-            run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
-        }),
-        ("documentation tests", || run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))),
-        ("steps that must not compile", must_not_compile),
-        ("minimum Rust version", msrv),
-        ("curves are strict", no_legacy),
-        ("other systems", other_systems),
-        ("the comparison with embassy-boot", || {
-            let check = ["check", "--quiet", "--locked", "--manifest-path", "tests/embassy/Cargo.toml"];
-            run(cargo(&check).env("CARGO_TARGET_DIR", "target/embassy"))
-        }),
-        ("documentation", || {
-            let mut doc = cargo(&["doc", "--quiet", "--no-deps", "--workspace"]);
-            run(doc.env("RUSTDOCFLAGS", "-D warnings"))
-        }),
-        ("vectors", || {
-            let same = vectors::run(true) == ExitCode::SUCCESS;
-            if same { Ok(()) } else { Err("protocol/vectors or SPEC.md drifted: cargo xtask vectors".into()) }
-        }),
-        ("firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
-        ("scenarios on three boards", || qemu::play(&["--board", "all", "--cuts", "12"])),
-        ("costs on three boards", || qemu::play(&["--cost", "--scenario", "refusals"])),
-        ("story, simulated", || demo::check(demo::SIM)),
-        ("story on the board", || demo::check("virt")),
-        ("a firmware crate of someone else", integrator::check),
-        ("sizes and panic paths", sizes::sizes),
-    ];
-    let (mut failed, count) = (Vec::new(), parts.len());
-    for (name, body) in parts {
-        failed.extend(part(name, body).err());
+    let (mut failed, count) = (Vec::new(), PARTS.len());
+    for (name, body) in PARTS {
+        failed.extend(part(name, *body).err());
     }
     if failed.is_empty() {
         println!("\nall {count} parts passed");
