@@ -35,6 +35,9 @@ pub struct Config {
     /// Where RAM lies; needed only to check stack pointers and to emit linker scripts without a board that tells.
     #[serde(default, deserialize_with = "some_table")]
     pub ram: Option<Ram>,
+    /// Where advisories, baselines and releases are recorded.
+    #[serde(default, deserialize_with = "some_table")]
+    pub ledger: Option<LedgerSection>,
     /// The folder of the file; paths count from there.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -133,8 +136,18 @@ pub struct Stretch {
     pub chip: Option<String>,
 }
 
+/// Where advisories, baselines and releases are recorded.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerSection {
+    /// Its folder; it may lie in another repository.
+    pub path: PathBuf,
+}
+
 /// A table, and not a list of its values in order, which serde would take for one.
-fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(input: D) -> std::result::Result<T, D::Error> {
+pub(crate) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    input: D,
+) -> std::result::Result<T, D::Error> {
     struct Table<T>(PhantomData<T>);
     impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
         type Value = T;
@@ -340,6 +353,12 @@ impl Config {
         let board = self.flash.as_ref().and_then(map::board);
         let known = board.map_or(&[][..], |board| board.ram).iter();
         self.ram.into_iter().chain(known.map(|&(address, size)| Ram { address, size })).collect()
+    }
+
+    /// The ledger's folder.
+    pub fn ledger(&self) -> PathBuf {
+        let given = self.ledger.as_ref().map(|section| section.path.as_path());
+        self.path(given.unwrap_or(Path::new(crate::ledger::FOLDER)))
     }
 
     /// The class as a part of file names.

@@ -62,6 +62,7 @@ pub mod flash;
 pub mod image;
 pub mod keys;
 pub mod kind;
+pub mod ledger;
 pub mod link;
 pub mod map;
 pub mod output;

@@ -9,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod layout;
+pub(crate) mod ledger;
 pub(crate) mod man;
 pub(crate) mod provision;
 pub(crate) mod root;

@@ -123,6 +123,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let mut bundle = parse_bundle(bytes, &options.file)?;
     let root = anchor(global, options.root.as_ref())?;
     let document = root.document()?;
+    if let Some(ledger) = super::ledger::beside(global, &bundle.manifest()?.product)? {
+        // A signature on what the ledger refuses is one too many.
+        ledger.agree(&bundle.manifest()?).map_err(|e| match e.place {
+            None => e.at(options.file.display()),
+            Some(_) => e,
+        })?;
+    }
     let paths = if options.key.is_empty() {
         default_keys(global, bundle.manifest()?.kind)?
     } else {

@@ -19,6 +19,7 @@ mod help;
 mod hostile;
 mod keys;
 mod layout;
+mod ledger;
 #[cfg(unix)]
 mod manual;
 mod moments;

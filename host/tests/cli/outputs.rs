@@ -110,6 +110,18 @@ fn outputs(desk: &Desk) -> Vec<(String, Value)> {
         "provision a.plb -o flash.bin --development",
         "provision a.plb -o flash.hex --development",
         "simulate a.plb b.plb f.plb --development --approve",
+        "ledger init --before 9",
+        "ledger baseline add 4.1 --name pump --support-end 2032-12-31",
+        "ledger open CVE-2027-2 --title read --severity high --exploited --aware 2027-01-15T07:00Z --affects 4.1",
+        "ledger affects CVE-2027-2 affected 4.1",
+        "ledger amend CVE-2027-2 --early-warning 2027-01-15T08:00Z --notification 2027-01-15T08:00Z",
+        "build security --baseline 4.1 --image b.bin --fixes CVE-2027-2 -o l.plb",
+        "sign l.plb",
+        "ledger release l.plb",
+        "ledger amend CVE-2027-2 --final-report 2027-01-15T09:00Z",
+        "ledger show",
+        "ledger close CVE-2027-2",
+        "ledger check --development",
         "completions bash",
         "man",
         "man -o pages",
@@ -134,6 +146,7 @@ fn every_verb_prints_what_the_schema_says() {
     };
     failed("verify none.plb", "missing-file", "error");
     failed("simulate b.plb a.plb --development", "refused", "simulate-refused");
+    failed("ledger check", "ledger-findings", "ledger-check-failed");
 }
 
 /// The same of `device`, and of `diff` against one.
@@ -232,6 +245,13 @@ fn every_verb_fails_under_the_schema() {
         desk.fails(&format!("device {verb} --port /dev/nowhere"), 3, "device-link");
         desk.fails(&format!("device {verb}"), 2, "usage");
     }
+    for verb in ["show", "check", "open A --title t --severity low", "close A", "release a.plb"] {
+        desk.fails(&format!("ledger {verb}"), 3, "missing-file");
+    }
+    desk.fails("ledger init --before x", 2, "usage");
+    desk.fails("ledger baseline retire 4.1 --because old", 3, "missing-file");
+    desk.fails("ledger affects A affected 4.1", 3, "missing-file");
+    desk.fails("ledger amend A --exploited", 3, "missing-file");
     desk.fails("completions klingon", 2, "usage");
     desk.fails("man -o none", 3, "missing-file");
 }
