@@ -48,6 +48,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod binary;
 pub mod boards;
 pub mod bundle;
 pub mod cli;

@@ -24,6 +24,7 @@ mod ledger;
 mod manual;
 mod moments;
 mod outputs;
+mod programs;
 mod provision;
 #[cfg(unix)]
 mod pty;
