@@ -5,6 +5,7 @@ mod cuts;
 mod deltas;
 mod demo;
 mod firmware;
+mod fuzz;
 mod integrator;
 mod qemu;
 mod run;
@@ -26,6 +27,9 @@ cargo xtask cuts [--full] [--seed N] [--plan P] [--geometry G]
                                       power cut at every flash operation of everything an operator does; --list
 cargo xtask cuts --replay CASE        one case again, as the command that found it printed it
 cargo xtask cuts --embassy            embassy-boot under the same cuts, and our figures beside it
+cargo xtask fuzz [TARGET] [--seconds N]
+                                      hostile input, 600 s for each target, with a nightly toolchain; --smoke, --list, --seeds
+cargo xtask miri                      unit tests of protocol and device under Miri, where it is installed
 cargo xtask bench deltas              deltas of real firmware against detools and bsdiff (PyPI); needs ../shared/corpus
 cargo xtask qemu [--board B] [--scenario S] [--list]
                                       scenarios on boards in QEMU; --cuts N, --cost [--write], --replay CUTS
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
         ["cuts", ref rest @ ..] => cuts::cuts(rest),
+        ["fuzz", ref rest @ ..] => fuzz::fuzz(rest),
+        ["miri"] => fuzz::miri(),
         ["bench", "deltas"] => deltas::deltas(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");
