@@ -7,5 +7,6 @@ pub mod fuzz;
 pub mod model;
 pub mod scenario;
 pub mod sim;
+pub mod skips;
 #[allow(unreachable_pub, reason = "its modules are shared with the tests that read the vectors")]
 pub mod vectors;

@@ -10,6 +10,7 @@ mod integrator;
 mod qemu;
 mod run;
 mod sizes;
+mod skips;
 mod test;
 mod toolchain;
 mod tools;
@@ -33,6 +34,8 @@ cargo xtask miri                      unit tests of protocol and device under Mi
 cargo xtask bench deltas              deltas of real firmware against detools and bsdiff (PyPI); needs ../shared/corpus
 cargo xtask qemu [--board B] [--scenario S] [--list]
                                       scenarios on boards in QEMU; --cuts N, --cost [--write], --replay CUTS
+cargo xtask skips [--quick] [--case C] [--every]
+                                      skips instructions of a bootloader's decisions in QEMU; --list, --replay CASE@…
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         ["model", "--deep"] => test::model(true),
         ["known-bad"] => test::known_bad(false),
         ["known-bad", "--quick"] => test::known_bad(true),
+        ["skips", ref rest @ ..] => skips::skips(rest),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
         ["cuts", ref rest @ ..] => cuts::cuts(rest),
