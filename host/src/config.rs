@@ -3,6 +3,7 @@
 use crate::error::{Code, Error, Result};
 use crate::explain::explain;
 use crate::kind::{self, Kind};
+use crate::lint::Profile;
 use crate::{files, map};
 use patchlane_device::Layout;
 use patchlane_protocol::{ClassId, Product, VendorId, limits};
@@ -32,6 +33,9 @@ pub struct Config {
     /// Where things lie in flash.
     #[serde(default, deserialize_with = "some_table")]
     pub flash: Option<Flash>,
+    /// What has to hold before a security patch is signed.
+    #[serde(default, deserialize_with = "some_table")]
+    pub lint: Option<Lint>,
     /// Where RAM lies; needed only to check stack pointers and to emit linker scripts without a board that tells.
     #[serde(default, deserialize_with = "some_table")]
     pub ram: Option<Ram>,
@@ -86,6 +90,33 @@ impl Default for Build {
     fn default() -> Self {
         Self { chunk: limits::CHUNK_DEFAULT, addresses: Vec::new() }
     }
+}
+
+/// What has to hold before a security patch is signed.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lint {
+    /// How strict: `starter`, `cra` or `cra+replay`.
+    pub profile: Profile,
+    /// Requirement catalogues to report by: names, or files.
+    #[serde(default)]
+    pub catalogues: Vec<String>,
+    /// Public keys of those who may sign waivers.
+    #[serde(default)]
+    pub approvers: Vec<PathBuf>,
+    /// How a clean build is made.
+    #[serde(default, deserialize_with = "some_table")]
+    pub reproduce: Option<Reproduce>,
+}
+
+/// How a clean build is made.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reproduce {
+    /// The program and its arguments, run in a clean copy of the source.
+    pub command: Vec<String>,
+    /// What it makes: the image, or its ELF file.
+    pub artifact: PathBuf,
 }
 
 /// Where things lie in flash.

@@ -41,6 +41,8 @@ codes! {
         "the error names the entry; correct it, or what you ask for";
     Conflict = "ledger-conflict", 1, "Someone else released meanwhile: an index, a version or the lock is taken.",
         "take their entries into your ledger, and build again";
+    Separation = "separation", 1, "The separation lint refuses the patch, or there is no evidence that it passed.",
+        "run `patchlane lint`: each check says what to do";
     Usage = "usage", 2, "The command line contradicts itself, or can't be understood.",
         "see `patchlane help COMMAND`";
     Missing = "missing-file", 3, "A file or folder isn't there.", "check the path";

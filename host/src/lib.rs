@@ -65,6 +65,7 @@ pub mod keys;
 pub mod kind;
 pub mod ledger;
 pub mod link;
+pub mod lint;
 pub mod map;
 pub mod output;
 pub mod owner;

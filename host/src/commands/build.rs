@@ -11,6 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::files::{self, New, Over, Secrecy};
 use crate::image::{self, Source, source};
 use crate::ledger::Ledger;
+use crate::lint::change::Change;
 use crate::map;
 use crate::output::Report;
 use crate::root::{Root, links};
@@ -19,6 +20,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use patchlane_device::delta::Isa;
 use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Severity, Version};
 use serde_json::json;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use wanted::{Wanted, wanted};
 
@@ -33,14 +35,17 @@ With a ledger, it gives level, indices and what stays open:
   patchlane build security --baseline 4.1 --fixes CVE-2027-4108 --image app.elf
   patchlane build security --baseline 5.0 --not-affected";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// The lane: what it may change, and who signs
     lane: Lane,
+    /// A change record, as `lint` judges it: it says baseline, level, images, advisories and the rest
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["baseline", "level", "open", "image", "closes", "fixes", "contains", "not_affected", "message", "support_end"])]
+    change: Option<PathBuf>,
     /// The feature set, such as 4.12
-    #[arg(long, value_parser = baseline, value_name = "LINE.STEP")]
-    baseline: Baseline,
+    #[arg(long, value_parser = baseline, value_name = "LINE.STEP", required_unless_present = "change")]
+    baseline: Option<Baseline>,
     /// The security level: this release handles the advisories 1 to NUMBER, except those of --open (default: the ledger's)
     #[arg(long, value_name = "NUMBER")]
     level: Option<u32>,
@@ -48,7 +53,7 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', value_name = "INDEX")]
     open: Vec<u32>,
     /// What the linker made: ELF, Intel HEX, or raw binary (FILE@0xADDRESS); repeat it for code that runs in either slot
-    #[arg(long, required_unless_present = "not_affected", value_name = "FILE[@ADDRESS]", value_parser = PathBufValueParser::new().try_map(source))]
+    #[arg(long, required_unless_present_any = ["not_affected", "change"], value_name = "FILE[@ADDRESS]", value_parser = PathBufValueParser::new().try_map(source))]
     image: Vec<Source>,
     /// What devices in the field run: a bundle, or an image; they get a delta from it instead of the image in full; repeat it for each
     #[arg(long, value_name = "FILE[@ADDRESS]", conflicts_with = "no_payload", value_parser = PathBufValueParser::new().try_map(source))]
@@ -243,7 +248,7 @@ fn draft(
         Lane::Security => Kind::SecurityPatch,
         Lane::Feature => Kind::FeatureUpdate,
     };
-    let version = Version { feature: options.baseline, security: wanted.security };
+    let version = Version { feature: options.feature()?, security: wanted.security };
     let mut draft = Draft::new(kind, config.product(), version, Vec::new());
     let given = images(options, config)?;
     (draft.images, draft.installed, draft.address) = (given.images, wanted.installed, given.address);
@@ -274,7 +279,39 @@ fn draft(
     Ok(draft)
 }
 
+impl Options {
+    /// The feature set: clap asks for it, or for a change record that has it.
+    fn feature(&self) -> Result<Baseline> {
+        self.baseline.ok_or_else(|| Error::internal("neither a baseline nor a change record"))
+    }
+}
+
+/// What the change record says, as if it had been typed.
+fn said(options: &Options) -> Result<Cow<'_, Options>> {
+    let Some(path) = &options.change else { return Ok(Cow::Borrowed(options)) };
+    let change = Change::read(path)?;
+    let base = super::read_bundle(&change.path(&change.base))?;
+    let closes = change.closes.iter().map(|closing| Closes {
+        index: closing.index,
+        id: closing.id.clone(),
+        severity: closing.severity,
+        exploited: closing.exploited,
+    });
+    let images = change.images.iter();
+    Ok(Cow::Owned(Options {
+        baseline: Some(change.baseline.unwrap_or(base.manifest()?.version.feature)),
+        level: Some(change.level),
+        open: change.open.clone(),
+        image: images.map(|s| Source { path: change.path(&s.path), ..s.clone() }).collect(),
+        closes: closes.collect(),
+        message: change.message.clone(),
+        support_end: change.support_end.map_or(0, |date| date.seconds),
+        ..options.clone()
+    }))
+}
+
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
+    let options = &*said(options)?;
     let config = Config::find(global.config.as_deref())?;
     let root = anchor(global, None)?;
     let document = root.document()?;

@@ -10,6 +10,7 @@ pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod layout;
 pub(crate) mod ledger;
+pub(crate) mod lint;
 pub(crate) mod man;
 pub(crate) mod provision;
 pub(crate) mod root;

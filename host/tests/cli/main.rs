@@ -20,6 +20,7 @@ mod hostile;
 mod keys;
 mod layout;
 mod ledger;
+mod lint;
 #[cfg(unix)]
 mod manual;
 mod moments;

@@ -33,7 +33,7 @@ fn typed(options: &Options, level: u32) -> Result<Plan> {
 fn planned(options: &Options, ledger: &Ledger) -> Result<Plan> {
     let named = options.closes.iter().map(|closes| closes.id.clone());
     let fixes: Vec<String> = options.fixes.iter().cloned().chain(named).collect();
-    let plan = ledger.plan(options.baseline, &fixes, options.contains)?;
+    let plan = ledger.plan(options.feature()?, &fixes, options.contains)?;
     let differs = |what: String| {
         let next = "leave it out: the ledger gives it";
         Err(Error::new(Code::Disagrees, what, next))
@@ -53,9 +53,10 @@ fn planned(options: &Options, ledger: &Ledger) -> Result<Plan> {
 
 /// The newest images of a baseline, as the ledger knows them.
 fn installed(options: &Options, ledger: &Ledger) -> Result<Vec<Image>> {
-    let newest = ledger.newest(options.baseline);
+    let baseline = options.feature()?;
+    let newest = ledger.newest(baseline);
     let release = newest.and_then(|version| ledger.released(&version).next()).ok_or_else(|| {
-        let what = format!("--not-affected: the ledger has no release of {}", options.baseline);
+        let what = format!("--not-affected: the ledger has no release of {baseline}");
         Error::new(Code::Disagrees, what, "release it first: it has no devices yet")
     })?;
     if release.entry.image.iter().any(|image| image.component != 0) {
@@ -70,7 +71,7 @@ fn installed(options: &Options, ledger: &Ledger) -> Result<Vec<Image>> {
 
 /// A patch without payload has something to say, or it isn't one.
 fn untold(options: &Options, plan: &Plan) -> Result<String> {
-    let baseline = options.baseline;
+    let baseline = options.feature()?;
     if plan.closes.is_empty() {
         let what = format!("there is nothing that {baseline} isn't affected by, and doesn't know yet");
         let next = format!(
@@ -98,7 +99,7 @@ pub(super) fn wanted(options: &Options, ledger: Option<&Ledger>) -> Result<Wante
             Some(level) => typed(options, level).map(|plan| Wanted::of(plan, 0)),
         };
     };
-    let line = ledger.baseline(options.baseline);
+    let line = ledger.baseline(options.feature()?);
     let support_end = line.map_or(0, |line| line.entry.support_end.ends());
     let plan = match options.level {
         // Said in full, it stands as it is, if the ledger agrees with it in the end.
