@@ -60,6 +60,7 @@ pub mod error;
 mod explain;
 pub mod files;
 pub mod flash;
+mod hex;
 pub mod image;
 pub mod keys;
 pub mod kind;

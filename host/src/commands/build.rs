@@ -11,6 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::files::{self, New, Over, Secrecy};
 use crate::image::{self, Source, source};
 use crate::ledger::Ledger;
+use crate::ledger::time::Day;
 use crate::lint::change::Change;
 use crate::map;
 use crate::output::Report;
@@ -305,7 +306,7 @@ fn said(options: &Options) -> Result<Cow<'_, Options>> {
         image: images.map(|s| Source { path: change.path(&s.path), ..s.clone() }).collect(),
         closes: closes.collect(),
         message: change.message.clone(),
-        support_end: change.support_end.map_or(0, |date| date.seconds),
+        support_end: change.support_end.map_or(0, Day::ends),
         ..options.clone()
     }))
 }

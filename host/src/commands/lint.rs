@@ -6,8 +6,9 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, Over, Secrecy};
 use crate::keys;
+use crate::ledger::time::Day;
 use crate::lint::catalogue::Catalogue;
-use crate::lint::change::{Change, Date};
+use crate::lint::change::Change;
 use crate::lint::waiver::{self, Waiver};
 use crate::lint::{self, CHECKS, Case, Emergency, Finding, Grade, Outcome, Profile, Rules, statement};
 use crate::output::{Colour, Report, paint, plain};
@@ -21,7 +22,7 @@ Examples:
   patchlane lint                                  judge change.toml by the profile of patchlane.toml
   patchlane lint -o evidence.json                 and keep what was found, for `build --evidence`
   patchlane lint --list                           every check, and what to do when it fails
-  patchlane lint waive 8 --reason \"generated code\" --until 2027-03-01 --key approver.pem -o waiver-8.txt
+  patchlane lint waive 8 --reason generated --until 2027-03-01 --key boss.pem -o 8.txt
 
 A check is pass, fail, waived, owed or not evaluated. Failing checks refuse the patch; waivable ones don't if a second
 approver has signed a waiver. What can't be evaluated refuses it if the profile asks for it.";
@@ -59,8 +60,8 @@ struct Judge {
     #[arg(long, value_name = "REASON", requires = "due")]
     emergency: Option<String>,
     /// When the missing evidence is due
-    #[arg(long, value_name = "YYYY-MM-DD", requires = "emergency", value_parser = day)]
-    due: Option<Date>,
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "emergency", value_parser = Day::parse)]
+    due: Option<Day>,
     /// Don't build anything: check 12 isn't evaluated
     #[arg(long)]
     no_rebuild: bool,
@@ -77,7 +78,7 @@ struct Judge {
 
 const WAIVING: &str = "\
 Example:
-  patchlane lint waive 8 --reason \"generated code\" --until 2027-03-01 --key approver.pem -o waiver-8.txt
+  patchlane lint waive 8 --reason \"generated code\" --until 2027-03-01 --key boss.pem -o 8.txt
 
 The waiver speaks of this release, these images, and what the check says now; if one of them changes, it is signed anew.";
 
@@ -93,8 +94,8 @@ struct Waive {
     #[arg(long, value_name = "TEXT")]
     reason: String,
     /// The day at which the waiver ends
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
-    until: Date,
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = Day::parse)]
+    until: Day,
     /// The approver's private key; its public half is listed under [lint] approvers
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -104,10 +105,6 @@ struct Waive {
     /// Don't build anything
     #[arg(long)]
     no_rebuild: bool,
-}
-
-fn day(text: &str) -> std::result::Result<Date, String> {
-    Date::parse(text).ok_or_else(|| "a day is YEAR-MONTH-DAY, such as 2027-12-11".to_owned())
 }
 
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
@@ -160,10 +157,10 @@ fn emergency(options: &Judge, now: u64) -> Result<Option<Emergency>> {
     if reason.trim().is_empty() {
         return Err(Error::new(Code::Usage, "--emergency has no reason", "say why the patch can't wait"));
     }
-    if due.seconds <= now {
+    if due.ends() < now {
         return Err(Error::new(Code::Usage, format!("--due {due} is over"), "name a day to come"));
     }
-    Ok(Some(Emergency { reason: reason.clone(), due: due.seconds }))
+    Ok(Some(Emergency { reason: reason.clone(), due: due.ends() }))
 }
 
 fn judge(global: &Global, options: &Judge) -> Result<Report> {

@@ -96,12 +96,7 @@ impl Sha {
 
     /// Reads 64 digits.
     pub fn parse(text: &str) -> Option<Self> {
-        let lower = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        lower.then_some(Self(bytes))
+        crate::hex::read(text).map(Self)
     }
 
     /// The first eight digits: enough for a file's name.

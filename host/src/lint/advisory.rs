@@ -6,6 +6,7 @@ use super::release::broken;
 use super::vex::{self, Statement, Status};
 use super::{Answer, Case};
 use crate::error::Result;
+use crate::ledger::time::Day;
 use std::collections::BTreeSet;
 
 fn csafs(case: &Case<'_>) -> Result<Vec<Csaf>> {
@@ -45,7 +46,7 @@ pub(super) fn csaf(case: &Case<'_>) -> Result<Answer> {
         if embargo.reason.trim().is_empty() {
             return Ok(Fail("the embargo has no reason".into()));
         }
-        if embargo.until.seconds <= case.now {
+        if embargo.until.ends() < case.now {
             return Ok(Fail(format!("the embargo ended on {}", embargo.until)));
         }
         return Ok(Pass(format!("under embargo until {}: {}", embargo.until, embargo.reason)));
@@ -80,9 +81,10 @@ pub(super) fn snapshot(case: &Case<'_>) -> Result<Answer> {
         return Err(at("has no list of vulnerabilities"));
     }
     let taken = document["metadata"]["timestamp"].as_str().and_then(|t| t.get(..10));
-    let taken =
-        taken.and_then(super::change::Date::parse).ok_or_else(|| at("has no date: /metadata/timestamp"))?;
-    let days = case.now.saturating_sub(taken.seconds) / 86_400;
+    let taken = taken
+        .and_then(|taken| Day::parse(taken).ok())
+        .ok_or_else(|| at("has no date: /metadata/timestamp"))?;
+    let days = case.now.saturating_sub(taken.begins()) / 86_400;
     if days > advisory.snapshot_days {
         return Ok(Fail(format!(
             "the snapshot is {days} days old, and {} are the most",

@@ -5,6 +5,7 @@ use crate::error::{Code, Error, Result};
 use crate::explain::explain;
 use crate::files;
 use crate::image::{self, Source};
+use crate::ledger::time::Day;
 use patchlane_protocol::{Baseline, Severity};
 use serde::Deserialize;
 use serde::de::Deserializer;
@@ -34,7 +35,7 @@ pub struct Change {
     pub images: Vec<Source>,
     /// When support ends.
     #[serde(default)]
-    pub support_end: Option<Date>,
+    pub support_end: Option<Day>,
     /// What an operator reads.
     #[serde(default)]
     pub message: String,
@@ -123,7 +124,7 @@ pub struct Embargo {
     /// Why.
     pub reason: String,
     /// When it ends.
-    pub until: Date,
+    pub until: Day,
 }
 
 /// Commits, and what they may touch.
@@ -254,49 +255,6 @@ pub struct Notice {
     pub rollback: String,
 }
 
-/// A day: `2027-12-11`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Date {
-    /// Its first second, since 1970.
-    pub seconds: u64,
-}
-
-impl Date {
-    /// Reads `2027-12-11`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.len() == 10
-            && text.bytes().enumerate().all(|(i, b)| match i {
-                4 | 7 => b == b'-',
-                _ => b.is_ascii_digit(),
-            });
-        let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u64>().ok();
-        let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-        if !digits || year < 1970 || !(1..=12).contains(&month) || day == 0 {
-            return None;
-        }
-        // Days from civil, after Howard Hinnant's algorithm; the way back says whether the day exists.
-        let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-        let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1;
-        let date = Self { seconds: days.checked_sub(719_468)? * 86_400 };
-        (date.to_string() == text).then_some(date)
-    }
-}
-
-impl std::fmt::Display for Date {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(commands::date(self.seconds).get(..10).unwrap_or_default())
-    }
-}
-
-impl<'de> Deserialize<'de> for Date {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> std::result::Result<Self, D::Error> {
-        let text = String::deserialize(input)?;
-        Self::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom(format!("`{text}` is no day: write it as \"2027-12-11\""))
-        })
-    }
-}
-
 fn some_baseline<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<Option<Baseline>, D::Error> {
     commands::baseline(&String::deserialize(input)?).map(Some).map_err(serde::de::Error::custom)
 }
@@ -331,29 +289,5 @@ impl Change {
     /// A path of the record, from its folder.
     pub fn path(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_that_exist_are_read() {
-        assert_eq!(Date::parse("2027-12-11").map(|d| d.seconds), Some(1_828_483_200));
-        assert_eq!(Date::parse("1970-01-01").map(|d| d.seconds), Some(0));
-        assert_eq!(Date::parse("2000-02-29").map(|d| d.to_string()).as_deref(), Some("2000-02-29"));
-        for wrong in [
-            "2027-02-29",
-            "2027-13-01",
-            "2027-00-10",
-            "1969-12-31",
-            "2027-1-01",
-            "27-12-11",
-            "2027-12-1é",
-            "",
-        ] {
-            assert_eq!(Date::parse(wrong), None, "{wrong}");
-        }
     }
 }

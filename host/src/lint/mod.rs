@@ -238,11 +238,6 @@ fn one(check: &'static Check, case: &Case<'_>, rules: &Rules<'_>) -> Finding {
     Finding { check, outcome, detail, inputs: case.taken() }
 }
 
-/// `1 commit`, `2 commits`.
-fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 /// True if the findings say that the release isn't a security patch but carries functionality (checks 21 and 22).
 pub fn is_combined(findings: &[Finding]) -> bool {
     findings.iter().any(|f| matches!(f.check.number, 21 | 22) && f.outcome == Outcome::Fail)

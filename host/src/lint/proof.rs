@@ -2,11 +2,12 @@
 
 use super::Answer::{Fail, Pass, Unknown};
 use super::release::{broken, lacks};
-use super::{Answer, Case, plural};
+use super::{Answer, Case};
 use crate::bundle::{Linked, sha256};
 use crate::commands::read_bundle;
 use crate::error::{Error, Result};
 use crate::flash::Chip;
+use crate::output::plural;
 use crate::scenario::{
     Cast, Expected, Feature, Lane, Release, Scenario, Security, Source, Start, Step, Sweep,
 };
@@ -95,7 +96,7 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
     }
     Ok(Pass(format!(
         "{} of the exploit: works on the base, fails on the patch",
-        plural(failed_before.len(), "test")
+        plural(failed_before.len() as u64, "test")
     )))
 }
 

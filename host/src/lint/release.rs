@@ -6,6 +6,7 @@ use crate::commands::date;
 use crate::error::{Code, Error, Result};
 use crate::files;
 use crate::keys;
+use crate::ledger::time::Day;
 use std::collections::BTreeSet;
 
 /// 1: the base is a released, signed bundle.
@@ -43,7 +44,7 @@ pub(super) fn version(case: &Case<'_>) -> Result<Answer> {
 /// 3: the baseline is supported, and until when is stated.
 pub(super) fn support(case: &Case<'_>) -> Result<Answer> {
     let before = case.base.manifest()?.support_end;
-    let Some(end) = case.change.support_end.map(|date| date.seconds) else {
+    let Some(end) = case.change.support_end.map(Day::ends) else {
         return Ok(Fail("`support_end` isn't stated".into()));
     };
     let end_text = date(end).get(..10).unwrap_or_default().to_owned();

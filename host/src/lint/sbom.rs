@@ -3,8 +3,9 @@
 use super::Answer::{Fail, Pass};
 use super::release::{broken, lacks};
 use super::semver::{Step, step};
-use super::{Answer, Case, advisory, plural};
+use super::{Answer, Case, advisory};
 use crate::error::Result;
+use crate::output::plural;
 use serde_json::Value;
 use sha2::{Digest as _, Sha512};
 use std::collections::{BTreeMap, BTreeSet};
@@ -182,12 +183,12 @@ pub(super) fn valid(case: &Case<'_>) -> Result<Answer> {
     }
     for image in &case.images {
         let short = crate::bundle::sha256(&image.bytes).to_string();
-        let long: String = Sha512::digest(&image.bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let long = crate::hex::write(&Sha512::digest(&image.bytes));
         if !sbom.digests.contains(&short) && !sbom.digests.contains(&long) {
             return Ok(Fail(format!("the SBOM doesn't name the image {}…", &short[..12])));
         }
     }
-    Ok(Pass(format!("{}, {}", sbom.format, plural(sbom.components.len(), "component"))))
+    Ok(Pass(format!("{}, {}", sbom.format, plural(sbom.components.len() as u64, "component"))))
 }
 
 /// 14: no component was added, removed or renamed.
@@ -204,7 +205,7 @@ pub(super) fn components(case: &Case<'_>) -> Result<Answer> {
     told.extend((!added.is_empty()).then(|| format!("added: {}", added.join(", "))));
     told.extend((!removed.is_empty()).then(|| format!("removed: {}", removed.join(", "))));
     if told.is_empty() {
-        Ok(Pass(format!("the same {}", plural(new.components.len(), "component"))))
+        Ok(Pass(format!("the same {}", plural(new.components.len() as u64, "component"))))
     } else {
         Ok(Fail(told.join("; ")))
     }
@@ -265,7 +266,7 @@ pub(super) fn semver(case: &Case<'_>) -> Result<Answer> {
     });
     let far: Vec<String> = far.collect();
     if far.is_empty() {
-        return Ok(Pass(format!("{} moved, each by its patch level", plural(moved.len(), "version"))));
+        return Ok(Pass(format!("{} moved, each by its patch level", plural(moved.len() as u64, "version"))));
     }
     Ok(Fail(far.join("; ")))
 }

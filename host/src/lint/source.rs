@@ -4,8 +4,9 @@ use super::Answer::{Fail, Pass, Unknown};
 use super::change::Commits;
 use super::git::{Absent, Repository};
 use super::release::lacks;
-use super::{Answer, Case, plural};
+use super::{Answer, Case};
 use crate::error::Result;
+use crate::output::plural;
 
 /// The range of commits that make the patch.
 pub(super) struct Range<'a> {
@@ -65,7 +66,7 @@ pub(super) fn commits(case: &Case<'_>) -> Result<Answer> {
     if !unfixed.is_empty() {
         return Ok(Fail(format!("no commit fixes {}", some(&unfixed))));
     }
-    Ok(Pass(format!("{}, nothing but fixes", plural(commits.len(), "commit"))))
+    Ok(Pass(format!("{}, nothing but fixes", plural(commits.len() as u64, "commit"))))
 }
 
 /// True if a path is one of the pattern's: `?` and `*` within a name, `**` across folders.
@@ -133,7 +134,7 @@ pub(super) fn churn(case: &Case<'_>) -> Result<Answer> {
     let most = range.said.churn;
     let told = format!("{lines} lines added and removed, {most} are the most");
     if binary > 0 {
-        return Ok(Fail(format!("{told}; {} not text", plural(binary, "file"))));
+        return Ok(Fail(format!("{told}; {} not text", plural(binary as u64, "file"))));
     }
     Ok(if lines > most { Fail(told) } else { Pass(told) })
 }

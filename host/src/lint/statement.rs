@@ -5,6 +5,7 @@ use super::{Case, Emergency, Finding, Outcome, Profile, Rules};
 use crate::bundle::{Bundle, sha256};
 use crate::commands::date;
 use crate::error::{Code, Error, Result};
+use crate::ledger::time::Day;
 use serde_json::{Value, json};
 
 /// The kind of statement.
@@ -173,8 +174,8 @@ pub fn judge(evidence: &[u8], bundle: &Bundle, profile: Profile, now: u64) -> Re
     }
     let mut notes = Vec::new();
     for check in predicate["checks"].as_array().into_iter().flatten() {
-        let until = check["waiver"]["until"].as_str().and_then(super::change::Date::parse);
-        if until.is_some_and(|until| until.seconds <= now) {
+        let until = check["waiver"]["until"].as_str().and_then(|day| Day::parse(day).ok());
+        if until.is_some_and(|until| until.ends() < now) {
             return no(format!("the waiver of check {} has ended", check["check"]), "have it signed anew");
         }
         match check["result"].as_str() {

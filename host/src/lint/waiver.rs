@@ -6,7 +6,8 @@
 use super::{CHECKS, Case, Grade};
 use crate::bundle::sha256;
 use crate::error::{Code, Error, Result};
-use crate::lint::change::Date;
+use crate::hex;
+use crate::ledger::time::Day;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use patchlane_protocol::PublicKey;
 use std::fmt::Write as _;
@@ -28,14 +29,7 @@ pub struct Waiver {
 }
 
 /// Everything that is signed, in lines.
-fn body(
-    case: &Case<'_>,
-    check: u8,
-    seen: &str,
-    reason: &str,
-    until: Date,
-    key: &PublicKey,
-) -> Result<String> {
+fn body(case: &Case<'_>, check: u8, seen: &str, reason: &str, until: Day, key: &PublicKey) -> Result<String> {
     let line = |text: &str| -> Result<String> {
         if text.trim().is_empty() || text.chars().any(char::is_control) {
             let next = "say it in one line of text";
@@ -54,8 +48,7 @@ fn body(
     let _ = writeln!(text, "seen: {}", seen.replace(char::is_control, " ").trim());
     let _ = writeln!(text, "reason: {}", line(reason)?);
     let _ = writeln!(text, "until: {until}");
-    let hex: String = key.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let _ = writeln!(text, "key: {hex}");
+    let _ = writeln!(text, "key: {}", hex::write(&key.bytes));
     Ok(text)
 }
 
@@ -72,7 +65,7 @@ pub fn sign(
     check: u8,
     seen: &str,
     reason: &str,
-    until: Date,
+    until: Day,
     key: &SigningKey,
 ) -> Result<String> {
     let known = CHECKS.iter().find(|known| known.number == check);
@@ -82,26 +75,14 @@ pub fn sign(
         let what = format!("check {check} ({}) can't be waived: its failure refuses the patch", known.name);
         return Err(Error::new(Code::Usage, what, known.next));
     }
-    if until.seconds <= case.now {
+    if until.ends() < case.now {
         return Err(Error::new(Code::Usage, format!("{until} is over"), "name a day to come"));
     }
     let public = PublicKey::ed25519(key.verifying_key().to_bytes());
     let mut text = body(case, check, seen, reason, until, &public)?;
-    let signature: String =
-        key.sign(&preimage(&text)).to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = hex::write(&key.sign(&preimage(&text)).to_bytes());
     let _ = writeln!(text, "signature: {signature}");
     Ok(text)
-}
-
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != 2 * N || !text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 /// Reads a waiver and verifies it for this case; `seen` is what each check says now.
@@ -124,9 +105,9 @@ pub fn verify(
             .ok_or_else(|| no(&format!("has no line `{name}`, or several")))
     };
     let check = field("check")?.parse::<u8>().map_err(|_| no("names no check"))?;
-    let until = Date::parse(field("until")?).ok_or_else(|| no("has no day at which it ends"))?;
-    let key = PublicKey::ed25519(hex(field("key")?).ok_or_else(|| no("has no key"))?);
-    let signature = hex::<64>(field("signature")?).ok_or_else(|| no("has no signature"))?;
+    let until = Day::parse(field("until")?).map_err(|_| no("has no day at which it ends"))?;
+    let key = PublicKey::ed25519(hex::read(field("key")?).ok_or_else(|| no("has no key"))?);
+    let signature = hex::read::<64>(field("signature")?).ok_or_else(|| no("has no signature"))?;
     let (reason, saw) = (field("reason")?, field("seen")?);
     if !approvers.contains(&key) {
         return Err(no("is signed by a key that [lint] approvers doesn't list"));
@@ -153,8 +134,8 @@ pub fn verify(
     if verifying.verify_strict(&preimage(&wanted), &signature).is_err() {
         return Err(no("was changed since it was signed"));
     }
-    if until.seconds <= case.now {
+    if until.ends() < case.now {
         return Err(no(&format!("ended on {until}")));
     }
-    Ok(Waiver { check, reason: reason.to_owned(), by: key.id().to_string(), until: until.seconds })
+    Ok(Waiver { check, reason: reason.to_owned(), by: key.id().to_string(), until: until.ends() })
 }

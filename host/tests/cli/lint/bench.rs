@@ -25,7 +25,7 @@ base = "base.plb"
 baseline = "4.1"
 level = 8
 images = ["patch.elf"]
-support_end = "2032-12-31"
+support_end = 2032-12-31
 message = "Bounds check of register requests"
 waivers = []
 

@@ -93,14 +93,14 @@ fn checks_of_advisories() {
                 b.replace(
                     "change.toml",
                     "csaf = [\"csaf.json\"]",
-                    "embargo = { reason = \"coordinated\", until = \"2027-02-01\" }",
+                    "embargo = { reason = \"coordinated\", until = 2027-02-01 }",
                 );
             }),
             (5, "fail", "embargo ended", &|b| {
                 b.replace(
                     "change.toml",
                     "csaf = [\"csaf.json\"]",
-                    "embargo = { reason = \"coordinated\", until = \"2027-01-01\" }",
+                    "embargo = { reason = \"coordinated\", until = 2027-01-01 }",
                 );
             }),
             (5, "fail", "is fixed in pump 4.1 s8", &|b| b.replace("csaf.json", "4.1 s8", "4.1 s9")),
