@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files;
 use crate::image;
+use crate::ledger::Ledger;
 use crate::root::Root;
 use patchlane_protocol::{Baseline, Open, Security, Version};
 use std::cell::RefCell;
@@ -21,6 +22,8 @@ pub struct Case<'a> {
     pub change: &'a Change,
     /// The product.
     pub config: &'a Config,
+    /// Advisories, baselines and releases, if they are recorded.
+    pub ledger: Option<Ledger>,
     /// What devices trust.
     pub root: Root,
     /// The release that devices run.
@@ -64,6 +67,7 @@ impl<'a> Case<'a> {
         Ok(Self {
             change,
             config,
+            ledger: Ledger::of(config)?,
             root: anchor(global, None)?,
             base,
             images,

@@ -18,7 +18,15 @@ pub(super) fn base(case: &Case<'_>) -> Result<Answer> {
     if let Err(error) = case.base.verify(&root, |_| Ok(())) {
         return Ok(Fail(format!("{} {}", path.display(), error.what)));
     }
-    Ok(Pass(format!("{version}, signed under root {}", root.version)))
+    let told = format!("{version}, signed under root {}", root.version);
+    let Some(ledger) = &case.ledger else {
+        return Ok(Pass(format!("{told}; there is no ledger to find it in")));
+    };
+    let digest = case.base.digest();
+    if ledger.released(&version).any(|release| release.entry.manifest_sha256.0 == digest.0) {
+        return Ok(Pass(format!("{told}, and released")));
+    }
+    Ok(Fail(format!("{told}; the ledger has no such release")))
 }
 
 /// 2: the baseline is the base's, and the patch handles strictly more.
@@ -44,9 +52,21 @@ pub(super) fn version(case: &Case<'_>) -> Result<Answer> {
 /// 3: the baseline is supported, and until when is stated.
 pub(super) fn support(case: &Case<'_>) -> Result<Answer> {
     let before = case.base.manifest()?.support_end;
-    let Some(end) = case.change.support_end.map(Day::ends) else {
+    let line = case.ledger.as_ref().map(|ledger| ledger.baseline(case.version.feature));
+    let recorded = match line {
+        Some(None) => return Ok(Fail(format!("the ledger has no baseline {}", case.version.feature))),
+        Some(Some(line)) if line.entry.retired.is_some() => {
+            return Ok(Fail(format!("baseline {} was retired", case.version.feature)));
+        }
+        Some(Some(line)) => Some(line.entry.support_end),
+        None => None,
+    };
+    let Some(end) = case.change.support_end.or(recorded).map(Day::ends) else {
         return Ok(Fail("`support_end` isn't stated".into()));
     };
+    if let Some(other) = recorded.filter(|recorded| recorded.ends() != end) {
+        return Ok(Fail(format!("the ledger says that support ends on {other}")));
+    }
     let end_text = date(end).get(..10).unwrap_or_default().to_owned();
     if end < before {
         let was = date(before).get(..10).unwrap_or_default().to_owned();

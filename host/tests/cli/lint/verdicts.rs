@@ -234,3 +234,32 @@ fn the_page_on_compliance_has_every_clause_with_its_checks() {
         assert!(page.contains(&catalogue.source), "{name}");
     }
 }
+
+#[test]
+fn a_ledger_says_what_was_released_supported_and_frozen() {
+    let bench = Bench::new("ledger");
+    let detail = |check: usize| bench.result("--no-rebuild", check);
+    assert!(detail(1).1.contains("no ledger"), "{}", detail(1).1);
+    bench.desk.ok("ledger init --before 7");
+    let (found, told) = detail(3);
+    assert!(found == "fail" && told.contains("no baseline 4.1"), "{told}");
+    let add =
+        "ledger baseline add 4.1 --name pumps --support-end 2032-12-31 --interfaces interfaces-base.toml";
+    bench.desk.ok(add);
+    assert_eq!(detail(3).0, "pass");
+    let (found, told) = detail(1);
+    assert!(found == "fail" && told.contains("no such release"), "{told}");
+    bench.desk.ok("ledger release base.plb");
+    assert!(detail(1).1.contains("and released"), "{}", detail(1).1);
+    bench.replace("change.toml", "support_end = 2032-12-31", "support_end = 2033-12-31");
+    assert!(detail(3).1.contains("2032-12-31"), "{}", detail(3).1);
+    // Stated nowhere else, it is the ledger's.
+    bench.replace("change.toml", "support_end = 2033-12-31", "");
+    assert_eq!(detail(3).0, "pass");
+    // Whoever adds a port to both lists is found by what was frozen.
+    for side in ["base", "patch"] {
+        bench.replace(&format!("interfaces-{side}.toml"), "modbus = 502", "modbus = 502\ntelnet = 23");
+    }
+    let (found, told) = detail(21);
+    assert!(found == "fail" && told.contains("froze"), "{told}");
+}
