@@ -74,8 +74,8 @@ fn outputs(desk: &Desk) -> Vec<(String, Value)> {
     std::fs::write(desk.path("p"), "correct horse").unwrap();
     std::fs::write(desk.path("two"), "two").unwrap();
     std::fs::create_dir(desk.path("pages")).unwrap();
-    let root = format!("root new -o r.plr {roles} --passphrase-env SECRET");
-    let next = format!("root new -o r2.plr --follows r.plr {roles} --passphrase-env SECRET");
+    let new = |out: &str| format!("root new -o {out} {roles} --passphrase-env SECRET");
+    let (root, next) = (new("r.plr"), new("r2.plr --follows r.plr"));
     let lines = [
         "init p1 --vendor example.com --class pump --board virt",
         "key new k.pem --passphrase-env SECRET",

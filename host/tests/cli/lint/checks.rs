@@ -271,6 +271,15 @@ fn checks_of_behaviour() {
             (25, "fail", "another image than the base's", &|b| {
                 b.change("replay.json", |v| v["predicate"]["base"]["sha256"] = json!("00"));
             }),
+        ],
+    );
+}
+
+#[test]
+fn checks_of_budget_and_installation() {
+    each(
+        "installs",
+        &[
             (26, "not-evaluated", "no [budget]", &|b| b.without("budget")),
             (26, "fail", "flash", &|b| b.replace("change.toml", "flash = 65536", "flash = 16")),
             (26, "not-evaluated", "wasn't measured", &|b| {
