@@ -71,11 +71,11 @@ fn the_schema_knows_every_code_and_exit_code() {
 /// Real outputs of every verb that needs no device; those of `device` are checked where there is one (`Desk::ok`).
 fn outputs(desk: &Desk) -> Vec<(String, Value)> {
     let roles = "--root k.pub --security i.pub --feature e.pub --sign k.pem";
-    std::fs::write(desk.path("p"), "correct horse").unwrap();
-    std::fs::write(desk.path("two"), "two").unwrap();
+    [("p", "correct horse"), ("two", "two")]
+        .map(|(name, text)| std::fs::write(desk.path(name), text).unwrap());
     std::fs::create_dir(desk.path("pages")).unwrap();
-    let new = |out: &str| format!("root new -o {out} {roles} --passphrase-env SECRET");
-    let (root, next) = (new("r.plr"), new("r2.plr --follows r.plr"));
+    let [root, next] = ["r.plr", "r2.plr --follows r.plr"]
+        .map(|out| format!("root new -o {out} {roles} --passphrase-env SECRET"));
     let lines = [
         "init p1 --vendor example.com --class pump --board virt",
         "key new k.pem --passphrase-env SECRET",
