@@ -85,13 +85,38 @@ impl Repository {
         Ok(self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])?.trim().to_owned())
     }
 
-    /// The commits after `base` up to `head`.
+    /// True if `head` came from `base`.
+    pub(super) fn is_ancestor(&self, base: &str, head: &str) -> Result<bool> {
+        Ok(self.ask(&["rev-list", "--count", &format!("{head}..{base}"), "--"])?.trim() == "0")
+    }
+
+    /// The commits after `base` up to `head`, and of the merges those that change what no side of them has.
     pub(super) fn commits(&self, base: &str, head: &str, trailer: &str) -> Result<Vec<Commit>> {
+        let mut all = self.log(base, head, trailer, "--no-merges")?;
+        for merge in self.log(base, head, trailer, "--merges")? {
+            let own = self.ask(&[
+                "diff-tree",
+                "--cc",
+                "--name-only",
+                "--no-commit-id",
+                "-r",
+                "-z",
+                &merge.name,
+                "--",
+            ])?;
+            if !own.trim_matches('\0').is_empty() {
+                all.push(merge);
+            }
+        }
+        Ok(all)
+    }
+
+    fn log(&self, base: &str, head: &str, trailer: &str, which: &str) -> Result<Vec<Commit>> {
         let values = |key: &str| format!("%(trailers:key={key},valueonly,separator=%x1f)");
         let format =
             format!("--format=%h%x1e%s%x1e%ae%x1e{}%x1e{}%x00", values(trailer), values("Reviewed-by"));
         let range = format!("{base}..{head}");
-        let text = self.ask(&["log", "--no-merges", &format, &range, "--"])?;
+        let text = self.ask(&["log", which, &format, &range, "--"])?;
         let list = |text: &str| -> Vec<String> {
             text.split('\x1f').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect()
         };

@@ -172,19 +172,31 @@ fn both(case: &Case<'_>) -> Result<std::result::Result<(Sbom, Sbom), Answer>> {
     Ok(Ok((read(case, &pair.base)?, read(case, &pair.patch)?)))
 }
 
+/// SHA-512, as BSI TR-03183-2 asks for.
+fn long_digest(bytes: &[u8]) -> String {
+    crate::hex::write(&Sha512::digest(bytes))
+}
+
 /// 13: the bill of materials is valid and names the image's digest.
 pub(super) fn valid(case: &Case<'_>) -> Result<Answer> {
-    let (_, sbom) = match both(case)? {
+    let (old, sbom) = match both(case)? {
         Ok(both) => both,
         Err(answer) => return Ok(answer),
     };
     if sbom.components.is_empty() {
         return Ok(Fail(format!("{} names no component", sbom.format)));
     }
+    // The base's is what the patch's is compared with: it has to be of the base.
+    let manifest = case.base.manifest()?;
+    let known =
+        manifest.components.iter().flat_map(|c| c.images.iter()).map(|image| image.digest.to_string());
+    let carried = case.base.images()?.into_iter().map(|image| long_digest(&image.bytes));
+    if !known.chain(carried).any(|digest| old.digests.contains(&digest)) {
+        return Ok(Fail("the base's SBOM doesn't name the base's image".into()));
+    }
     for image in &case.images {
         let short = crate::bundle::sha256(&image.bytes).to_string();
-        let long = crate::hex::write(&Sha512::digest(&image.bytes));
-        if !sbom.digests.contains(&short) && !sbom.digests.contains(&long) {
+        if !sbom.digests.contains(&short) && !sbom.digests.contains(&long_digest(&image.bytes)) {
             return Ok(Fail(format!("the SBOM doesn't name the image {}…", &short[..12])));
         }
     }

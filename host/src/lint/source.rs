@@ -31,6 +31,10 @@ pub(super) fn range<'a>(case: &'a Case<'_>) -> Result<std::result::Result<Range<
         }
     };
     let (base, head) = (repository.commit(&said.base)?, repository.commit(&said.head)?);
+    if !repository.is_ancestor(&base, &head)? {
+        // What the base had and the head lacks is in no commit between them.
+        return Ok(Err(Fail(format!("{} isn't an ancestor of {}", said.base, said.head))));
+    }
     Ok(Ok(Range { repository, said, base, head }))
 }
 

@@ -1,7 +1,7 @@
 //! Evidence made before signing: what the lint found, as an in-toto statement. Its digest goes into the manifest.
 
 use super::catalogue::Catalogue;
-use super::{Case, Emergency, Finding, Outcome, Profile, Rules};
+use super::{CHECKS, Case, Emergency, Finding, Outcome, Profile, Rules};
 use crate::bundle::{Bundle, sha256};
 use crate::commands::date;
 use crate::error::{Code, Error, Result};
@@ -172,8 +172,18 @@ pub fn judge(evidence: &[u8], bundle: &Bundle, profile: Profile, now: u64) -> Re
     if rank(had) < rank(profile.name()) {
         return no(format!("was judged by profile `{had}`, and `{}` is asked for", profile.name()), again);
     }
+    // What it sums up has to be there: all thirty, none of which refuses.
+    let rows: Vec<&Value> = predicate["checks"].as_array().into_iter().flatten().collect();
+    let whole = rows.len() == CHECKS.len()
+        && rows
+            .iter()
+            .zip(&CHECKS)
+            .all(|(row, check)| row["check"] == check.number && row["blocks"] == false);
+    if !whole {
+        return no("doesn't say of each of the thirty checks that it lets the patch pass".into(), again);
+    }
     let mut notes = Vec::new();
-    for check in predicate["checks"].as_array().into_iter().flatten() {
+    for check in rows {
         let until = check["waiver"]["until"].as_str().and_then(|day| Day::parse(day).ok());
         if until.is_some_and(|until| until.ends() < now) {
             return no(format!("the waiver of check {} has ended", check["check"]), "have it signed anew");

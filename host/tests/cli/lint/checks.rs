@@ -146,6 +146,9 @@ fn checks_of_the_build_and_the_bill_of_materials() {
             (13, "fail", "doesn't name the image", &|b| {
                 b.change("sbom-patch.json", |v| v["metadata"]["component"]["hashes"] = json!([]));
             }),
+            (13, "fail", "the base's SBOM", &|b| {
+                b.change("sbom-base.json", |v| v["metadata"]["component"]["hashes"] = json!([]));
+            }),
             (13, "fail", "CycloneDX 9.9", &|b| {
                 b.change("sbom-patch.json", |v| v["specVersion"] = json!("9.9"))
             }),
@@ -341,6 +344,28 @@ fn checks_of_the_source() {
             b.replace("change.toml", "\"v2\"", "\"HEAD\"");
         })],
     );
+}
+
+/// A merge can hold what no side of it had, and a base that isn't the head's hides what went.
+#[test]
+fn merges_and_forks_hide_nothing() {
+    let bench = Bench::new("merges");
+    bench.git("checkout -q -b side v1");
+    bench.commit("Check more\n\nFixes: CVE-2027-1\nReviewed-by: Rev <rev@example.com>", "side-tip");
+    bench.git("checkout -q -B main v2");
+    bench.git("merge -q --no-ff -m Merge side");
+    bench.git("tag -f v2");
+    assert_eq!(bench.result("--no-rebuild", 6).0, "pass", "a merge of two sides says nothing of its own");
+    bench.git("reset -q --hard HEAD~1");
+    bench.git("merge -q --no-ff --no-commit side");
+    bench.edit("fw/src/modbus.c", |text| format!("{text}\nint telnet;\n"));
+    bench.commit("Merge", "v2");
+    let (found, told) = bench.result("--no-rebuild", 6);
+    assert!(found == "fail" && told.contains("Merge"), "{told}");
+    bench.replace("change.toml", "base = \"v1\"", "base = \"side-tip\"");
+    bench.git("tag -f v2 v2~1");
+    let (found, told) = bench.result("--no-rebuild", 6);
+    assert!(found == "fail" && told.contains("isn't an ancestor"), "{told}");
 }
 
 #[test]

@@ -147,6 +147,10 @@ fn evidence_goes_into_the_manifest_and_sign_asks_for_it() {
         .desk
         .ok("build security --baseline 4.1 --level 9 --image patch.elf --evidence again.json -o nine.plb");
     bench.desk.fails("sign nine.plb --evidence again.json", 1, "separation");
+    // Whoever cuts what refuses out of the evidence has none.
+    bench.change("again.json", |v| drop(v["predicate"]["checks"].as_array_mut().unwrap().remove(20)));
+    bench.desk.ok("build security --change change.toml --evidence again.json -o cut.plb");
+    bench.desk.fails("sign cut.plb --evidence again.json", 1, "separation");
     bench.desk.fails("build security --change change.toml --level 8 -o x.plb", 2, "usage");
     bench.desk.fails("build security -o x.plb", 2, "usage");
 }
