@@ -89,6 +89,14 @@ macro_rules! device {
                 self.engine.primary_slot()
             }
 
+            /// Where to jump after [`Boot::Run`], right before it is done: `address`, which is where the image in the
+            /// primary slot begins; or the last address there is, where no code lies. Whether that image is the one that
+            /// was signed is asked once more, and the answer is an address and not a branch: a processor that a glitch
+            /// makes pass over one instruction, here or in the bootloader itself, doesn't get into what wasn't verified.
+            pub fn entry(&self, address: usize) -> usize {
+                self.engine.entry(address)
+            }
+
             /// The engine, to ask it things.
             pub const fn engine(&self) -> &Engine {
                 &self.engine

@@ -59,6 +59,7 @@ use crate::rules::transition::{Offer, Standing, Transition, classify};
 use crate::rules::{Failures, Rank, fallback};
 use crate::state::{Candidate, Phase, Release, State};
 use crate::verify::{self, Claim};
+use core::hint::black_box;
 use patchlane_protocol::signature::read_signatures;
 use patchlane_protocol::{Component, Digest, Image, List, Manifest, Refusal, RootDocument, Signature};
 
@@ -305,8 +306,23 @@ impl Admitted {
     ///
     /// # Errors
     /// `ImageDigest`.
-    pub fn boots(self, readback: &Readback) -> Result<(), Refusal> {
+    pub fn boots(&self, readback: &Readback) -> Result<(), Refusal> {
         if readback.is(&self.image) { Ok(()) } else { Err(Refusal::ImageDigest) }
+    }
+
+    /// `address`, if the image is what the primary slot holds; else the last address there is, where no code lies.
+    ///
+    /// The question of [`Admitted::boots`] once more, and no branch answers it: a skipped instruction that led past the
+    /// first answer doesn't lead to the address (T47).
+    #[inline(never)]
+    pub fn entry(&self, readback: &Readback, address: usize) -> usize {
+        let elsewhere = readback.at | u32::from(readback.region != Region::Primary);
+        let start = elsewhere | (readback.size ^ self.image.size.get());
+        let bytes = readback.digest.0.iter().zip(&self.image.digest.0);
+        let differs = bytes.fold(start, |differs, (a, b)| black_box(differs | u32::from(a ^ b)));
+        // Its highest bit is set unless nothing differs.
+        let any = black_box(differs | differs.wrapping_neg());
+        address | usize::try_from(any >> 31).unwrap_or(1).wrapping_neg()
     }
 }
 
@@ -348,6 +364,24 @@ impl Permitted {
     /// Its image.
     pub const fn image(&self) -> &Image {
         &self.image
+    }
+
+    /// What it was made of: this manifest, verified before.
+    fn known<'a>(&self, manifest: &'a [u8]) -> Result<Verified<'a>, Refusal> {
+        if verify::sha256(manifest) == self.manifest {
+            Ok(Verified { manifest: Manifest::parse(manifest)?, digest: self.manifest })
+        } else {
+            Err(Refusal::BadSignature)
+        }
+    }
+
+    /// Judged once more, of the manifest's bytes and the facts alone: one skipped instruction spoils one of the judgements
+    /// (T47).
+    ///
+    /// # Errors
+    /// As [`Verified::permit_staged`]; `BadSignature` if `manifest` is another one.
+    pub fn again(self, manifest: &[u8], facts: &Facts<'_>) -> Result<Self, Refusal> {
+        self.known(manifest)?.permit_staged(facts)
     }
 
     /// True if its images have this digest.

@@ -45,6 +45,7 @@ fn check_of(bytes: &[u8]) -> [u8; CHECK] {
 ///
 /// # Errors
 /// `BufferFull`, `OverLimit`.
+#[inline(never)]
 pub fn encode_copy(state: &State, sequence: u32, buffer: &mut [u8]) -> Result<u32, FormatError> {
     let mut body = Writer::new(buffer.get_mut(COPY_HEAD..).ok_or(FormatError::BufferFull)?);
     state.write(&mut body)?;
@@ -81,6 +82,17 @@ pub fn check_copy(bytes: &[u8]) -> Option<(u32, &[u8])> {
     }
     let sequence = content.get(4..8)?.first_chunk::<4>()?;
     Some((u32::from_le_bytes(*sequence), content.get(COPY_HEAD..)?))
+}
+
+/// True if `state` makes this copy; it is written once more, in its place. So a processor that passes over an instruction
+/// while it writes or reads a record neither seals nor believes another floor (T47).
+pub fn makes(copy: &mut [u8], sequence: u32, state: &State) -> bool {
+    let check = |copy: &[u8]| -> Option<[u8; CHECK]> {
+        let end = usize::try_from(copy_length(copy)?).ok()?;
+        copy.get(end.checked_sub(CHECK)?..end)?.first_chunk::<CHECK>().copied()
+    };
+    let before = check(copy);
+    encode_copy(state, sequence, copy).is_ok() && before.is_some() && check(copy) == before
 }
 
 /// Writes one mark.

@@ -106,6 +106,11 @@ enum Command {
     Extract(commands::extract::Options),
     /// Show what a bundle changes against another bundle, or on a device
     Diff(commands::diff::Options),
+    /// Record advisories, baselines and releases, and check that no baseline is owed a fix
+    #[command(subcommand)]
+    Ledger(commands::ledger::Command),
+    /// Check that a security patch is one: the fix, and no functionality
+    Lint(commands::lint::Options),
     /// Draw and check the flash map; write it out for linkers, C, Zephyr or Rust
     Layout(commands::layout::Options),
     /// Make a factory flash image: first release, receipt, root, state
@@ -213,6 +218,8 @@ fn dispatch(global: &Global, command: Command) -> crate::Result<crate::output::R
         Command::Simulate(options) => commands::simulate::run(global, &options),
         Command::Extract(options) => commands::extract::run(global, &options),
         Command::Diff(options) => commands::diff::run(global, &options),
+        Command::Ledger(command) => commands::ledger::run(global, &command),
+        Command::Lint(options) => commands::lint::run(global, &options),
         Command::Layout(options) => commands::layout::run(global, &options),
         Command::Completions(options) => Ok(commands::man::completions(&options, Cli::command())),
         Command::Man(options) => commands::man::man(&options, Cli::command()),

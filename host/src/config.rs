@@ -3,6 +3,7 @@
 use crate::error::{Code, Error, Result};
 use crate::explain::explain;
 use crate::kind::{self, Kind};
+use crate::lint::Profile;
 use crate::{files, map};
 use patchlane_device::Layout;
 use patchlane_protocol::{ClassId, Product, VendorId, limits};
@@ -32,9 +33,15 @@ pub struct Config {
     /// Where things lie in flash.
     #[serde(default, deserialize_with = "some_table")]
     pub flash: Option<Flash>,
+    /// What has to hold before a security patch is signed.
+    #[serde(default, deserialize_with = "some_table")]
+    pub lint: Option<Lint>,
     /// Where RAM lies; needed only to check stack pointers and to emit linker scripts without a board that tells.
     #[serde(default, deserialize_with = "some_table")]
     pub ram: Option<Ram>,
+    /// Where advisories, baselines and releases are recorded.
+    #[serde(default, deserialize_with = "some_table")]
+    pub ledger: Option<LedgerSection>,
     /// The folder of the file; paths count from there.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -85,6 +92,33 @@ impl Default for Build {
     }
 }
 
+/// What has to hold before a security patch is signed.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lint {
+    /// How strict: `starter`, `cra` or `cra+replay`.
+    pub profile: Profile,
+    /// Requirement catalogues to report by: names, or files.
+    #[serde(default)]
+    pub catalogues: Vec<String>,
+    /// Public keys of those who may sign waivers.
+    #[serde(default)]
+    pub approvers: Vec<PathBuf>,
+    /// How a clean build is made.
+    #[serde(default, deserialize_with = "some_table")]
+    pub reproduce: Option<Reproduce>,
+}
+
+/// How a clean build is made.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reproduce {
+    /// The program and its arguments, run in a clean copy of the source.
+    pub command: Vec<String>,
+    /// What it makes: the image, or its ELF file.
+    pub artifact: PathBuf,
+}
+
 /// Where things lie in flash.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,8 +167,18 @@ pub struct Stretch {
     pub chip: Option<String>,
 }
 
+/// Where advisories, baselines and releases are recorded.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerSection {
+    /// Its folder; it may lie in another repository.
+    pub path: PathBuf,
+}
+
 /// A table, and not a list of its values in order, which serde would take for one.
-fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(input: D) -> std::result::Result<T, D::Error> {
+pub(crate) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    input: D,
+) -> std::result::Result<T, D::Error> {
     struct Table<T>(PhantomData<T>);
     impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
         type Value = T;
@@ -340,6 +384,12 @@ impl Config {
         let board = self.flash.as_ref().and_then(map::board);
         let known = board.map_or(&[][..], |board| board.ram).iter();
         self.ram.into_iter().chain(known.map(|&(address, size)| Ram { address, size })).collect()
+    }
+
+    /// The ledger's folder.
+    pub fn ledger(&self) -> PathBuf {
+        let given = self.ledger.as_ref().map(|section| section.path.as_path());
+        self.path(given.unwrap_or(Path::new(crate::ledger::FOLDER)))
     }
 
     /// The class as a part of file names.

@@ -35,6 +35,14 @@ codes! {
         "make keys with `key new` and a root with `root new`; on the bench, say `--development`";
     Differs = "differs", 1, "What was played or checked came out otherwise than written down.",
         "read which step differs; if it should, write the new outcome down";
+    Findings = "ledger-findings", 1, "`ledger check` found something; `findings` in `--json` lists it.",
+        "each finding says what to do";
+    Disagrees = "ledger-refused", 1, "The ledger says otherwise, or isn't ready for this.",
+        "the error names the entry; correct it, or what you ask for";
+    Conflict = "ledger-conflict", 1, "Someone else released meanwhile: an index, a version or the lock is taken.",
+        "take their entries into your ledger, and build again";
+    Separation = "separation", 1, "The separation lint refuses the patch, or there is no evidence that it passed.",
+        "run `patchlane lint`: each check says what to do";
     Usage = "usage", 2, "The command line contradicts itself, or can't be understood.",
         "see `patchlane help COMMAND`";
     Missing = "missing-file", 3, "A file or folder isn't there.", "check the path";
@@ -44,6 +52,8 @@ codes! {
         "choose another name, or say `--force` where the command has it";
     Malformed = "malformed", 3, "A file isn't what it should be: empty, cut short, damaged, or of another kind.",
         "check that it is the right file; get or make it again";
+    Entry = "ledger-entry", 3, "An entry of the ledger is wrong.",
+        "the error names file, line, key, and what was probably meant";
     Config = "config", 3, "patchlane.toml is wrong.", "the error names line, key, and what was probably meant";
     Image = "image", 3, "A firmware image is wrong: format, address, or size.",
         "check the linker script against `patchlane layout`";

@@ -399,25 +399,33 @@ fn same_place(a: &Path, b: &Path) -> bool {
 /// Between the look at a file and its replacement no other patchlane replaces one in this folder. Where folders can't
 /// be locked the look still is the last thing before.
 fn alone(folder: &Path) -> Option<File> {
+    alone_in(folder).ok().flatten()
+}
+
+/// The lock of a folder, or nothing where folders can't be locked.
+///
+/// # Errors
+/// Someone else holds it for longer than five seconds.
+pub(crate) fn alone_in(folder: &Path) -> std::result::Result<Option<File>, ()> {
     #[cfg(unix)]
     {
-        let folder = File::open(folder).ok()?;
+        let Ok(folder) = File::open(folder) else { return Ok(None) };
         // Signals wait meanwhile, and whoever can read the folder can lock it: not for ever.
         for _ in 0..50 {
             match rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Some(folder),
+                Ok(()) => return Ok(Some(folder)),
                 Err(rustix::io::Errno::WOULDBLOCK) => {
                     std::thread::sleep(std::time::Duration::from_millis(100));
                 }
-                Err(_) => return None,
+                Err(_) => return Ok(None),
             }
         }
-        None
+        Err(())
     }
     #[cfg(not(unix))]
     {
         let _ = folder;
-        None
+        Ok(None)
     }
 }
 

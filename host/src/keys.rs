@@ -337,7 +337,7 @@ fn sound_public(path: &Path, bytes: [u8; 32]) -> Result<PublicKey> {
     if VerifyingKey::from_bytes(&bytes).map_or(true, |key| key.is_weak()) {
         return Err(broken(path, "is a weak key: anyone can sign for it"));
     }
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = crate::hex::write(&bytes);
     if PUBLISHED.contains(&hex.as_str()) {
         return Err(broken(path, "is a weak key: it is an example in an RFC, and anyone can sign for it"));
     }

@@ -48,6 +48,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod binary;
 pub mod boards;
 pub mod bundle;
 pub mod cli;
@@ -59,10 +60,13 @@ pub mod error;
 mod explain;
 pub mod files;
 pub mod flash;
+mod hex;
 pub mod image;
 pub mod keys;
 pub mod kind;
+pub mod ledger;
 pub mod link;
+pub mod lint;
 pub mod map;
 pub mod output;
 pub mod owner;

@@ -106,6 +106,19 @@ pub(crate) fn slug(name: &impl std::fmt::Debug) -> String {
     slug
 }
 
+/// `1,234 steps`.
+pub(crate) fn plural(count: u64, what: &str) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{grouped} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A value on one line. JSON lets control characters above 0x7f through; terminals obey some of them.
 fn json_line(value: &Value) -> String {
     let text = value.to_string();

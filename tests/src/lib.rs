@@ -3,6 +3,10 @@
 pub mod board;
 pub mod code;
 pub mod cuts;
+pub mod fuzz;
 pub mod model;
 pub mod scenario;
 pub mod sim;
+pub mod skips;
+#[allow(unreachable_pub, reason = "its modules are shared with the tests that read the vectors")]
+pub mod vectors;

@@ -283,9 +283,9 @@ def judge(c,o,hw,damaged):
     c,o=whole(manifest,c),whole(manifest,o); v,w=c["version"],o["version"]
     need(o["product"]==c["product"],"WrongProduct"); need(hw in o["hardware"],"WrongHardware")
     f,g=(v["line"],v["step"]),(w["line"],w["step"]); patch=o["kind"]=="SecurityPatch"
-    digests=lambda m:[(x["id"],[i["digest"] for i in x["images"]]) for x in m["components"]]
+    images=lambda m:[(x["id"],[(i["address"],i["size"],i["digest"]) for i in x["images"]]) for x in m["components"]]
     if v==w:
-        need(not patch and damaged and digests(c)==digests(o),"SameVersion"); return "repair"
+        need(not patch and damaged and images(c)==images(o),"SameVersion"); return "repair"
     need(loses_nothing(w,v),"LosesFix")
     if f==g: return "patch"
     need(not patch,"PatchMovesFeature"); return "feature-update" if g>f else "rollback"

@@ -1,8 +1,10 @@
 //! Threats T1–T50 (docs/THREATS.md), on the real device code. The last test keeps the table and this file together.
 
+use patchlane_device::log;
+use patchlane_device::state::State;
 use patchlane_device::{Boot, Cause, Config, Done, Running, Window};
 use patchlane_protocol::link::Outcome;
-use patchlane_protocol::{FormatError, Header, Kind, Policy, Refusal, Version};
+use patchlane_protocol::{FeaturePolicy, FormatError, Header, Kind, Policy, Refusal, Version};
 use patchlane_tests::sim::device::CONFIG;
 use patchlane_tests::sim::sweep::Geometry;
 use patchlane_tests::sim::sweep::uniform;
@@ -369,6 +371,54 @@ fn t48_nothing_outside_the_signed_bytes_matters() {
             }
         }
     }
+}
+
+/// Where the image of a part lies; any address will do.
+const SLOT: usize = 0x0800_8000;
+
+#[test]
+fn t47_what_wasnt_found_whole_has_no_address() {
+    let mut device = device();
+    device.session();
+    assert_eq!(device.machine.entry(SLOT), usize::MAX, "nothing was asked yet");
+    assert_eq!(device.machine.boot(Cause::PowerOn), Ok(Boot::Run(Running::Confirmed)));
+    assert_eq!(device.machine.entry(SLOT), SLOT);
+    assert_eq!(device.push(&patch(8, 2).bytes(), 512), Ok(Outcome::Staged));
+    device.machine.window(Window::Open).unwrap();
+    device.session();
+    assert_eq!(device.machine.boot(Cause::Requested), Ok(Boot::Run(Running::Trial)));
+    assert_eq!(device.machine.entry(SLOT), SLOT);
+    device.machine.confirm().unwrap();
+    assert_eq!(device.machine.entry(SLOT), SLOT, "a record more changes nothing");
+    // Neither v nor its fallback is whole. A bootloader that is led past the refusal jumps nowhere.
+    device.machine.media.primary.rot(6999, 7);
+    device.machine.media.secondary.rot(6999, 7);
+    device.session();
+    assert!(matches!(device.machine.boot(Cause::PowerOn), Ok(Boot::Service(_))));
+    assert_eq!(device.machine.entry(SLOT), usize::MAX);
+}
+
+#[test]
+fn t47_a_record_is_what_its_state_makes() {
+    let mut device = device();
+    device.machine.open().unwrap();
+    let state = *device.machine.engine().state().unwrap();
+    let mut copy = [0xff; log::COPY as usize];
+    log::encode_copy(&state, 5, &mut copy).unwrap();
+    let written = copy;
+    assert!(log::makes(&mut copy, 5, &state) && copy == written);
+    // A field that was misread, wherever it is: the floor, what the owner wants, a number.
+    let lower = |state: &mut State| state.confirmed.version = Version::new(4, 1, 6);
+    let other = |state: &mut State| state.confirmed.manifest.0[31] ^= 1;
+    let lax = |state: &mut State| state.policy.feature = FeaturePolicy::Auto;
+    let step = |state: &mut State| state.step += 1;
+    for change in [&lower as &dyn Fn(&mut State), &other, &lax, &step] {
+        let mut misread = state;
+        change(&mut misread);
+        assert!(!log::makes(&mut written.clone(), 5, &misread));
+    }
+    assert!(!log::makes(&mut written.clone(), 6, &state), "another record's");
+    assert!(!log::makes(&mut [0xff; log::COPY as usize], 5, &state), "none");
 }
 
 #[test]

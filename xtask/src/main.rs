@@ -5,10 +5,12 @@ mod cuts;
 mod deltas;
 mod demo;
 mod firmware;
+mod fuzz;
 mod integrator;
 mod qemu;
 mod run;
 mod sizes;
+mod skips;
 mod test;
 mod toolchain;
 mod tools;
@@ -26,9 +28,14 @@ cargo xtask cuts [--full] [--seed N] [--plan P] [--geometry G]
                                       power cut at every flash operation of everything an operator does; --list
 cargo xtask cuts --replay CASE        one case again, as the command that found it printed it
 cargo xtask cuts --embassy            embassy-boot under the same cuts, and our figures beside it
+cargo xtask fuzz [TARGET] [--seconds N]
+                                      hostile input, 600 s for each target, with a nightly toolchain; --smoke, --list, --seeds
+cargo xtask miri                      unit tests of protocol and device under Miri, where it is installed
 cargo xtask bench deltas              deltas of real firmware against detools and bsdiff (PyPI); needs ../shared/corpus
 cargo xtask qemu [--board B] [--scenario S] [--list]
                                       scenarios on boards in QEMU; --cuts N, --cost [--write], --replay CUTS
+cargo xtask skips [--quick] [--case C] [--every]
+                                      skips instructions of a bootloader's decisions in QEMU; --list, --replay CASE@…
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -50,9 +57,12 @@ fn main() -> ExitCode {
         ["model", "--deep"] => test::model(true),
         ["known-bad"] => test::known_bad(false),
         ["known-bad", "--quick"] => test::known_bad(true),
+        ["skips", ref rest @ ..] => skips::skips(rest),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
         ["cuts", ref rest @ ..] => cuts::cuts(rest),
+        ["fuzz", ref rest @ ..] => fuzz::fuzz(rest),
+        ["miri"] => fuzz::miri(),
         ["bench", "deltas"] => deltas::deltas(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}");

@@ -2,7 +2,7 @@
 
 use crate::demo;
 use crate::run::{cargo, part, run};
-use crate::{firmware, integrator, qemu, sizes, toolchain, tools, vectors};
+use crate::{firmware, fuzz, integrator, qemu, sizes, skips, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
@@ -16,7 +16,9 @@ const PARTS: &[Part] = &[
     ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
     ("format", || {
         let of = |manifest| run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]));
-        ["Cargo.toml", "tests/qemu/Cargo.toml", "tests/embassy/Cargo.toml"].into_iter().try_for_each(of)
+        ["Cargo.toml", "tests/qemu/Cargo.toml", "tests/embassy/Cargo.toml", "tests/fuzz/Cargo.toml"]
+            .into_iter()
+            .try_for_each(of)
     }),
     ("lints", || {
         run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
@@ -33,6 +35,8 @@ const PARTS: &[Part] = &[
     }),
     ("every order of a release history", || model(false)),
     ("known-bad rules", || known_bad(true)),
+    ("hostile input", fuzz::smoke),
+    ("Miri", fuzz::miri),
     ("real images", || {
         let tests = ["--test", "corpus", "--", "--nocapture"];
         run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
@@ -56,6 +60,7 @@ const PARTS: &[Part] = &[
     }),
     ("firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
     ("scenarios on three boards", || qemu::play(&["--board", "all", "--cuts", "12"])),
+    ("skipped instructions", || skips::play(&["--quick"])),
     ("costs on three boards", || qemu::play(&["--cost", "--scenario", "refusals"])),
     ("story, simulated", || demo::check(demo::SIM)),
     ("story on the board", || demo::check("virt")),

@@ -1,7 +1,7 @@
 //! What boots: authenticity and image digest of every release are checked at every boot (I6, I14, I16).
 
 use super::{Act, Done, Engine, Stage, Who};
-use crate::evidence::{Authentic, Received, Trial};
+use crate::evidence::{Authentic, Permitted, Received, Trial};
 use crate::io::{Hash, Job, mark};
 use crate::media::Region;
 use crate::rules::trial;
@@ -129,6 +129,7 @@ impl Engine {
 
     /// Begins to judge a release: its receipt, then its image.
     pub(super) fn check(&mut self, who: Who) -> Act {
+        (self.admitted, self.readback) = (None, None);
         match self.release(who).map(|release| release.cell) {
             Some(cell) => self.load(Stage::Loading(who), cell),
             None => self.judged(who, Err(Refusal::UnknownManifest)),
@@ -186,19 +187,39 @@ impl Engine {
 
     #[inline(never)]
     pub(super) fn hashed(&mut self, who: Who, result: Result<(), Refusal>) -> Act {
-        let readback = self.readback.take().filter(|_| result.is_ok());
-        let Some(readback) = readback else { return self.judged(who, Err(Refusal::ImageDigest)) };
         if who == Who::Staged {
-            return self.staged_is_whole(&readback);
+            return self.staged_is_whole(result);
         }
-        let boots = self.admitted.take().ok_or(Refusal::ImageDigest).and_then(|a| a.boots(&readback));
+        let boots = match (result, &self.admitted, &self.readback) {
+            (Ok(()), Some(admitted), Some(readback)) => admitted.boots(readback),
+            _ => Err(Refusal::ImageDigest),
+        };
         self.judged(who, boots)
     }
 
-    fn staged_is_whole(&mut self, readback: &crate::evidence::Readback) -> Act {
+    /// Where to jump to run what lies in the primary slot: after [`Boot::Run`], `address`; the last address there is if not
+    /// all of it was found as it should be.
+    #[inline(never)]
+    pub fn entry(&self, address: usize) -> usize {
+        match (&self.admitted, &self.readback) {
+            (Some(admitted), Some(readback)) => admitted.entry(readback, address),
+            _ => usize::MAX,
+        }
+    }
+
+    /// Every rule is asked once more: it moves in what no later start asks them of.
+    fn staged_again(&mut self) -> Result<Permitted, Refusal> {
+        let permitted = self.permitted.take().ok_or(Refusal::ImageDigest)?;
+        let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
+        let candidate = state.candidate.as_ref().ok_or(Refusal::UnknownManifest)?;
+        let facts = self.facts(state, &candidate.release.manifest);
+        permitted.again(self.bench.mem.docs.manifest(), &facts)
+    }
+
+    fn staged_is_whole(&mut self, read: Result<(), Refusal>) -> Act {
         let keep = self.whole == Some(true);
-        let permitted = self.permitted.take().ok_or(Refusal::ImageDigest);
-        let staged = permitted.and_then(|permitted| permitted.stage(readback));
+        let readback = self.readback.take().filter(|_| read.is_ok()).ok_or(Refusal::ImageDigest);
+        let staged = readback.and_then(|readback| self.staged_again()?.stage(&readback));
         let installed = match (staged, self.bench.state.as_mut()) {
             (Ok(staged), Some(state)) => staged.install(state, keep),
             (Err(refusal), _) => Err(refusal),

@@ -38,7 +38,7 @@ pub(super) struct Intake {
     pub(super) want: u32,
     /// Bytes collected of the piece, and bytes it has.
     fill: usize,
-    need: usize,
+    pub(super) need: usize,
     links: u8,
     header: Header,
     /// True if this transfer brought a new root.
@@ -218,13 +218,12 @@ impl Engine {
 
     #[inline(never)]
     fn link(&mut self) -> Act {
-        let Some(state) = self.bench.state.as_ref() else { return Act::End(Err(Refusal::NotProvisioned)) };
-        match links::judge(&self.bench.mem.docs, self.intake.need, &state.root) {
+        match self.judge_link() {
             Ok(links::Verdict::Old) => {
                 self.next_link();
                 self.wanting()
             }
-            Ok(links::Verdict::Next) => self.link_commits(),
+            Ok(links::Verdict::Next) => self.link_judged(),
             Err(refusal) => Act::End(Err(refusal)),
         }
     }

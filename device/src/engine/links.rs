@@ -2,7 +2,7 @@
 
 use super::boot::end_trial;
 use super::{Act, Engine};
-use crate::io::{Documents, Job, Put, Source};
+use crate::io::{Documents, Hash, Job, Put, Source};
 use crate::media::Region;
 use crate::state::{Cell, RootRef};
 use crate::verify::{self, Claim};
@@ -12,6 +12,8 @@ use patchlane_protocol::{Refusal, RootDocument, SignedRoot};
 /// How far the commit of a link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// It was judged once.
+    Judged,
     /// The log is open.
     Opened,
     /// The candidate's receipt was loaded. The root's cell was chosen before: until the record says otherwise, the
@@ -42,7 +44,7 @@ pub(super) enum Verdict {
 }
 
 /// Judges the link in the work buffer.
-pub(super) fn judge(docs: &Documents, length: usize, named: &RootRef) -> Result<Verdict, Refusal> {
+fn judge(docs: &Documents, length: usize, named: &RootRef) -> Result<Verdict, Refusal> {
     match &claim(docs, length, named) {
         Ok(claim) => claim.holds().map(|()| Verdict::Next),
         Err(verdict) => *verdict,
@@ -74,9 +76,22 @@ fn claim<'a>(
 }
 
 impl Engine {
+    /// The link in the work buffer is judged once more: a root is for good, and one skipped instruction mustn't let one in
+    /// (T47). A look at flash comes between, so that whoever performs it can feed the watchdog.
+    pub(super) fn link_judged(&mut self) -> Act {
+        let look = Hash::new(Region::Primary, 0, 1);
+        self.job(super::Stage::Links(Stage::Judged), Job::Hash(look))
+    }
+
+    #[inline(never)]
+    pub(super) fn judge_link(&self) -> Result<Verdict, Refusal> {
+        let state = self.bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
+        judge(&self.bench.mem.docs, self.intake.need, &state.root)
+    }
+
     /// The link in the work buffer is valid. From here on the new root judges, and flash follows.
     #[inline(never)]
-    pub(super) fn link_commits(&mut self) -> Act {
+    fn link_commits(&mut self) -> Act {
         let docs = &mut self.bench.mem.docs;
         let length = docs.work.first_chunk::<2>().map_or(0, |b| usize::from(u16::from_le_bytes(*b)));
         let end = length.saturating_add(2).min(docs.work.len());
@@ -103,6 +118,11 @@ impl Engine {
     #[inline(never)]
     pub(super) fn links_went_on(&mut self, stage: Stage, result: Result<(), Refusal>) -> Act {
         match stage {
+            Stage::Judged => match self.judge_link() {
+                Ok(Verdict::Next) => self.link_commits(),
+                Ok(Verdict::Old) => Act::End(Err(Refusal::SendAgain)),
+                Err(refusal) => Act::End(Err(refusal)),
+            },
             Stage::Judging { cell } => self.judge_candidate(result.is_ok(), cell),
             _ if result.is_err() => Act::End(Err(Refusal::Flash)),
             Stage::Opened => self.link_opened(),

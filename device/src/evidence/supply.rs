@@ -3,8 +3,7 @@
 use super::{CHUNK, Facts, Permitted, Readback, Verified};
 use crate::layout::Slot;
 use crate::media::Region;
-use crate::verify;
-use patchlane_protocol::{Alternative, Component, Digest, Encoding, Manifest, Refusal, bundle};
+use patchlane_protocol::{Alternative, Component, Digest, Encoding, Refusal, bundle};
 
 /// Where the chosen payload lies, and how it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,10 +121,7 @@ impl Permitted {
             Supply::Delta => None,
             Supply::Either(payload) => Some(payload),
         };
-        if verify::sha256(manifest) != self.manifest {
-            return Err(Refusal::BadSignature);
-        }
-        let known = Verified { manifest: Manifest::parse(manifest)?, digest: self.manifest };
+        let known = self.known(manifest)?;
         let (component, index, _) = known.component(slot)?;
         let base = base.filter(|base| base.region == Region::Primary && base.at == 0);
         let fits = |a: &Alternative| is_delta(a) && a.base == base.map(|base| base.digest);

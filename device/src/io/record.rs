@@ -46,6 +46,9 @@ impl Record {
             let target = bench.log.target().ok_or(Refusal::Flash)?;
             let state = bench.state.as_ref().ok_or(Refusal::NotProvisioned)?;
             self.length = log::encode_copy(state, target.sequence, &mut bench.mem.docs.work)?;
+            if !log::makes(&mut bench.mem.docs.work, target.sequence, state) {
+                return Err(Refusal::Flash);
+            }
             bench.log.erased(&target);
             self.target = Some(target);
         }

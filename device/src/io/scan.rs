@@ -30,6 +30,8 @@ pub struct Scan {
     second: Option<u32>,
     /// The highest step among the marks that belong to the copies.
     step: Option<u32>,
+    /// The state isn't what its record makes: whoever asks has to begin anew.
+    misread: bool,
 }
 
 impl Scan {
@@ -44,6 +46,7 @@ impl Scan {
             first: None,
             second: None,
             step: None,
+            misread: false,
         }
     }
 
@@ -63,7 +66,9 @@ impl Scan {
             }
         }
         if self.area >= bench.layout.areas() {
-            return Turn::End(if bench.log.is_readable() { Ok(()) } else { Err(Refusal::NotProvisioned) });
+            bench.state = bench.state.take().filter(|_| !self.misread);
+            let readable = bench.log.is_readable() && !self.misread;
+            return Turn::End(if readable { Ok(()) } else { Err(Refusal::NotProvisioned) });
         }
         // Marks are read one by one: a torn one that fails its ECC mustn't take its neighbours with it.
         let most = if self.part == Part::Marks { MARK } else { wide(IO) };
@@ -152,15 +157,28 @@ impl Scan {
             .and_then(|(_, body)| State::parse(body).ok());
         let sealed = doubled && followed;
         let newer = bench.log.note(self.area, Area { sequence, proven: state.is_some(), sealed });
-        if let (true, Some(mut state)) = (newer, state) {
-            if state.phase.moves() {
-                state.step = self.step.map_or(state.step, |step| state.step.max(step));
-            }
-            bench.state = Some(state);
+        if newer {
+            bench.state = state;
+            self.keep(bench, sequence);
         }
         self.area = self.area.saturating_add(1);
         (self.first, self.second, self.step) = (None, None, None);
         self.begin_part(Part::First);
+    }
+}
+
+impl Scan {
+    /// The state counts, if it is what the copy in the work buffer says.
+    #[inline(never)]
+    fn keep(&mut self, bench: &mut Bench, sequence: Option<u32>) {
+        let (Some(state), Some(sequence)) = (bench.state.as_mut(), sequence) else {
+            self.misread = true;
+            return;
+        };
+        self.misread |= !log::makes(&mut bench.mem.docs.work, sequence, state);
+        if state.phase.moves() {
+            state.step = self.step.map_or(state.step, |step| state.step.max(step));
+        }
     }
 }
 

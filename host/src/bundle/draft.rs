@@ -49,6 +49,8 @@ pub struct Draft {
     pub root_version: u32,
     /// The image; or one for each slot that code is linked for. A device takes the one that fits.
     pub images: Vec<Linked>,
+    /// Images that are known by size and digest only: those of a patch without payload, in the place of `images`.
+    pub installed: Vec<Image>,
     /// The address that an image which states none is linked for, if it is known.
     pub address: Option<u32>,
     /// What devices may run now: a delta from each, where that is smaller.
@@ -89,6 +91,7 @@ impl Draft {
             version,
             root_version: 1,
             images: vec![Linked { address: None, bytes: image }],
+            installed: Vec::new(),
             address: None,
             bases: Vec::new(),
             direct: false,
@@ -116,7 +119,7 @@ impl Draft {
         }
         let mut linked: Vec<&Linked> = self.images.iter().collect();
         linked.sort_by_key(|image| image.address);
-        let (mut images, mut ways) = (Vec::new(), Vec::new());
+        let (mut images, mut ways) = (self.installed.clone(), Vec::new());
         for (image, position) in linked.iter().zip(0u8..) {
             let size = u32::try_from(image.bytes.len()).ok().and_then(|size| Size::new(size).ok());
             let size =

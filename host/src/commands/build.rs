@@ -1,5 +1,7 @@
 //! `build`: a linked image becomes a bundle.
 
+mod wanted;
+
 use super::{anchor, baseline, describe, now};
 use crate::boards::Machine;
 use crate::bundle::{Bundle, Closes, Draft, LARGEST_DELTA, Linked, sha256};
@@ -8,16 +10,20 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, New, Over, Secrecy};
 use crate::image::{self, Source, source};
+use crate::ledger::Ledger;
+use crate::ledger::time::Day;
+use crate::lint::change::Change;
 use crate::map;
 use crate::output::Report;
 use crate::root::{Root, links};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use patchlane_device::delta::Isa;
-use patchlane_protocol::version::Open;
-use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Security, Severity, Version};
+use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Severity, Version};
 use serde_json::json;
+use std::borrow::Cow;
 use std::path::PathBuf;
+use wanted::{Wanted, wanted};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,24 +31,30 @@ Examples:
       --closes 9:CVE-2027-4108:high:exploited -m \"Bounds check of register requests\"
   patchlane build feature --baseline 5.0 --level 9 --image app5.elf -m \"Dosing profiles\"
   patchlane build security --baseline 4.1 --level 9 --image app.elf --base pump_4.1-s8.plb
-  patchlane build security --baseline 5.0 --level 9 --image app5.elf --no-payload    not affected";
+  patchlane build security --baseline 5.0 --level 9 --image app5.elf --no-payload    not affected
+With a ledger, it gives level, indices and what stays open:
+  patchlane build security --baseline 4.1 --fixes CVE-2027-4108 --image app.elf
+  patchlane build security --baseline 5.0 --not-affected";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// The lane: what it may change, and who signs
     lane: Lane,
+    /// A change record, as `lint` judges it: it says baseline, level, images, advisories and the rest
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["baseline", "level", "open", "image", "closes", "fixes", "contains", "not_affected", "message", "support_end"])]
+    change: Option<PathBuf>,
     /// The feature set, such as 4.12
-    #[arg(long, value_parser = baseline, value_name = "LINE.STEP")]
-    baseline: Baseline,
-    /// The security level: this release handles the advisories 1 to NUMBER, except those of --open
+    #[arg(long, value_parser = baseline, value_name = "LINE.STEP", required_unless_present = "change")]
+    baseline: Option<Baseline>,
+    /// The security level: this release handles the advisories 1 to NUMBER, except those of --open (default: the ledger's)
     #[arg(long, value_name = "NUMBER")]
-    level: u32,
+    level: Option<u32>,
     /// Advisories below the level that this release still has open: 5 or 5,7; at most 16
     #[arg(long, value_delimiter = ',', value_name = "INDEX")]
     open: Vec<u32>,
     /// What the linker made: ELF, Intel HEX, or raw binary (FILE@0xADDRESS); repeat it for code that runs in either slot
-    #[arg(long, required = true, value_name = "FILE[@ADDRESS]", value_parser = PathBufValueParser::new().try_map(source))]
+    #[arg(long, required_unless_present_any = ["not_affected", "change"], value_name = "FILE[@ADDRESS]", value_parser = PathBufValueParser::new().try_map(source))]
     image: Vec<Source>,
     /// What devices in the field run: a bundle, or an image; they get a delta from it instead of the image in full; repeat it for each
     #[arg(long, value_name = "FILE[@ADDRESS]", conflicts_with = "no_payload", value_parser = PathBufValueParser::new().try_map(source))]
@@ -50,6 +62,15 @@ pub(crate) struct Options {
     /// An advisory that this release closes: INDEX:ID:SEVERITY[:exploited], with severity none, low, medium, high or critical; repeat it for each, at most 16 times
     #[arg(long, value_parser = closes, value_name = "ADVISORY")]
     closes: Vec<Closes>,
+    /// An advisory of the ledger that this release fixes, by its id; repeat it for each
+    #[arg(long, value_name = "ID", conflicts_with = "closes")]
+    fixes: Vec<String>,
+    /// Of a new baseline: its code was branched from this one's newest release, and has its fixes
+    #[arg(long, value_parser = baseline, value_name = "LINE.STEP")]
+    contains: Option<Baseline>,
+    /// A patch without payload, of what the ledger knows: the baseline's newest image isn't affected by what it lacks
+    #[arg(long, conflicts_with_all = ["image", "base", "closes", "fixes", "contains", "level", "open", "no_payload", "combined"])]
+    not_affected: bool,
     /// What an operator reads; at most 256 bytes
     #[arg(long, short, default_value = "", hide_default_value = true, value_name = "TEXT")]
     message: String,
@@ -93,6 +114,18 @@ enum Why {
     NotFeasible,
 }
 
+/// A severity as it is typed.
+pub(crate) fn severity(text: &str) -> std::result::Result<Severity, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "none" => Ok(Severity::None),
+        "low" => Ok(Severity::Low),
+        "medium" => Ok(Severity::Medium),
+        "high" => Ok(Severity::High),
+        "critical" => Ok(Severity::Critical),
+        other => Err(format!("`{other}` isn't none, low, medium, high or critical")),
+    }
+}
+
 fn closes(text: &str) -> std::result::Result<Closes, String> {
     let parts: Vec<&str> = text.split(':').collect();
     let (index, id, severity, exploited) = match parts[..] {
@@ -100,14 +133,7 @@ fn closes(text: &str) -> std::result::Result<Closes, String> {
         [index, id, severity, "exploited"] => (index, id, severity, true),
         _ => return Err("an advisory is INDEX:ID:SEVERITY or INDEX:ID:SEVERITY:exploited".into()),
     };
-    let severity = match severity.to_ascii_lowercase().as_str() {
-        "none" => Severity::None,
-        "low" => Severity::Low,
-        "medium" => Severity::Medium,
-        "high" => Severity::High,
-        "critical" => Severity::Critical,
-        other => return Err(format!("`{other}` isn't none, low, medium, high or critical")),
-    };
+    let severity = self::severity(severity)?;
     let index = index.parse().map_err(|_| format!("`{index}` isn't an advisory index"))?;
     Ok(Closes { index, id: id.to_owned(), severity, exploited })
 }
@@ -212,19 +238,21 @@ fn deltas(bundle: &Bundle, bases: &[Base<'_>], report: &mut Report) -> Result<()
     Ok(())
 }
 
-fn draft(options: &Options, config: &Config, root: &Root, bases: &[Base<'_>]) -> Result<Draft> {
+fn draft(
+    options: &Options,
+    config: &Config,
+    root: &Root,
+    bases: &[Base<'_>],
+    wanted: Wanted,
+) -> Result<Draft> {
     let kind = match options.lane {
         Lane::Security => Kind::SecurityPatch,
         Lane::Feature => Kind::FeatureUpdate,
     };
-    let security =
-        Open::new(&options.open).and_then(|open| Security::new(options.level, open)).map_err(|e| {
-            Error::new(Code::Usage, format!("--open: {e}"), "list indices below --level, in order")
-        })?;
-    let mut draft =
-        Draft::new(kind, config.product(), Version { feature: options.baseline, security }, Vec::new());
+    let version = Version { feature: options.feature()?, security: wanted.security };
+    let mut draft = Draft::new(kind, config.product(), version, Vec::new());
     let given = images(options, config)?;
-    (draft.images, draft.address) = (given.images, given.address);
+    (draft.images, draft.installed, draft.address) = (given.images, wanted.installed, given.address);
     draft.bases = bases.iter().flat_map(|base| base.images.iter().cloned()).collect();
     draft.direct = config.direct_addresses().is_some();
     draft.isa = given.machine.map(|machine| match machine {
@@ -233,14 +261,13 @@ fn draft(options: &Options, config: &Config, root: &Root, bases: &[Base<'_>]) ->
     });
     draft.hardware.clone_from(&config.product.hardware);
     draft.root_version = root.document()?.version;
-    draft.payload = !options.no_payload;
+    draft.payload = !options.no_payload && !options.not_affected;
     draft.chunk = config.build.chunk;
-    draft.closes.clone_from(&options.closes);
-    draft.closes.sort_by_key(|c| c.index);
+    draft.closes = wanted.closes;
     draft.issued_at = options.issued_at.map_or_else(now, Ok)?;
-    draft.support_end = options.support_end;
+    draft.support_end = if options.support_end == 0 { wanted.support_end } else { options.support_end };
     draft.evidence = options.evidence.as_ref().map(|p| files::read(p).map(|b| sha256(&b))).transpose()?;
-    draft.text.clone_from(&options.message);
+    draft.text = if options.message.is_empty() { wanted.text } else { options.message.clone() };
     draft.combined = options.combined.map(|why| {
         let reason = match why {
             Why::FixForcesChange => Reason::FixForcesChange,
@@ -253,7 +280,39 @@ fn draft(options: &Options, config: &Config, root: &Root, bases: &[Base<'_>]) ->
     Ok(draft)
 }
 
+impl Options {
+    /// The feature set: clap asks for it, or for a change record that has it.
+    fn feature(&self) -> Result<Baseline> {
+        self.baseline.ok_or_else(|| Error::internal("neither a baseline nor a change record"))
+    }
+}
+
+/// What the change record says, as if it had been typed.
+fn said(options: &Options) -> Result<Cow<'_, Options>> {
+    let Some(path) = &options.change else { return Ok(Cow::Borrowed(options)) };
+    let change = Change::read(path)?;
+    let base = super::read_bundle(&change.path(&change.base))?;
+    let closes = change.closes.iter().map(|closing| Closes {
+        index: closing.index,
+        id: closing.id.clone(),
+        severity: closing.severity,
+        exploited: closing.exploited,
+    });
+    let images = change.images.iter();
+    Ok(Cow::Owned(Options {
+        baseline: Some(change.baseline.unwrap_or(base.manifest()?.version.feature)),
+        level: Some(change.level),
+        open: change.open.clone(),
+        image: images.map(|s| Source { path: change.path(&s.path), ..s.clone() }).collect(),
+        closes: closes.collect(),
+        message: change.message.clone(),
+        support_end: change.support_end.map_or(0, Day::ends),
+        ..options.clone()
+    }))
+}
+
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
+    let options = &*said(options)?;
     let config = Config::find(global.config.as_deref())?;
     let root = anchor(global, None)?;
     let document = root.document()?;
@@ -261,8 +320,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         let next = "the root was made for another vendor or class; correct [product] or make a new root";
         return Err(Error::new(Code::Config, "[product] isn't the root's product", next));
     }
+    let ledger = Ledger::of(&config)?;
+    let wanted = wanted(options, ledger.as_ref())?;
     let bases = bases(options, &config)?;
-    let draft = draft(options, &config, &root, &bases)?;
+    let draft = draft(options, &config, &root, &bases, wanted)?;
     if !document.ceilings.admit(&draft.version) {
         return Err(Error::refused(Refusal::AboveCeiling).at(format!("release {}", draft.version)));
     }
@@ -279,6 +340,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         }
         _ => e,
     })?;
+    if let Some(ledger) = &ledger {
+        ledger.agree(&bundle.manifest()?).map_err(|e| match e.place {
+            None => e.at(path.display()),
+            Some(_) => e,
+        })?;
+    }
     let over = if options.force { Over::Existing } else { Over::Nothing };
     let pieces: [&[u8]; 2] = [&bundle.to_head()?, bundle.payload()];
     files::write_together(&[New { path: &path, pieces: &pieces, over, secrecy: Secrecy::Public }])?;

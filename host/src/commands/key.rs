@@ -103,7 +103,7 @@ impl NewPassphrase {
 /// What there is to say about a key. `private` tells whether it is encrypted, and whether it is a development key.
 fn describe(path: &Path, key: &PublicKey, private: Option<(bool, bool)>) -> Report {
     let fingerprint = sha256(&key.bytes).to_string();
-    let public: String = key.bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let public = crate::hex::write(&key.bytes);
     let data = json!({
         "file": path.display().to_string(),
         "private": private.is_some(),

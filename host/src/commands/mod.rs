@@ -9,6 +9,8 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod layout;
+pub(crate) mod ledger;
+pub(crate) mod lint;
 pub(crate) mod man;
 pub(crate) mod provision;
 pub(crate) mod root;

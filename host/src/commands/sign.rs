@@ -1,12 +1,13 @@
 //! `sign`: adds signatures, and hands the bundle to the device's own verifier before it calls it signed.
 
-use super::{anchor, describe, parse_bundle};
+use super::{anchor, describe, now, parse_bundle};
 use crate::bundle::Bundle;
 use crate::cli::Global;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, New, Over, Secrecy};
 use crate::keys;
+use crate::lint::statement;
 use crate::output::Report;
 use crate::root::role_of;
 use clap::Args;
@@ -30,6 +31,9 @@ pub(crate) struct Options {
     /// The root to verify under (default: the configuration's)
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
+    /// What `lint` found, for a security patch (default: PATCH.evidence.json beside PATCH.plb)
+    #[arg(long, value_name = "FILE")]
+    evidence: Option<PathBuf>,
     /// Keep the bundle although others have yet to sign it
     #[arg(long)]
     partial: bool,
@@ -118,16 +122,62 @@ fn judged(bundle: &Bundle, root: &RootDocument<'_>, partial: bool) -> Result<boo
     }
 }
 
+/// A security patch is signed only if the lint let it pass: that is what its signature says.
+///
+/// Without `[lint]` in patchlane.toml nobody asks for it yet; under a production root that is said.
+fn separated(
+    bundle: &Bundle,
+    global: &Global,
+    options: &Options,
+    root: &RootDocument<'_>,
+) -> Result<Vec<String>> {
+    if bundle.manifest()?.kind != Kind::SecurityPatch {
+        return Ok(Vec::new());
+    }
+    let lint = match Config::find(global.config.as_deref()) {
+        Ok(config) => config.lint,
+        Err(error) if error.code == Code::Missing && global.config.is_none() => None,
+        Err(error) => return Err(error),
+    };
+    let beside = options.file.with_extension("evidence.json");
+    let Some(lint) = lint else {
+        if root.development {
+            return Ok(Vec::new());
+        }
+        let note = "nothing shows that it is a patch: [lint] in patchlane.toml asks for evidence, and `lint` makes it";
+        return Ok(vec![note.to_owned()]);
+    };
+    let path = options.evidence.as_ref().unwrap_or(&beside);
+    let bytes = files::read_small(path).map_err(|e| match e.code {
+        Code::Missing => Error::new(
+            Code::Separation,
+            "isn't there: nothing shows that this is a security patch",
+            "run `patchlane lint -o FILE`, then `build --change … --evidence FILE`, and name it here: --evidence FILE",
+        )
+        .at(path.display()),
+        _ => e,
+    })?;
+    statement::judge(&bytes, bundle, lint.profile, now()?).map_err(|e| e.at(path.display()))
+}
+
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let (bytes, seen) = files::read_seen(&options.file)?;
     let mut bundle = parse_bundle(bytes, &options.file)?;
     let root = anchor(global, options.root.as_ref())?;
     let document = root.document()?;
+    if let Some(ledger) = super::ledger::beside(global, &bundle.manifest()?.product)? {
+        // A signature on what the ledger refuses is one too many.
+        ledger.agree(&bundle.manifest()?).map_err(|e| match e.place {
+            None => e.at(options.file.display()),
+            Some(_) => e,
+        })?;
+    }
     let paths = if options.key.is_empty() {
         default_keys(global, bundle.manifest()?.kind)?
     } else {
         options.key.clone()
     };
+    let notes = separated(&bundle, global, options, &document)?;
     let before: Vec<String> = bundle.signatures().iter().map(|s| s.key.to_string()).collect();
     let signed = sign_with_all(&mut bundle, global, &paths, &document)?;
     let whole = judged(&bundle, &document, options.partial).map_err(|e| e.at(options.file.display()))?;
@@ -147,6 +197,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     report.data["signed_by"] = json!(signed.iter().map(|s| &s.key).collect::<Vec<_>>());
     report.data["verified"] = json!(whole);
     report.data["development"] = json!(document.development);
+    report.notes.extend(notes);
     for signature in signed {
         if before.contains(&signature.key) {
             report = report.note(format!("key {} had signed it already", signature.key));

@@ -57,7 +57,7 @@ fn misspelt_keys_are_named_at_every_level_with_the_one_that_was_meant() {
     }
     let (what, next) = told("[build]", "[frobnicate]");
     assert_eq!(what, "unknown key `frobnicate`");
-    assert_eq!(next, "there are: product, trust, build, flash, ram");
+    assert_eq!(next, "there are: product, trust, build, flash, lint, ram, ledger");
 }
 
 #[test]
@@ -152,7 +152,9 @@ fn full() -> toml::Table {
         "[product]\nvendor = \"a\"\nclass = \"b\"\nhardware = [1]\n[trust]\nroot = \"r\"\nsecurity = [\"s\"]\n\
          feature = [\"f\"]\n[build]\nchunk = 512\naddresses = [1]\n[flash]\nboard = \"x\"\naddress = 1\n\
          write_size = 1\nerase_size = 1\ndirect_xip = false\nbootloader = {}\nstate = {}\nprimary = {}\nsecondary = {}\n\
-         [ram]\naddress = 1\nsize = 1\n",
+         [ram]\naddress = 1\nsize = 1\n[ledger]\npath = \"l\"\n\
+         [lint]\nprofile = \"cra\"\ncatalogues = [\"cra\"]\napprovers = [\"a\"]\n\
+         [lint.reproduce]\ncommand = [\"make\"]\nartifact = \"a\"\n",
         stretch(0),
         stretch(1),
         stretch(2),
@@ -242,6 +244,12 @@ fn kind(
             }
             0
         }
+        "string" if property["enum"].is_array() => {
+            let names = property["enum"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
+            assert!(names.clone().all(|name| with(name.into()).is_ok()), "{path:?}");
+            assert!(names.clone().all(|name| with(name.to_uppercase().into()).is_err()), "{path:?}");
+            0
+        }
         "string" => {
             assert!(with("x".into()).is_ok(), "{path:?}");
             assert_eq!(with(" ".into()).is_err(), property["pattern"].is_string(), "{path:?}");
@@ -272,5 +280,5 @@ fn kind(
 fn the_schema_is_in_step_with_the_program() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    assert_eq!(in_step(&schema, &schema, &[]), 5 + 3 + 3 + 2 + 9 + 4 * 5 + 2);
+    assert_eq!(in_step(&schema, &schema, &[]), 7 + 3 + 3 + 2 + 9 + 4 * 5 + 2 + 1 + 4 + 2);
 }

@@ -1,6 +1,7 @@
 //! MANUAL.md's tables are made from the source: `UPDATE=1 cargo test -p patchlane --test cli codes::` writes them.
 
 use patchlane::error::EXITS;
+use patchlane::ledger::rules::Rule;
 use patchlane::protocol::{FormatError, Refusal};
 use patchlane::{Code, Error};
 use std::fmt::Write as _;
@@ -43,6 +44,14 @@ fn malformed() -> String {
     table
 }
 
+fn findings() -> String {
+    let mut table = "| finding | what is found |\n|---|---|\n".to_owned();
+    for rule in Rule::ALL {
+        let _ = writeln!(table, "| `{}` | {} |", rule.name(), rule.meaning());
+    }
+    table
+}
+
 /// The text with what lies between the marks of `name` exchanged.
 fn renewed(text: &str, name: &str, content: &str) -> String {
     let (begin, end) = (format!("<!-- generated: {name} -->\n"), "<!-- end -->");
@@ -60,6 +69,7 @@ fn the_manual_lists_every_code_as_the_source_does() {
         ("error codes", codes()),
         ("refusals", refusals()),
         ("malformed", malformed()),
+        ("ledger findings", findings()),
     ];
     let new = regions.iter().fold(text.clone(), |text, (name, content)| renewed(&text, name, content));
     if std::env::var_os("UPDATE").is_some() {

@@ -19,10 +19,13 @@ mod help;
 mod hostile;
 mod keys;
 mod layout;
+mod ledger;
+mod lint;
 #[cfg(unix)]
 mod manual;
 mod moments;
 mod outputs;
+mod programs;
 mod provision;
 #[cfg(unix)]
 mod pty;

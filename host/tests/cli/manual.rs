@@ -49,6 +49,16 @@ fn firmware(desk: &Desk) {
         };
         std::fs::write(desk.path(name), file).unwrap();
     }
+    // Programs of a compiler, and what changed in their sources.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/elf");
+    for (from, to) in [
+        ("arm-base.elf", "s8.elf"),
+        ("arm-fix.elf", "s9.elf"),
+        ("arm-added.elf", "more.elf"),
+        ("changes/fix.diff", "fix.diff"),
+    ] {
+        std::fs::copy(folder.join(from), desk.path(to)).unwrap();
+    }
 }
 
 /// What a reader has in front of them.

@@ -26,7 +26,9 @@ pub(crate) fn name_of(line: &str) -> String {
 pub(crate) fn failure_of(value: &Value) -> &'static str {
     let has = |name: &str| value.get(name).is_some();
     match () {
+        () if has("profile") => "lint-refused",
         () if has("verdict") => "diff-refused",
+        () if has("findings") => "ledger-check-failed",
         () if has("events") => "simulate-refused",
         () if has("scenarios") => "simulate-differs",
         () => "error",

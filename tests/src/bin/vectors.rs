@@ -2,10 +2,7 @@
 //!
 //! Launched by `cargo xtask vectors`. Output depends on nothing but the source: keys are derived from labels.
 
-#[allow(unreachable_pub, reason = "the modules are shared with the tests that read the vectors")]
-#[path = "../vectors/mod.rs"]
-mod vectors;
-
+use patchlane_tests::vectors;
 use std::path::Path;
 use std::process::ExitCode;
 

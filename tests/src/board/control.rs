@@ -25,10 +25,10 @@ fn connect(path: &Path) -> Result<UnixStream, String> {
 
 /// QEMU's control line.
 #[derive(Debug)]
-pub(super) struct Qmp(BufReader<UnixStream>);
+pub(crate) struct Qmp(BufReader<UnixStream>);
 
 impl Qmp {
-    pub(super) fn connect(path: &Path) -> Result<Self, String> {
+    pub(crate) fn connect(path: &Path) -> Result<Self, String> {
         let mut qmp = Self(BufReader::new(connect(path)?));
         qmp.read()?;
         qmp.execute("qmp_capabilities", &json!({}))?;
@@ -41,14 +41,14 @@ impl Qmp {
         serde_json::from_str(&line).map_err(|e| format!("QMP says `{line}`: {e}"))
     }
 
-    /// Executes a command and waits until it is done.
-    pub(super) fn execute(&mut self, command: &str, arguments: &Value) -> Result<(), String> {
+    /// Executes a command, waits until it is done, and returns what it says.
+    pub(crate) fn execute(&mut self, command: &str, arguments: &Value) -> Result<Value, String> {
         let request = json!({ "execute": command, "arguments": arguments }).to_string() + "\n";
         self.0.get_mut().write_all(request.as_bytes()).map_err(|e| format!("QMP: {e}"))?;
         loop {
             let answer = self.read()?;
-            if answer.get("return").is_some() {
-                return Ok(());
+            if let Some(answer) = answer.get("return") {
+                return Ok(answer.clone());
             }
             if let Some(error) = answer.get("error") {
                 return Err(format!("QMP refuses {command}: {error}"));
@@ -58,15 +58,21 @@ impl Qmp {
 
     /// Stops the machine; returns when every write to its flash file is done.
     pub(super) fn stop(&mut self) -> Result<(), String> {
-        self.execute("stop", &json!({}))
+        self.execute("stop", &json!({})).map(|_| ())
     }
 
     pub(super) fn go_on(&mut self) -> Result<(), String> {
-        self.execute("cont", &json!({}))
+        self.execute("cont", &json!({})).map(|_| ())
+    }
+
+    /// A line to the monitor that people use, and what it says.
+    pub(crate) fn monitor(&mut self, line: &str) -> Result<String, String> {
+        let said = self.execute("human-monitor-command", &json!({ "command-line": line }))?;
+        Ok(said.as_str().unwrap_or_default().to_owned())
     }
 
     /// Memory, as the processor sees it.
-    pub(super) fn memory(&mut self, at: usize, length: usize, through: &Path) -> Result<Vec<u8>, String> {
+    pub(crate) fn memory(&mut self, at: usize, length: usize, through: &Path) -> Result<Vec<u8>, String> {
         let file = through.display().to_string();
         self.execute("memsave", &json!({ "val": at, "size": length, "filename": file }))?;
         std::fs::read(through).map_err(|e| format!("{file}: {e}"))

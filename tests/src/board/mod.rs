@@ -5,7 +5,7 @@
 //! operation, the firmware counts it, tears it and stands still (`tests/qemu/firmware/src/plan.rs`).
 
 mod console;
-mod control;
+pub(crate) mod control;
 mod models;
 
 pub use models::{Keeps, MODELS, Model};

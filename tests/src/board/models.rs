@@ -38,7 +38,8 @@ pub struct Model {
     state: (u32, u32),
     /// The primary slot: offset and length.
     pub primary: (u32, u32),
-    secondary: (u32, u32),
+    /// The secondary slot, likewise.
+    pub secondary: (u32, u32),
     /// The address that images are linked for.
     pub address: u32,
     /// True if the application holds no verifier: the bootloader receives, when it is asked for its service mode.
@@ -129,12 +130,12 @@ impl Model {
     }
 
     /// Offset of the first byte that the firmware uses, and of the one after the last.
-    pub(super) const fn used(&self) -> (usize, usize) {
+    pub(crate) const fn used(&self) -> (usize, usize) {
         (self.state.0 as usize, (self.secondary.0 + self.secondary.1) as usize)
     }
 
     /// The command that starts it.
-    pub(super) fn command(&self, bootloader: &Path, flash: &Path) -> (&'static str, Vec<OsString>) {
+    pub(crate) fn command(&self, bootloader: &Path, flash: &Path) -> (&'static str, Vec<OsString>) {
         let mut arguments: Vec<OsString> = self.arguments.iter().map(Into::into).collect();
         arguments.extend([self.bootloader.into(), bootloader.into()]);
         if let Some(drive) = self.drive {

@@ -3,10 +3,10 @@
 use super::fixtures::sha256;
 use super::pen::{Part, Pen, Script, header};
 use super::{Expect, Vector};
+use crate::code::Program;
+use crate::sim::world::image as noise;
 use patchlane_device::delta::{Isa, Number};
 use patchlane_protocol::Refusal;
-use patchlane_tests::code::Program;
-use patchlane_tests::sim::world::image as noise;
 use std::collections::BTreeSet;
 
 /// Deltas taken and refused.

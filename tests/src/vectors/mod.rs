@@ -9,19 +9,19 @@ pub mod describe;
 pub mod mirror;
 
 mod bundles;
-mod deltas;
+pub mod deltas;
 pub mod fixtures;
 mod links;
 mod manifests;
 pub mod output;
 mod owners;
 mod pen;
-mod reference;
+pub mod reference;
 mod roots;
 mod spec;
 mod transitions;
 mod trust;
-mod verify;
+pub mod verify;
 
 use patchlane_protocol::{FormatError, Refusal};
 

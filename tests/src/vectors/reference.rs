@@ -161,11 +161,11 @@ pub fn judge(confirmed: &[u8], offered: &[u8], hardware: u16, damaged: bool) -> 
     if !w.security.loses_nothing_of(&v.security) {
         return Err(Refusal::LosesFix);
     }
-    let digests = |m: &Manifest<'_>| -> Vec<_> {
-        m.components.iter().map(|c| (c.id, c.images.iter().map(|i| i.digest).collect::<Vec<_>>())).collect()
+    let images = |m: &Manifest<'_>| -> Vec<_> {
+        m.components.iter().map(|c| (c.id, c.images.iter().collect::<Vec<_>>())).collect()
     };
     if w == v {
-        let repairs = new.kind == Kind::FeatureUpdate && damaged && digests(&old) == digests(&new);
+        let repairs = new.kind == Kind::FeatureUpdate && damaged && images(&old) == images(&new);
         return if repairs { Ok("repair") } else { Err(Refusal::SameVersion) };
     }
     Ok(match w.feature.cmp(&v.feature) {

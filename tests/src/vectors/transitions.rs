@@ -65,6 +65,11 @@ fn refused() -> Vec<Vector> {
         m.components[0].images[0].digest = [9; 32];
         m
     };
+    let elsewhere = {
+        let mut m = from.clone();
+        m.components[0].images[0].address = Some(0x0802_0000);
+        m
+    };
     let reopens = at(patch(), Version { open: vec![5], ..version(4, 1, 9) });
     vec![
         no("judge-same-version", from.clone(), Refusal::SameVersion)
@@ -74,6 +79,11 @@ fn refused() -> Vec<Vector> {
             ..no("judge-repair-with-other-image", other, Refusal::SameVersion)
         }
         .shows(&["M4.8"], "Damage must not let another image in under the same version"),
+        Vector {
+            settings: vec![("hardware", 1), ("damaged", 1)],
+            ..no("judge-repair-at-other-address", elsewhere, Refusal::SameVersion)
+        }
+        .shows(&["M4.8"], "The same bytes linked for another place are another image"),
         Vector {
             settings: vec![("hardware", 1), ("damaged", 1)],
             ..no("judge-repair-by-patch", at(patch(), version(4, 1, 7)), Refusal::SameVersion)

@@ -5,6 +5,10 @@
 use super::fixtures::sha256;
 use super::reference::{self, Owned};
 use super::{Expect, Vector};
+use crate::code::decode;
+use crate::sim::SimDevice;
+use crate::sim::sweep::uniform;
+use crate::sim::world::Release;
 use patchlane_device::Cause;
 use patchlane_device::evidence::Received;
 use patchlane_device::rules::transition::classify;
@@ -15,10 +19,6 @@ use patchlane_protocol::owner::SignedOwner;
 use patchlane_protocol::{
     DeviceId, Digest, GroupId, Image, Manifest, PublicKey, Refusal, RootDocument, SignedRoot, Size,
 };
-use patchlane_tests::code::decode;
-use patchlane_tests::sim::SimDevice;
-use patchlane_tests::sim::sweep::uniform;
-use patchlane_tests::sim::world::Release;
 
 /// `accept`, a transition, or a refusal; `None` if the verifier has no such rule.
 pub type Verdict = Option<Result<&'static str, Refusal>>;

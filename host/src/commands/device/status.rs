@@ -150,7 +150,7 @@ pub(crate) fn refusal(code: u8) -> (String, &'static str) {
 fn encoded(status: &Status) -> Option<String> {
     let mut buffer = [0; limits::STATUS];
     let bytes = status.encode(None, &mut buffer).ok()?;
-    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(crate::hex::write(bytes))
 }
 
 fn data(s: &Status) -> Value {

@@ -1,15 +1,19 @@
-//! `diff`: what a bundle changes, against another bundle or on a device.
+//! `diff`: what a bundle changes, against another bundle or on a device; what changed between two linked programs.
 
 mod bundles;
 mod device;
 mod judge;
+mod programs;
+mod shown;
 
 use super::device::Cable;
-use super::{anchor, describe, read_bundle};
+use super::{anchor, describe, parse_bundle, read_bundle};
 use crate::bundle::Bundle;
 use crate::cli::Global;
 use crate::config::Config;
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Result};
+use crate::files;
+use crate::kind::Kind;
 use crate::output::Report;
 use crate::root::Root;
 use clap::Args;
@@ -20,13 +24,16 @@ const AFTER: &str = "\
 A B              what B changes against A, and what B is to a device that runs A
 A --port PORT    what A would be on this device, and whether the device would take it now
 A --status FILE  the same, from a saved report
+A.elf B.elf      what changed between two linked programs, function by function: link both with --emit-relocs (-Wl,-q),
+                 with debug information, by the same compiler; --source-diff names what changed in the sources
 
 The verdict is found with the device's own rules; what its status doesn't tell is listed as `unknown`. Asking changes nothing.
-Exit code 0: the bundles were compared, or the device would take or hold it; 1: it would refuse it.
+Exit code 0: the files were compared, or the device would take or hold it; 1: it would refuse it.
 
 Examples:
   patchlane diff first.plb patch.plb
-  patchlane diff patch.plb --port /dev/ttyUSB0";
+  patchlane diff patch.plb --port /dev/ttyUSB0
+  git diff -U0 v4.1-s8 v4.1-s9 | patchlane diff old.elf new.elf --source-diff -";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
@@ -45,6 +52,9 @@ pub(crate) struct Options {
     /// The address of the slot that it would go into, if code runs from either slot (default: patchlane.toml's)
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     address: Option<u32>,
+    /// Join what changed in two ELF files with this diff of their sources (git diff -U0; -: from stdin)
+    #[arg(long, value_name = "FILE", requires = "b", conflicts_with_all = ["address", "root"])]
+    source_diff: Option<PathBuf>,
     /// The root that the device trusts (default: the configuration's)
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
@@ -140,7 +150,15 @@ fn closes<'a>(stretches: &[(u32, u32)], named: impl Iterator<Item = Advisory<'a>
 }
 
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
-    let a = read_bundle(&options.a)?;
+    let bytes = files::read(&options.a)?;
+    if let Some(b) = options.b.as_ref().filter(|_| Kind::of(&bytes) == Some(Kind::Elf)) {
+        return programs::compare((&options.a, &bytes), b, options.source_diff.as_deref());
+    }
+    if options.source_diff.is_some() {
+        let next = "name two ELF files, as the linker made them";
+        return Err(Error::new(Code::Malformed, "isn't an ELF file", next).at(options.a.display()));
+    }
+    let a = parse_bundle(bytes, &options.a)?;
     let root = root(global, options)?;
     if let Some(path) = &options.b {
         let b = read_bundle(path)?;

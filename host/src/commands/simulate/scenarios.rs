@@ -6,7 +6,7 @@ use super::timeline::{Head, Timeline};
 use super::{Options, usage};
 use crate::cli::Global;
 use crate::error::{Code, Error, Result};
-use crate::output::Report;
+use crate::output::{Report, plural};
 use crate::progress::Progress;
 use crate::scenario::{Failure, Played, Point, Sweep, Tally, subject};
 use serde_json::{Value, json};
@@ -25,19 +25,6 @@ struct Outcome<'a> {
     tally: Option<Tally>,
     /// Why it isn't as written.
     error: Option<Error>,
-}
-
-/// `1,234 steps`.
-fn plural(count: u64, what: &str) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    format!("{grouped} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A file as a shell takes it.

@@ -124,12 +124,12 @@ impl Board for Ast1030 {
         reset()
     }
 
-    fn jump() -> ! {
+    fn jump(entry: usize) -> ! {
         // SAFETY: a verified image in the window, which is in reading mode; SRAM that no bootloader is linked into.
         unsafe {
-            let length = (read(Self::MAP.application + 8) as usize).min(APPLICATION_MAX);
+            let length = (read(entry.wrapping_add(8)) as usize).min(APPLICATION_MAX);
             for at in (0..length).step_by(4) {
-                let word = read(Self::MAP.application + at);
+                let word = read(entry.wrapping_add(at));
                 ptr::write_volatile((APPLICATION + at) as *mut u32, word);
             }
             jump(APPLICATION)

@@ -72,8 +72,9 @@ pub trait Board {
     fn idle();
     /// Resets the machine.
     fn reset() -> !;
-    /// Runs the image that lies in the primary slot, which was verified.
-    fn jump() -> !;
+    /// Runs the image that begins at `entry`: [`Map::application`], or where no code lies if it wasn't verified; that ends in
+    /// a fault.
+    fn jump(entry: usize) -> !;
 
     /// The words that a reset leaves alone.
     fn cells() -> Cells {

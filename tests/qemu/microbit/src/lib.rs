@@ -131,9 +131,9 @@ impl Board for Microbit {
         reset()
     }
 
-    fn jump() -> ! {
+    fn jump(entry: usize) -> ! {
         // SAFETY: the caller verified it.
-        unsafe { jump(Self::MAP.application) }
+        unsafe { jump(entry) }
     }
 }
 

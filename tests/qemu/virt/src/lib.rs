@@ -196,14 +196,17 @@ impl Board for Virt {
 
     /// The bootloader copies the image: QEMU keeps what it translated of flash, also when that has changed, so nothing may
     /// run from there. Interrupts stay as they are: the watchdog is running.
-    fn jump() -> ! {
-        let image = Self::MAP.application as *const u32;
+    fn jump(entry: usize) -> ! {
+        let image = entry as *const u32;
         // SAFETY: a verified image in flash, which is in reading mode; RAM that no bootloader is linked into; and the image's
         // own startup sets up everything else.
         unsafe {
-            let length = (ptr::read_volatile(image.add(1)) as usize).min(APPLICATION_MAX);
+            let length = (ptr::read_volatile(image.wrapping_add(1)) as usize).min(APPLICATION_MAX);
             for at in 0..length / 4 {
-                ptr::write_volatile((APPLICATION as *mut u32).add(at), ptr::read_volatile(image.add(at)));
+                ptr::write_volatile(
+                    (APPLICATION as *mut u32).add(at),
+                    ptr::read_volatile(image.wrapping_add(at)),
+                );
             }
             asm!("fence.i", "jr {0}", in(reg) APPLICATION, options(noreturn))
         }

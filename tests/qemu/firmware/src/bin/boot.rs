@@ -56,7 +56,7 @@ fn run(machine: &mut Machine, running: Running, request: Request, top: usize) ->
         plan::reached(Event::Trial);
     }
     Here::cells().set(Cells::RUNNING, u32::from(on_trial));
-    Here::jump()
+    Here::jump(machine.entry(Here::MAP.application))
 }
 
 fn serve(machine: &mut Machine, top: usize) -> ! {

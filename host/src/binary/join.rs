@@ -1,0 +1,220 @@
+//! One table: what changed in the program against what changed in its sources. What has no counterpart is told.
+
+use super::dwarf::Lines;
+use super::findings::{
+    Changed, Comparison, HunkAlone, Item, Reach, Row, SourceRange, Table, Vector, WhyAlone,
+};
+use super::hunks::Hunk;
+use super::shape::Program;
+use std::collections::{BTreeSet, HashMap};
+
+/// Functions that came because of one another are followed so far.
+const CHAIN: usize = 8;
+
+/// Which side of a diff.
+type Side = usize;
+
+struct Join<'c> {
+    programs: [&'c Program<'c>; 2],
+    hunks: &'c [Hunk],
+    /// Per side: the number of a file by its path.
+    numbers: [HashMap<&'c str, usize>; 2],
+    /// Per hunk and side: the files of the program that it may mean.
+    files: Vec<[BTreeSet<usize>; 2]>,
+    /// Per hunk: why it reaches nothing, if so.
+    whys: Vec<WhyAlone>,
+    /// Hunks that something was found for.
+    used: BTreeSet<usize>,
+}
+
+/// Joins findings and hunks.
+pub(super) fn table<'c>(comparison: &Comparison, programs: [&'c Program<'c>; 2], hunks: &'c [Hunk]) -> Table {
+    let mut join = Join::new(programs, hunks);
+    let mut rows = Vec::new();
+    for Changed { old, new, .. } in comparison.changed.iter().chain(&comparison.data) {
+        rows.push(join.row(&new.name, [Some(old), Some(new)]));
+    }
+    for (old, new) in &comparison.renamed {
+        rows.push(join.row(&new.name, [Some(old), Some(new)]));
+    }
+    for item in comparison.alone.added.iter().chain(&comparison.data_alone.added) {
+        rows.push(join.row(&item.name, [None, Some(item)]));
+    }
+    for item in comparison.alone.removed.iter().chain(&comparison.data_alone.removed) {
+        rows.push(join.row(&item.name, [Some(item), None]));
+    }
+    for Vector { table, index, sources, .. } in &comparison.vectors {
+        let hunks = join.reached(&[&[], &sources[..]]);
+        rows.push(Row { name: format!("{table}[{index}]"), hunks });
+    }
+    for data in
+        comparison.unnamed.added.iter().chain(&comparison.unnamed.removed).filter(|data| data.of.is_empty())
+    {
+        rows.push(Row { name: format!("{} bytes in {}", data.size, data.section), hunks: Vec::new() });
+    }
+    join.declarations(&mut rows, comparison);
+    let removed = comparison.alone.removed.iter().chain(&comparison.data_alone.removed).map(|item| (0, item));
+    let added = comparison.alone.added.iter().chain(&comparison.data_alone.added).map(|item| (1, item));
+    join.callers(&mut rows, &removed.chain(added).collect::<Vec<_>>());
+    let alone = (0..hunks.len()).filter(|index| !join.used.contains(index));
+    let alone = alone.map(|index| HunkAlone { hunk: index, why: join.whys[index].clone() }).collect();
+    Table { hunks: hunks.to_vec(), rows, alone }
+}
+
+/// The files of a program that a path of a diff means: those that end with it, own ones before packages'.
+fn meant(lines: &Lines, name: &str) -> BTreeSet<usize> {
+    let ends = |path: &str| path == name || path.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'));
+    let all: BTreeSet<usize> = (0..lines.files.len()).filter(|index| ends(&lines.files[*index])).collect();
+    let foreign = |index: &usize| {
+        let path = &lines.files[*index];
+        ["/registry/src/", "/rustlib/src/", "/rustc/"].iter().any(|part| path.contains(part))
+    };
+    let own: BTreeSet<usize> = all.iter().copied().filter(|index| !foreign(index)).collect();
+    if own.is_empty() { all } else { own }
+}
+
+/// True if some lines of a hunk lie within a range; where lines only went, those on either side of the gap.
+fn touches(hunk: &Hunk, side: Side, first: u32, last: u32) -> bool {
+    let (from, count) = if side == 0 { hunk.old } else { hunk.new };
+    match count {
+        0 => first <= from && from < last,
+        count => from <= last && from.saturating_add(count - 1) >= first,
+    }
+}
+
+impl<'c> Join<'c> {
+    fn new(programs: [&'c Program<'c>; 2], hunks: &'c [Hunk]) -> Self {
+        let numbers = programs.map(|program| {
+            let files = program.lines.files.iter().enumerate();
+            files.map(|(number, path)| (&path[..], number)).collect()
+        });
+        let of = |side: Side, name: &Option<String>| {
+            name.as_ref().map_or_else(BTreeSet::new, |name| meant(&programs[side].lines, name))
+        };
+        let files: Vec<_> = hunks.iter().map(|hunk| [of(0, &hunk.old_file), of(1, &hunk.new_file)]).collect();
+        let mut join = Self { programs, hunks, numbers, files, whys: Vec::new(), used: BTreeSet::new() };
+        let places = [0, 1].map(|side| join.places(side));
+        join.whys = (0..hunks.len()).map(|index| join.why_alone(index, &places)).collect();
+        join
+    }
+
+    /// Lines of the files that hunks mean, and the addresses that came from them.
+    fn places(&self, side: Side) -> BTreeSet<(usize, u32, u32)> {
+        let wanted: BTreeSet<usize> = self.files.iter().flat_map(|files| &files[side]).copied().collect();
+        let rows = self.programs[side].lines.rows.iter();
+        let rows = rows.filter(|row| !row.end && wanted.contains(&row.file));
+        rows.map(|row| (row.file, row.line, row.address)).collect()
+    }
+
+    fn row(&mut self, name: &str, items: [Option<&Item>; 2]) -> Row {
+        let sources = items.map(|item| item.map_or(&[][..], |item| &item.sources));
+        Row { name: name.to_owned(), hunks: self.reached(&sources) }
+    }
+
+    /// Hunks whose lines something came from, on either side.
+    fn reached(&mut self, sources: &[&[SourceRange]; 2]) -> Vec<(usize, Reach)> {
+        let mut found = Vec::new();
+        for (index, hunk) in self.hunks.iter().enumerate() {
+            let mut reach: Option<Reach> = None;
+            for (side, ranges) in sources.iter().enumerate() {
+                for range in *ranges {
+                    let number = self.numbers[side].get(&range.path[..]);
+                    let same = number.is_some_and(|number| self.files[index][side].contains(number));
+                    if !same || !touches(hunk, side, range.first, range.last) {
+                        continue;
+                    }
+                    // Its own lines say more than those of what it inlines.
+                    match (&reach, &range.inlined) {
+                        (Some(Reach::Lines), _) => {}
+                        (_, None) => reach = Some(Reach::Lines),
+                        (None, Some(name)) => reach = Some(Reach::Inlined(name.clone())),
+                        _ => {}
+                    }
+                }
+            }
+            if let Some(reach) = reach {
+                self.used.insert(index);
+                found.push((index, reach));
+            }
+        }
+        found
+    }
+
+    /// What no hunk reaches may come from a declaration: a macro, a constant, a type of a file that it was made from.
+    fn declarations(&mut self, rows: &mut [Row], comparison: &Comparison) {
+        let outside: Vec<usize> = (0..self.hunks.len())
+            .filter(|index| !self.used.contains(index))
+            .filter(|index| matches!(self.whys[*index], WhyAlone::Outside | WhyAlone::Header))
+            .collect();
+        let items = comparison.changed.iter().chain(&comparison.data).map(|changed| &changed.new);
+        for (row, item) in rows.iter_mut().zip(items).filter(|(row, _)| row.hunks.is_empty()) {
+            let lines = &self.programs[1].lines;
+            let files: BTreeSet<usize> =
+                match lines.units_of(item.address, item.address.saturating_add(item.size)) {
+                    units if !item.sources.is_empty() => units.flatten().copied().collect(),
+                    _ => BTreeSet::new(),
+                };
+            for index in &outside {
+                let mut meant = self.files[*index][1].iter();
+                let header = self.whys[*index] == WhyAlone::Header && !item.sources.is_empty();
+                if header || meant.any(|file| files.contains(file)) {
+                    row.hunks.push((*index, Reach::Declaration));
+                    self.used.insert(*index);
+                }
+            }
+        }
+    }
+
+    /// What came or went because something that a hunk reaches uses it now, or no longer.
+    fn callers(&self, rows: &mut [Row], items: &[(Side, &Item)]) {
+        for _ in 0..CHAIN {
+            let mut more = Vec::new();
+            for (side, item) in items {
+                let open = |row: &Row| row.name == item.name && row.hunks.is_empty();
+                let Some(at) = rows.iter().position(open) else { continue };
+                let program = self.programs[*side];
+                let Some(part) = program.part_at(item.address) else { continue };
+                let found = program.users(part).find_map(|user| {
+                    rows.iter().find(|row| Some(&row.name[..]) == program.name(user) && !row.hunks.is_empty())
+                });
+                if let Some(row) = found {
+                    let reach = |(hunk, _): &(usize, Reach)| (*hunk, Reach::Through(row.name.clone()));
+                    more.push((at, row.hunks.iter().map(reach).collect()));
+                }
+            }
+            if more.is_empty() {
+                return;
+            }
+            for (at, hunks) in more {
+                rows[at].hunks = hunks;
+            }
+        }
+    }
+
+    fn why_alone(&self, index: usize, places: &[BTreeSet<(usize, u32, u32)>; 2]) -> WhyAlone {
+        let hunk = &self.hunks[index];
+        if hunk.is_comment() {
+            return WhyAlone::Comment;
+        }
+        let mut functions = BTreeSet::new();
+        for (side, (first, count)) in [hunk.old, hunk.new].into_iter().enumerate() {
+            let end = first.saturating_add(count);
+            for file in &self.files[index][side] {
+                for (_, _, address) in places[side].range((*file, first, 0)..(*file, end, 0)) {
+                    let program = self.programs[side];
+                    functions.extend(program.part_at(*address).and_then(|part| program.name(part)));
+                }
+            }
+        }
+        if !functions.is_empty() {
+            return WhyAlone::SameCode(functions.into_iter().take(8).map(str::to_owned).collect());
+        }
+        let compiled = self.files[index].iter().any(|files| !files.is_empty());
+        let header = [".h", ".hh", ".hpp", ".inc"].iter().any(|end| hunk.file().ends_with(end));
+        match (compiled, header) {
+            (true, _) => WhyAlone::Outside,
+            (false, true) => WhyAlone::Header,
+            (false, false) => WhyAlone::NotCompiled,
+        }
+    }
+}

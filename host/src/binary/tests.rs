@@ -1,0 +1,179 @@
+//! Against programs that compilers made (host/tests/elf), each change alone; and against what nobody would make.
+
+use super::*;
+use std::path::Path;
+
+fn elf(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/elf").join(format!("{name}.elf"));
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn reason(why: &Why) -> String {
+    let or = |name: &Option<String>| name.clone().unwrap_or("nothing".into());
+    match why {
+        Why::Code => "code".into(),
+        Why::Size => "size".into(),
+        Why::Constant { was, is } => format!("{was:#x} -> {is:#x}"),
+        Why::Calls { was, is } => format!("calls {} -> {}", or(was), or(is)),
+        Why::Uses { was, is } => format!("uses {} -> {}", or(was), or(is)),
+    }
+}
+
+/// All findings but sections, in one line.
+fn told(c: &Comparison) -> String {
+    let mut all = Vec::new();
+    let changed =
+        c.changed.iter().map(|change| ("", change)).chain(c.data.iter().map(|change| ("data ", change)));
+    for (kind, change) in changed {
+        let why: Vec<_> = change.why.iter().map(reason).collect();
+        let (was, is) = (change.old.size, change.new.size);
+        all.push(format!("{kind}{} {was} -> {is}: {}", change.new.name, why.join(", ")));
+    }
+    all.extend(c.renamed.iter().map(|(a, b)| format!("{} is {}", a.name, b.name)));
+    all.extend(c.alone.added.iter().chain(&c.data_alone.added).map(|item| format!("+{}", item.name)));
+    all.extend(c.alone.removed.iter().chain(&c.data_alone.removed).map(|item| format!("-{}", item.name)));
+    let text = |data: &Unnamed| format!("{} bytes of {}", data.size, data.of.join(", "));
+    all.extend(c.unnamed.added.iter().map(|data| format!("+{}", text(data))));
+    all.extend(c.unnamed.removed.iter().map(|data| format!("-{}", text(data))));
+    let or = |name: &Option<String>| name.clone().unwrap_or("nothing".into());
+    all.extend(c.vectors.iter().map(|v| format!("{}[{}] {} -> {}", v.table, v.index, or(&v.was), or(&v.is))));
+    all.extend(c.strings.added.iter().map(|text| format!("+{text:?}")));
+    all.extend(c.strings.removed.iter().map(|text| format!("-{text:?}")));
+    all.join("; ")
+}
+
+const TEXT: &str = "uses \"unknown function\" -> \"unknown opcode\"; +14 bytes of modbus; -16 bytes of modbus; \
+    +\"unknown opcode\"; -\"unknown function\"";
+
+/// What each change of host/tests/elf/changes does to either program, by either method.
+#[test]
+fn each_change_is_found_and_nothing_else() {
+    let text = format!("modbus 176 -> 176: {TEXT}");
+    let riscv_text = format!("modbus 268 -> 268: {TEXT}");
+    let clamp = ["tick 28 -> 32: code; main 108 -> 108: code", "tick 26 -> 32: code; main 118 -> 118: code"];
+    let added = [
+        "main 108 -> 116: code, calls nothing -> drain; +drain",
+        "main 118 -> 122: code, calls nothing -> drain; +drain",
+    ];
+    let retargeted = |size: u32| format!("modbus {size} -> {size}: calls sample -> sample_slow; -sample");
+    let smuggled = "modbus 268 -> 318: code, uses nothing -> 60 bytes in .rodata, uses nothing -> registers+2; \
+        +60 bytes of modbus";
+    for (change, arm, riscv) in [
+        ("base", "", ""),
+        ("comment", "", ""),
+        ("moved", "+pad", "+pad"),
+        ("fix", "modbus 176 -> 192: code", "modbus 268 -> 286: code"),
+        ("smuggled", "modbus 176 -> 212: code", smuggled),
+        ("added", added[0], added[1]),
+        ("retargeted", &retargeted(176), &retargeted(268)),
+        ("constant", "main 108 -> 108: 0x12345678 -> 0x12345679", "main 118 -> 118: code"),
+        ("text", &text, &riscv_text),
+        ("vector", ".vectors[16] tick -> fault", ".vectors[2] tick -> fault"),
+        ("renamed", "write_register is store_register", "write_register is store_register"),
+        ("inlined", clamp[0], clamp[1]),
+        ("macro", "main 108 -> 108: code", "main 118 -> 118: code"),
+        (
+            "data",
+            "data defaults 8 -> 8: 0x138803e8 -> 0x177003e8",
+            "data defaults 8 -> 8: 0x138803e8 -> 0x177003e8",
+        ),
+    ] {
+        for (machine, wanted) in [("arm", arm), ("riscv", riscv)] {
+            let (old, new) = (elf(&format!("{machine}-base")), elf(&format!("{machine}-{change}")));
+            for method in [Method::Relocations, Method::Heuristic] {
+                let found = compare_by(&old, &new, method, None).unwrap();
+                assert_eq!(told(&found), wanted, "{machine} {change} {method:?}");
+                assert_eq!(found.method, method);
+                assert_eq!(found.is_same(), wanted.is_empty() || change == "renamed");
+                assert_eq!(found.unseen.is_empty(), method == Method::Relocations, "{:?}", found.unseen);
+            }
+        }
+    }
+}
+
+/// There and back: what was added is removed.
+#[test]
+fn a_comparison_turns_around() {
+    for machine in ["arm", "riscv"] {
+        let (base, added) = (elf(&format!("{machine}-base")), elf(&format!("{machine}-added")));
+        let back = compare(&added, &base).unwrap();
+        assert_eq!((back.alone.removed.len(), back.alone.added.len(), back.changed.len()), (1, 0, 1));
+        assert_eq!(reason(back.changed[0].why.last().unwrap()), "calls drain -> nothing");
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_said() {
+    let (arm, riscv) = (elf("arm-base"), elf("riscv-base"));
+    let what = |old: &[u8], new: &[u8]| compare(old, new).unwrap_err().to_string();
+    assert_eq!(what(&arm, &riscv), "A is for Arm, B for RISC-V");
+    assert!(what(b"", &arm).starts_with("A isn't a sound ELF file"));
+    assert!(what(&arm, &arm[..100]).starts_with("B isn't a sound ELF file"));
+    let with = |at: usize, byte: u8| {
+        let mut file = arm.clone();
+        file[at] = byte;
+        file
+    };
+    assert_eq!(what(&with(4, 2), &arm), "A is a 64-bit ELF file");
+    assert_eq!(what(&arm, &with(5, 2)), "B is a big-endian ELF file");
+    assert_eq!(what(&arm, &with(18, 62)), "B is an ELF file for another machine (e_machine 62)");
+}
+
+/// What a device would run counts, not what the linker's list says of it: each bit of code and data is compared, but
+/// padding. `PATCHLANE_ALL_BITS` tries every one.
+#[test]
+fn a_flipped_bit_is_a_change() {
+    let all = std::env::var_os("PATCHLANE_ALL_BITS").is_some();
+    for machine in ["arm", "riscv"] {
+        let base = elf(&format!("{machine}-base"));
+        let program = elf::read(&base).unwrap();
+        let mut unseen = Vec::new();
+        for section in program.sections.iter().filter(|section| !section.data.is_empty()) {
+            let offset = section.data.as_ptr() as usize - base.as_ptr() as usize;
+            for at in 0..section.data.len() {
+                for bit in (0..8).filter(|bit| all || *bit == at % 8) {
+                    let mut flipped = base.clone();
+                    flipped[offset + at] ^= 1 << bit;
+                    let found = compare(&base, &flipped).unwrap();
+                    if found.is_same() {
+                        unseen.push(format!("{:#x}.{bit}", section.address as usize + at));
+                    }
+                }
+            }
+        }
+        assert_eq!(unseen, [""; 0], "{machine}");
+    }
+}
+
+/// SplitMix64, Steele, Lea and Flood 2014.
+fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Damage anywhere, most of it where heads, symbols and relocations are: an error or an answer, never a panic.
+#[test]
+fn damaged_programs_are_answered() {
+    for machine in ["arm", "riscv"] {
+        let base = elf(&format!("{machine}-base"));
+        for seed in 0..1500u64 {
+            let (mut state, mut file) = (seed, base.clone());
+            for _ in 0..=random(&mut state) % 8 {
+                let at = random(&mut state) as usize % file.len();
+                let number =
+                    [0, 1, 0x7f, 0x80, 0xff, random(&mut state) as u8][random(&mut state) as usize % 6];
+                let length = [1, 2, 4, 4][random(&mut state) as usize % 4];
+                file.iter_mut().skip(at).take(length).for_each(|byte| *byte = number);
+            }
+            if seed % 16 == 0 {
+                let keep = random(&mut state) as usize % file.len();
+                file.truncate(keep);
+            }
+            let _ = compare(&base, &file);
+            let _ = compare_by(&file, &base, Method::Heuristic, None);
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! `lint`: thirty checks on a change, and waivers of the ones that can be waived.
+
+use super::now;
+use crate::cli::Global;
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::files::{self, Over, Secrecy};
+use crate::keys;
+use crate::ledger::time::Day;
+use crate::lint::catalogue::Catalogue;
+use crate::lint::change::Change;
+use crate::lint::waiver::{self, Waiver};
+use crate::lint::{self, CHECKS, Case, Emergency, Finding, Grade, Outcome, Profile, Rules, statement};
+use crate::output::{Colour, Report, paint, plain};
+use clap::{Args, Subcommand};
+use patchlane_protocol::PublicKey;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  patchlane lint                                  judge change.toml by the profile of patchlane.toml
+  patchlane lint -o evidence.json                 and keep what was found, for `build --evidence`
+  patchlane lint --list                           every check, and what to do when it fails
+  patchlane lint waive 8 --reason generated --until 2027-03-01 --key boss.pem -o 8.txt
+
+A check is pass, fail, waived, owed or not evaluated. Failing checks refuse the patch; waivable ones don't if a second
+approver has signed a waiver. What can't be evaluated refuses it if the profile asks for it.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    judge: Judge,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sign, as a second approver, that a patch may go although a check fails
+    Waive(Waive),
+}
+
+#[derive(Debug, Args)]
+struct Judge {
+    /// The change record
+    #[arg(default_value = "change.toml")]
+    change: PathBuf,
+    /// How strict (default: what patchlane.toml says, else starter)
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    profile: Option<Profile>,
+    /// A requirement catalogue to report by, by name or file; repeat it for each (default: those of patchlane.toml, else cra)
+    #[arg(long, value_name = "NAME")]
+    catalogue: Vec<String>,
+    /// Show what the findings say of each clause; with two catalogues, side by side
+    #[arg(long)]
+    clauses: bool,
+    /// Turn missing evidence into debt: why the patch can't wait; what shows a feature change is never excused
+    #[arg(long, value_name = "REASON", requires = "due")]
+    emergency: Option<String>,
+    /// When the missing evidence is due
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "emergency", value_parser = Day::parse)]
+    due: Option<Day>,
+    /// Don't build anything: check 12 isn't evaluated
+    #[arg(long)]
+    no_rebuild: bool,
+    /// List every check, and judge nothing
+    #[arg(long, conflicts_with_all = ["emergency", "clauses", "output"])]
+    list: bool,
+    /// Write what was found as an in-toto statement
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace an existing file
+    #[arg(long, requires = "output")]
+    force: bool,
+}
+
+const WAIVING: &str = "\
+Example:
+  patchlane lint waive 8 --reason \"generated code\" --until 2027-03-01 --key boss.pem -o 8.txt
+
+The waiver speaks of this release, these images, and what the check says now; if one of them changes, it is signed anew.";
+
+#[derive(Debug, Args)]
+#[command(after_help = WAIVING)]
+struct Waive {
+    /// The check: its number
+    check: u8,
+    /// The change record
+    #[arg(long, default_value = "change.toml", value_name = "FILE")]
+    change: PathBuf,
+    /// Why the patch may go all the same
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// The day at which the waiver ends
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = Day::parse)]
+    until: Day,
+    /// The approver's private key; its public half is listed under [lint] approvers
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The waiver
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// Don't build anything
+    #[arg(long)]
+    no_rebuild: bool,
+}
+
+pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
+    match &options.command {
+        Some(Command::Waive(waive)) => self::waive(global, waive),
+        None if options.judge.list => Ok(list(global.color)),
+        None => judge(global, &options.judge),
+    }
+}
+
+/// Public keys of those who may approve.
+fn approvers(config: &Config) -> Result<Vec<PublicKey>> {
+    let listed = config.lint.iter().flat_map(|lint| &lint.approvers);
+    listed.map(|path| keys::read_public(&config.path(path))).collect()
+}
+
+/// What the checks say before anything is waived.
+fn first_look(case: &Case<'_>) -> Vec<Finding> {
+    lint::run(case, &Rules { profile: Profile::Starter, catalogues: &[], waivers: &[], emergency: None })
+}
+
+/// The waivers that the change record names, each verified against what its check says.
+fn waivers(case: &Case<'_>, config: &Config) -> Result<Vec<Waiver>> {
+    if case.change.waivers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (approvers, findings) = (approvers(config)?, first_look(case));
+    let seen = |number: u8| {
+        findings.iter().find(|finding| finding.check.number == number).map(|finding| finding.detail.clone())
+    };
+    let read = |path: &PathBuf| {
+        let path = case.change.path(path);
+        let text = files::read_text(&path)?;
+        waiver::verify(&text, case, &approvers, &seen).map_err(|e| e.at(path.display()))
+    };
+    case.change.waivers.iter().map(read).collect()
+}
+
+fn catalogues(config: &Config, named: &[String]) -> Result<Vec<Catalogue>> {
+    if !named.is_empty() {
+        return named.iter().map(|name| Catalogue::find(name, Path::new(""))).collect();
+    }
+    let own = config.lint.as_ref().map(|lint| lint.catalogues.clone()).filter(|list| !list.is_empty());
+    let own = own.unwrap_or_else(|| vec!["cra".to_owned()]);
+    own.iter().map(|name| Catalogue::find(name, &config.folder)).collect()
+}
+
+fn emergency(options: &Judge, now: u64) -> Result<Option<Emergency>> {
+    let (Some(reason), Some(due)) = (&options.emergency, options.due) else { return Ok(None) };
+    if reason.trim().is_empty() {
+        return Err(Error::new(Code::Usage, "--emergency has no reason", "say why the patch can't wait"));
+    }
+    if due.ends() < now {
+        return Err(Error::new(Code::Usage, format!("--due {due} is over"), "name a day to come"));
+    }
+    Ok(Some(Emergency { reason: reason.clone(), due: due.ends() }))
+}
+
+fn judge(global: &Global, options: &Judge) -> Result<Report> {
+    let config = Config::find(global.config.as_deref())?;
+    let change = Change::read(&options.change)?;
+    let now = now()?;
+    let case = Case::open(global, &config, &change, now, !options.no_rebuild)?;
+    let own = config.lint.as_ref().map_or(Profile::Starter, |lint| lint.profile);
+    let (catalogues, waivers) = (catalogues(&config, &options.catalogue)?, waivers(&case, &config)?);
+    let rules = Rules {
+        profile: options.profile.unwrap_or(own),
+        catalogues: &catalogues,
+        waivers: &waivers,
+        emergency: emergency(options, now)?,
+    };
+    let findings = lint::run(&case, &rules);
+    let made = statement::make(&case, &rules, &findings)?;
+    if let Some(path) = &options.output {
+        let text = serde_json::to_string_pretty(&made).map_err(|e| Error::internal(e.to_string()))? + "\n";
+        let over = if options.force { Over::Existing } else { Over::Nothing };
+        files::write(path, text.as_bytes(), over, Secrecy::Public)?;
+    }
+    let colour = global.color.on(&std::io::stdout());
+    let mut text = format!(
+        "{} to {}, profile {}\n\n",
+        case.base.manifest()?.version,
+        case.version,
+        rules.profile.name()
+    );
+    text.push_str(&table(&findings, colour));
+    if options.clauses {
+        text.push_str(&clauses(&made["predicate"]["catalogues"], colour));
+    }
+    let mut data = made["predicate"].clone();
+    data["evidence"] = json!(options.output.as_ref().map(|path| path.display().to_string()));
+    let mut report = Report::of_text(text, data);
+    report.summary = summary(&findings);
+    for waiver in waivers
+        .iter()
+        .filter(|w| !findings.iter().any(|f| f.check.number == w.check && f.outcome.name() == "waived"))
+    {
+        report
+            .notes
+            .push(format!("the waiver of check {} isn't needed: the check doesn't fail", waiver.check));
+    }
+    report.failed = refusal(&findings, &options.change);
+    if report.failed.is_some() {
+        report.summary.clear();
+    }
+    Ok(report)
+}
+
+fn count(findings: &[Finding], name: &str) -> usize {
+    findings.iter().filter(|finding| finding.outcome.name() == name).count()
+}
+
+/// How many of each, those that there are.
+fn summary(findings: &[Finding]) -> String {
+    let names = [
+        ("pass", "pass"),
+        ("fail", "fail"),
+        ("waived", "waived"),
+        ("owed", "owed"),
+        ("not-evaluated", "not evaluated"),
+    ];
+    let counts =
+        names.iter().map(|(name, word)| (count(findings, name), word)).filter(|(count, _)| *count > 0);
+    counts.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ") + "."
+}
+
+fn refusal(findings: &[Finding], change: &Path) -> Option<Error> {
+    let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.outcome.blocks()).collect();
+    let first = blocking.first()?;
+    let numbers: Vec<String> = blocking.iter().map(|finding| finding.check.number.to_string()).collect();
+    let what = format!(
+        "isn't a security patch yet: {}; {}",
+        summary(findings).trim_end_matches('.'),
+        match &numbers[..] {
+            [one] => format!("check {one} blocks"),
+            all => format!("checks {} block", all.join(", ")),
+        }
+    );
+    let next = if lint::is_combined(findings) {
+        "it carries functionality: build it as a feature update, `--combined` with a reason if the fix can't be had otherwise"
+            .to_owned()
+    } else {
+        format!("check {}: {}", first.check.number, first.check.next)
+    };
+    Some(Error::new(Code::Separation, what, next).at(change.display()))
+}
+
+/// One line a check; what isn't well says what to do below it.
+fn table(findings: &[Finding], colour: bool) -> String {
+    let width = CHECKS.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for finding in findings {
+        let (word, tint) = match &finding.outcome {
+            Outcome::Pass => ("pass", "32"),
+            Outcome::Fail => ("FAIL", "31;1"),
+            Outcome::Waived { .. } => ("waived", "33"),
+            Outcome::Owed { .. } => ("owed", "33"),
+            Outcome::Unknown { blocks: true } => ("MISSING", "31;1"),
+            Outcome::Unknown { blocks: false } => ("-", "2"),
+        };
+        let check = finding.check;
+        let detail = plain(&finding.detail);
+        text.push_str(&format!(
+            "{:>2}  {}  {:width$}  {detail}\n",
+            check.number,
+            paint(colour, tint, &format!("{word:7}")),
+            check.name,
+        ));
+        let below = match &finding.outcome {
+            Outcome::Waived { reason, by, .. } => format!("waived by {by}: {}", plain(reason)),
+            outcome if outcome.blocks() => format!("next: {}", check.next),
+            _ => continue,
+        };
+        text.push_str(&format!("{:width$}{below}\n", "", width = width + 15));
+    }
+    text
+}
+
+/// What the findings say of each clause. Of a catalogue with another beside it, too, so that a delta is seen.
+fn clauses(catalogues: &Value, colour: bool) -> String {
+    let mut text = String::new();
+    for catalogue in catalogues.as_array().into_iter().flatten() {
+        let title = plain(catalogue["title"].as_str().unwrap_or_default());
+        text.push_str(&format!("\n{}\n", paint(colour, "1", &title)));
+        let rows: Vec<&Value> = catalogue["clauses"].as_array().into_iter().flatten().collect();
+        let width =
+            rows.iter().filter_map(|r| r["id"].as_str()).map(|id| id.chars().count()).max().unwrap_or(0);
+        for row in rows {
+            let word = |key: &str| plain(row[key].as_str().unwrap_or_default());
+            let duty = if row["required"] == true { "required" } else { "recommended" };
+            let checks: Vec<String> =
+                row["checks"].as_array().into_iter().flatten().map(Value::to_string).collect();
+            let by =
+                if checks.is_empty() { String::new() } else { format!(" (checks {})", checks.join(", ")) };
+            let doubt = if row["verified"] == true { "" } else { "; id not verified against the text" };
+            text.push_str(&format!(
+                "{:width$}  {:9}  {duty}: {}{by}{doubt}\n",
+                word("id"),
+                word("result"),
+                word("title")
+            ));
+        }
+    }
+    text
+}
+
+fn list(colour: Colour) -> Report {
+    let colour = colour.on(&std::io::stdout());
+    let width = CHECKS.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let (mut text, mut rows) = (String::new(), Vec::new());
+    for check in &CHECKS {
+        let grade = if check.grade == Grade::Error { "refuses" } else { "waivable" };
+        let number = format!("{:>2}", check.number);
+        text.push_str(&format!(
+            "{}  {grade:8}  {:width$}  {}\n",
+            paint(colour, "1", &number),
+            check.name,
+            check.title
+        ));
+        text.push_str(&format!("{:indent$}if not: {}\n", "", check.next, indent = width + 16));
+        let profiles =
+            [Profile::Starter, Profile::Cra, Profile::CraReplay].into_iter().filter(|p| p.needs(check));
+        rows.push(json!({
+            "check": check.number,
+            "name": check.name,
+            "title": check.title,
+            "grade": if check.grade == Grade::Error { "error" } else { "waivable" },
+            "shows_feature": check.feature,
+            "next": check.next,
+            "profiles": profiles.map(Profile::name).collect::<Vec<_>>(),
+        }));
+    }
+    Report::of_text(text, json!({ "checks": rows }))
+}
+
+fn waive(global: &Global, options: &Waive) -> Result<Report> {
+    let config = Config::find(global.config.as_deref())?;
+    let change = Change::read(&options.change)?;
+    let case = Case::open(global, &config, &change, now()?, !options.no_rebuild)?;
+    let private = keys::read(&options.key, &global.passphrase())?;
+    let public = keys::public_of(&private.key);
+    let wrong = |what: &str, next: &str| Err(Error::new(Code::Key, what, next).at(options.key.display()));
+    if case.root.document()?.roles.list(&public.id()) {
+        return wrong(
+            "signs releases",
+            "a waiver is the second approver's: use a key that isn't in the root",
+        );
+    }
+    if !approvers(&config)?.contains(&public) {
+        return wrong(
+            "isn't an approver's key",
+            "list its public half under [lint] approvers in patchlane.toml",
+        );
+    }
+    let findings = first_look(&case);
+    let finding = findings.iter().find(|finding| finding.check.number == options.check);
+    if let Some(finding) = finding.filter(|finding| finding.outcome != Outcome::Fail) {
+        let what = format!("check {} doesn't fail: {}", options.check, finding.detail);
+        return Err(Error::new(Code::Usage, what, "waive what fails"));
+    }
+    let seen = finding.map(|finding| finding.detail.clone()).unwrap_or_default();
+    let text = waiver::sign(&case, options.check, &seen, &options.reason, options.until, &private.key)?;
+    files::write(&options.output, text.as_bytes(), Over::Nothing, Secrecy::Public)?;
+    let file = options.output.display().to_string();
+    let data = json!({ "file": file, "check": options.check, "seen": seen, "by": public.id().to_string(), "until": options.until.to_string() });
+    let mut report = Report::new(
+        format!("Waived until {}: list {file} under `waivers` in the change record.", options.until),
+        data,
+    )
+    .line("file", file.clone())
+    .line("check", options.check.to_string())
+    .line("seen", seen)
+    .line("signed by", public.id().to_string());
+    report.notes.extend(private.notes);
+    Ok(report)
+}

@@ -1,0 +1,121 @@
+//! What is judged: a change record with what it names.
+
+use super::Input;
+use super::change::Change;
+use crate::bundle::{Bundle, Linked, sha256};
+use crate::cli::Global;
+use crate::commands::{anchor, parse_bundle};
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::files;
+use crate::image;
+use crate::ledger::Ledger;
+use crate::root::Root;
+use patchlane_protocol::{Baseline, Open, Security, Version};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+/// A change, and what it is judged by.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// The record.
+    pub change: &'a Change,
+    /// The product.
+    pub config: &'a Config,
+    /// Advisories, baselines and releases, if they are recorded.
+    pub ledger: Option<Ledger>,
+    /// What devices trust.
+    pub root: Root,
+    /// The release that devices run.
+    pub base: Bundle,
+    /// The images of the patch.
+    pub images: Vec<Linked>,
+    /// What the patch will be called.
+    pub version: Version,
+    /// Now, in seconds since 1970.
+    pub now: u64,
+    /// False if nothing is to be built.
+    pub rebuild: bool,
+    seen: RefCell<Vec<Input>>,
+}
+
+impl<'a> Case<'a> {
+    /// Reads what every check needs: the base, the images, the root.
+    ///
+    /// # Errors
+    /// Those of the files; `config` for a record that contradicts itself.
+    pub(crate) fn open(
+        global: &Global,
+        config: &'a Config,
+        change: &'a Change,
+        now: u64,
+        rebuild: bool,
+    ) -> Result<Self> {
+        let base_path = change.path(&change.base);
+        let base = parse_bundle(files::read(&base_path)?, &base_path)?;
+        let images = change.images.iter().map(|source| {
+            let loaded = image::load(&image::Source { path: change.path(&source.path), ..source.clone() })?;
+            Ok(Linked { address: loaded.address, bytes: loaded.bytes })
+        });
+        let images = images.collect::<Result<Vec<_>>>()?;
+        let wrong = |what: String| {
+            Error::new(Code::Config, what, "correct the change record").at(change.file.display())
+        };
+        let open = Open::new(&change.open).map_err(|e| wrong(format!("open: {e}")))?;
+        let security = Security::new(change.level, open).map_err(|e| wrong(format!("level: {e}")))?;
+        let baseline: Baseline = change.baseline.unwrap_or(base.manifest()?.version.feature);
+        Ok(Self {
+            change,
+            config,
+            ledger: Ledger::of(config)?,
+            root: anchor(global, None)?,
+            base,
+            images,
+            version: Version { feature: baseline, security },
+            now,
+            rebuild,
+            seen: RefCell::default(),
+        })
+    }
+
+    /// Reads a file that the record names, and notes its digest for the finding.
+    pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        let bytes = files::read(&self.change.path(path))?;
+        self.saw(path.display().to_string(), &bytes);
+        Ok(bytes)
+    }
+
+    /// The same of a text.
+    pub(super) fn text(&self, path: &Path) -> Result<String> {
+        String::from_utf8(self.read(path)?).map_err(|_| {
+            Error::new(Code::Malformed, "isn't text (UTF-8)", "check the file").at(path.display())
+        })
+    }
+
+    /// The same of a JSON document.
+    pub(super) fn json(&self, path: &Path) -> Result<serde_json::Value> {
+        serde_json::from_slice(&self.read(path)?).map_err(|e| {
+            Error::new(Code::Malformed, format!("isn't JSON: {e}"), "check the file").at(path.display())
+        })
+    }
+
+    /// Notes what was read.
+    pub(super) fn saw(&self, name: String, bytes: &[u8]) {
+        self.seen.borrow_mut().push(Input { name, digest: sha256(bytes) });
+    }
+
+    /// What was read since the last call.
+    pub(super) fn taken(&self) -> Vec<Input> {
+        self.seen.take()
+    }
+
+    /// The ids that the patch closes.
+    pub(super) fn ids(&self) -> Vec<&str> {
+        self.change.closes.iter().map(|closing| closing.id.as_str()).collect()
+    }
+
+    /// True if the change has an image at all: a baseline that isn't affected has none.
+    pub(super) fn path(&self, path: &Path) -> PathBuf {
+        self.change.path(path)
+    }
+}

@@ -1,0 +1,271 @@
+//! Checks of behaviour: the exploit, the replay, the budget, and that the patch installs.
+
+use super::Answer::{Fail, Pass, Unknown};
+use super::release::{broken, lacks};
+use super::{Answer, Case};
+use crate::bundle::{Linked, sha256};
+use crate::commands::read_bundle;
+use crate::error::{Error, Result};
+use crate::flash::Chip;
+use crate::output::plural;
+use crate::scenario::{
+    Cast, Expected, Feature, Lane, Release, Scenario, Security, Source, Start, Step, Sweep,
+};
+use patchlane_protocol::Version;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// <https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md>
+const TEST_RESULT: &str = "https://in-toto.io/attestation/test-result/v0.1";
+/// What `patchlane replay` writes.
+pub const REPLAY: &str = "https://github.com/patchlane/patchlane/replay/v1";
+/// The most power cuts that check 28 makes for each base and story.
+const CUTS: u64 = 300;
+
+/// An in-toto statement (v1) of this kind, and the digests that it is about.
+fn statement(document: &Value, kind: &str) -> Result<BTreeSet<String>> {
+    if document["_type"].as_str() != Some("https://in-toto.io/Statement/v1") {
+        return Err(broken("isn't an in-toto statement, version 1"));
+    }
+    if document["predicateType"].as_str() != Some(kind) {
+        return Err(broken(format!("isn't a statement of the kind {kind}")));
+    }
+    let subjects = document["subject"].as_array().into_iter().flatten();
+    Ok(subjects.filter_map(|s| s["digest"]["sha256"].as_str()).map(str::to_lowercase).collect())
+}
+
+fn digests(images: &[Linked]) -> BTreeSet<String> {
+    images.iter().map(|image| sha256(&image.bytes).to_string()).collect()
+}
+
+/// What the base carries; deltas alone can't be compared.
+fn base_digests(case: &Case<'_>) -> Result<BTreeSet<String>> {
+    let manifest = case.base.manifest()?;
+    let images = manifest.components.iter().flat_map(|component| component.images.iter());
+    Ok(images.map(|image| image.digest.to_string()).collect())
+}
+
+fn names(predicate: &Value, key: &str) -> BTreeSet<String> {
+    predicate[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// 24: the exploit works on the base and fails on the patch.
+///
+/// A test is named after the vulnerability; it passes where the exploit fails.
+pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
+    let files = &case.change.proof.exploit;
+    if files.is_empty() {
+        return Ok(Unknown("the change record names no [proof] exploit".into()));
+    }
+    let (old, new) = (base_digests(case)?, digests(&case.images));
+    let (mut failed_before, mut passed_after, mut failed_after) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for path in files {
+        let document = case.json(path)?;
+        let about = statement(&document, TEST_RESULT).map_err(|e| e.at(path.display()))?;
+        let predicate = &document["predicate"];
+        match (about.is_subset(&old), about.is_subset(&new), about.is_empty()) {
+            (true, false, false) => failed_before.extend(names(predicate, "failedTests")),
+            (false, true, false) => {
+                passed_after.extend(names(predicate, "passedTests"));
+                failed_after.extend(names(predicate, "failedTests"));
+            }
+            _ => {
+                return Ok(Fail(format!(
+                    "{} is about neither the base's image nor the patch's",
+                    path.display()
+                )));
+            }
+        }
+    }
+    if let Some(test) = failed_after.iter().next() {
+        return Ok(Fail(format!("`{test}` fails on the patch")));
+    }
+    for id in case.ids() {
+        let about = |test: &&String| test.to_lowercase().contains(&id.to_lowercase());
+        let before: Vec<&String> = failed_before.iter().filter(about).collect();
+        if before.is_empty() {
+            return Ok(Fail(format!(
+                "no test named after {id} fails on the base: nothing shows the exploit"
+            )));
+        }
+        if let Some(test) = before.iter().find(|test| !passed_after.contains(**test)) {
+            return Ok(Fail(format!("`{test}` doesn't pass on the patch")));
+        }
+    }
+    Ok(Pass(format!(
+        "{} of the exploit: works on the base, fails on the patch",
+        plural(failed_before.len() as u64, "test")
+    )))
+}
+
+/// 25: the same inputs give the same outputs, but for those of the vulnerability.
+pub(super) fn replay(case: &Case<'_>) -> Result<Answer> {
+    let Some(path) = &case.change.proof.replay else {
+        return Ok(Unknown("the change record names no [proof] replay".into()));
+    };
+    let document = case.json(path)?;
+    let at = |e: Error| e.at(path.display());
+    let about = statement(&document, REPLAY).map_err(at)?;
+    if about.is_empty() || !about.is_subset(&digests(&case.images)) {
+        return Ok(Fail("the replay is of another image than the patch's".into()));
+    }
+    let predicate = &document["predicate"];
+    let base = predicate["base"]["sha256"].as_str().unwrap_or_default().to_lowercase();
+    if !base_digests(case)?.contains(&base) {
+        return Ok(Fail("the replay compares with another image than the base's".into()));
+    }
+    let inputs =
+        predicate["inputs"].as_u64().ok_or_else(|| at(broken("doesn't say how many inputs it played")))?;
+    let differences =
+        predicate["differences"].as_array().ok_or_else(|| at(broken("has no list of differences")))?;
+    if inputs == 0 {
+        return Ok(Fail("no input was played".into()));
+    }
+    let (ids, mut shown) = (case.ids(), BTreeSet::new());
+    for difference in differences {
+        let input = difference["input"].as_str().unwrap_or("an input without a name");
+        let tagged = names(difference, "advisories");
+        if tagged.is_empty() {
+            return Ok(Fail(format!("`{input}` is answered otherwise, and no vulnerability explains it")));
+        }
+        if let Some(other) = tagged.iter().find(|id| !ids.contains(&id.as_str())) {
+            return Ok(Fail(format!("`{input}` is explained by {other}, which this patch doesn't close")));
+        }
+        shown.extend(tagged);
+    }
+    let silent: Vec<&str> = ids.into_iter().filter(|id| !shown.contains(*id)).collect();
+    if !silent.is_empty() {
+        return Ok(Fail(format!("no input shows {}: the replay never meets the fix", silent.join(", "))));
+    }
+    Ok(Pass(format!("{inputs} inputs, {} answered otherwise and explained", differences.len())))
+}
+
+/// 26: flash, RAM, stack and time stay within budget.
+pub(super) fn budget(case: &Case<'_>) -> Result<Answer> {
+    let budget = match lacks(&case.change.budget, "budget") {
+        Ok(budget) => budget,
+        Err(answer) => return Ok(answer),
+    };
+    if budget.limits.is_empty() {
+        return Ok(Unknown("[budget] limits names none".into()));
+    }
+    let flash = case.images.iter().map(|image| image.bytes.len() as u64).max();
+    let (mut told, mut over) = (Vec::new(), Vec::new());
+    for (name, limit) in &budget.limits {
+        let counted = flash.filter(|_| name == "flash").or(budget.measured.get(name).copied());
+        let Some(value) = counted else {
+            return Ok(Unknown(format!("`{name}` has a limit, and wasn't measured")));
+        };
+        let line = format!("{name} {value} of {limit}");
+        if value > *limit { over.push(line) } else { told.push(line) }
+    }
+    if over.is_empty() { Ok(Pass(told.join(", "))) } else { Ok(Fail(over.join(", "))) }
+}
+
+/// A device with `old` that is sent `new`; false for a patch that hangs, and is taken back.
+fn story(old: Version, new: Version, works: bool) -> Scenario {
+    let release = |version, firmware: &str, works| Release {
+        source: Source::Described {
+            lane: Lane::Security,
+            version,
+            firmware: firmware.to_owned(),
+            payload: true,
+        },
+        works,
+        damage: None,
+    };
+    let (old_name, new_name) = (old.to_string(), new.to_string());
+    let runs = if works { &new_name } else { &old_name };
+    let expected =
+        Expected { installed: Some(runs.clone()), activity: Some("Idle".into()), ..Expected::default() };
+    let step = vec![
+        Step::Send { release: "patch".into(), cut: false, answer: "ready".into() },
+        Step::Restart { cut: None },
+        Step::Status(expected),
+    ];
+    Scenario {
+        title: format!("{old_name} to {new_name}"),
+        device: Start {
+            first: "base".into(),
+            security: Security::ApplyInWindow,
+            feature: Feature::Never,
+            owner: false,
+            root: None,
+        },
+        flash: None,
+        release: [
+            ("base".to_owned(), release(old, "base", true)),
+            ("patch".to_owned(), release(new, "patch", works)),
+        ]
+        .into(),
+        lines: (1..=step.len()).collect(),
+        step,
+        folder: PathBuf::new(),
+    }
+}
+
+/// Plays both stories over one base. The number of power cuts survived, or what went otherwise.
+fn installs_over(case: &Case<'_>, old: Version, base: &[Linked]) -> Result<std::result::Result<u64, String>> {
+    let layout = case.config.layout()?;
+    let slots = case.config.direct_addresses().map_or(Vec::new(), |both| both.to_vec());
+    let images = |name: &str| -> Result<Vec<u8>> {
+        let (which, address) = name.split_once('@').map_or((name, None), |(which, address)| {
+            (which, u32::from_str_radix(address.trim_start_matches("0x"), 16).ok())
+        });
+        let images = if which == "base" { base } else { &case.images };
+        let fits = images.iter().find(|image| address.is_none() || image.address == address);
+        fits.map(|image| image.bytes.clone())
+            .ok_or_else(|| broken(format!("{which} has no image for its slot")))
+    };
+    let mut cuts = 0;
+    for works in [true, false] {
+        let scenario = story(old, case.version, works);
+        let cast = Cast::of(&scenario, None, &slots, &images)?;
+        let (sweep, failure) = Sweep::new(&scenario, &cast, Chip::new(layout))?;
+        if let Some(failure) = failure {
+            return Ok(Err(failure.what));
+        }
+        let points = sweep.points(CUTS);
+        let tally = sweep.play(&points, &mut |_| ());
+        if let Some((point, failure)) = tally.failures.first() {
+            return Ok(Err(format!("with power cut at {point}: {}", failure.what)));
+        }
+        cuts += tally.points;
+    }
+    Ok(Ok(cuts))
+}
+
+/// 28: it installs over every base named, survives power cuts, and goes back when its trial fails.
+///
+/// On the device crate, with the flash of patchlane.toml and throw-away keys.
+pub(super) fn installs(case: &Case<'_>) -> Result<Answer> {
+    if case.config.flash.is_none() {
+        return Ok(Unknown("patchlane.toml has no [flash]".into()));
+    }
+    if case.images.is_empty() {
+        return Ok(Unknown("the change record names no image".into()));
+    }
+    let own = std::iter::once(&case.change.base);
+    let (mut seen, mut cuts): (BTreeMap<String, ()>, u64) = (BTreeMap::new(), 0);
+    for path in own.chain(&case.change.proof.bases) {
+        let bundle = read_bundle(&case.path(path))?;
+        case.saw(path.display().to_string(), &bundle.to_bytes()?);
+        let version = bundle.manifest()?.version;
+        if version.feature != case.version.feature {
+            return Ok(Fail(format!("{} is of another baseline", path.display())));
+        }
+        let images = bundle.images()?;
+        if images.is_empty() {
+            return Ok(Unknown(format!("{} carries no full image to start from", path.display())));
+        }
+        match installs_over(case, version, &images)? {
+            Ok(survived) => cuts += survived,
+            Err(what) => return Ok(Fail(format!("over {version}: {what}"))),
+        }
+        seen.insert(version.to_string(), ());
+    }
+    let over: Vec<String> = seen.into_keys().collect();
+    Ok(Pass(format!("over {}; {cuts} power cuts survived, a failed trial taken back", over.join(", "))))
+}

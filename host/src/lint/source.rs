@@ -1,0 +1,213 @@
+//! Checks of the source: commits, paths, size, review.
+
+use super::Answer::{Fail, Pass, Unknown};
+use super::change::Commits;
+use super::git::{Absent, Repository};
+use super::release::lacks;
+use super::{Answer, Case};
+use crate::error::Result;
+use crate::output::plural;
+
+/// The range of commits that make the patch.
+pub(super) struct Range<'a> {
+    pub(super) repository: Repository,
+    pub(super) said: &'a Commits,
+    pub(super) base: String,
+    pub(super) head: String,
+}
+
+/// The range, or why it can't be told.
+pub(super) fn range<'a>(case: &'a Case<'_>) -> Result<std::result::Result<Range<'a>, Answer>> {
+    let said = match lacks(&case.change.source, "source") {
+        Ok(said) => said,
+        Err(answer) => return Ok(Err(answer)),
+    };
+    let folder = case.path(&said.repository);
+    let repository = match Repository::at(&folder) {
+        Ok(repository) => repository,
+        Err(Absent::NoGit) => return Ok(Err(Unknown("there is no program `git`".into()))),
+        Err(Absent::NoRepository) => {
+            return Ok(Err(Unknown(format!("{} isn't a git work tree", folder.display()))));
+        }
+    };
+    let (base, head) = (repository.commit(&said.base)?, repository.commit(&said.head)?);
+    if !repository.is_ancestor(&base, &head)? {
+        // What the base had and the head lacks is in no commit between them.
+        return Ok(Err(Fail(format!("{} isn't an ancestor of {}", said.base, said.head))));
+    }
+    Ok(Ok(Range { repository, said, base, head }))
+}
+
+fn some(names: &[String]) -> String {
+    let shown = names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > 3 { format!("{shown} and {} more", names.len() - 3) } else { shown }
+}
+
+/// 6: every commit since the base names the vulnerability it fixes.
+pub(super) fn commits(case: &Case<'_>) -> Result<Answer> {
+    let range = match range(case)? {
+        Ok(range) => range,
+        Err(answer) => return Ok(answer),
+    };
+    let commits = range.repository.commits(&range.base, &range.head, &range.said.trailer)?;
+    if commits.is_empty() {
+        return Ok(Fail(format!("there is no commit between {} and {}", range.said.base, range.said.head)));
+    }
+    let ids = case.ids();
+    let stray = commits.iter().filter(|commit| {
+        commit.fixes.is_empty() || !commit.fixes.iter().all(|fix| ids.contains(&fix.as_str()))
+    });
+    let stray: Vec<String> =
+        stray.map(|commit| format!("{} \u{201c}{}\u{201d}", commit.name, commit.subject)).collect();
+    if !stray.is_empty() {
+        return Ok(Fail(format!("without a `{}` of this patch: {}", range.said.trailer, some(&stray))));
+    }
+    let unfixed: Vec<String> = ids
+        .iter()
+        .filter(|id| !commits.iter().any(|commit| commit.fixes.iter().any(|fix| fix == *id)))
+        .map(|id| (*id).to_owned())
+        .collect();
+    if !unfixed.is_empty() {
+        return Ok(Fail(format!("no commit fixes {}", some(&unfixed))));
+    }
+    Ok(Pass(format!("{}, nothing but fixes", plural(commits.len() as u64, "commit"))))
+}
+
+/// True if a path is one of the pattern's: `?` and `*` within a name, `**` across folders.
+fn matches(pattern: &str, path: &str) -> bool {
+    fn names(pattern: &[&str], path: &[&str]) -> bool {
+        match (pattern.split_first(), path.split_first()) {
+            (None, None) => true,
+            (Some((&"**", rest)), _) => {
+                // Alone at the end it stands for what is inside.
+                (0..=path.len()).any(|skip| names(rest, &path[skip..]))
+                    && !(rest.is_empty() && path.is_empty())
+            }
+            (Some((first, rest)), Some((name, inside))) => {
+                let (first, name): (Vec<char>, Vec<char>) = (first.chars().collect(), name.chars().collect());
+                word(&first, &name) && names(rest, inside)
+            }
+            _ => false,
+        }
+    }
+    fn word(pattern: &[char], name: &[char]) -> bool {
+        match (pattern.split_first(), name.split_first()) {
+            (None, None) => true,
+            (Some(('*', rest)), _) => (0..=name.len()).any(|skip| word(rest, &name[skip..])),
+            (Some(('?', rest)), Some((_, more))) => word(rest, more),
+            (Some((a, rest)), Some((b, more))) => a == b && word(rest, more),
+            _ => false,
+        }
+    }
+    names(&pattern.split('/').collect::<Vec<_>>(), &path.split('/').collect::<Vec<_>>())
+}
+
+/// 7: only files within the declared scope changed.
+pub(super) fn scope(case: &Case<'_>) -> Result<Answer> {
+    let range = match range(case)? {
+        Ok(range) => range,
+        Err(answer) => return Ok(answer),
+    };
+    let scope = &range.said.scope;
+    if scope.is_empty() {
+        return Ok(Fail("[source] scope is empty".into()));
+    }
+    // A scope that holds everything says nothing.
+    if let Some(all) = scope.iter().find(|pattern| matches(pattern, "any/where.at-all")) {
+        return Ok(Fail(format!("[source] scope `{all}` holds everything")));
+    }
+    let changed = range.repository.paths(&range.base, &range.head)?;
+    if changed.is_empty() {
+        return Ok(Fail("no file changed".into()));
+    }
+    let inside = |path: &String| scope.iter().any(|pattern| matches(pattern, path));
+    let outside: Vec<String> = changed.iter().filter(|path| !inside(path)).cloned().collect();
+    if !outside.is_empty() {
+        return Ok(Fail(format!("outside the scope: {}", some(&outside))));
+    }
+    Ok(Pass(some(&changed)))
+}
+
+/// 8: the fix is small.
+pub(super) fn churn(case: &Case<'_>) -> Result<Answer> {
+    let range = match range(case)? {
+        Ok(range) => range,
+        Err(answer) => return Ok(answer),
+    };
+    let (lines, binary) = range.repository.churn(&range.base, &range.head)?;
+    let most = range.said.churn;
+    let told = format!("{lines} lines added and removed, {most} are the most");
+    if binary > 0 {
+        return Ok(Fail(format!("{told}; {} not text", plural(binary as u64, "file"))));
+    }
+    Ok(if lines > most { Fail(told) } else { Pass(told) })
+}
+
+/// The address in `Name <address>`.
+fn address(person: &str) -> String {
+    let inside =
+        person.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(address, _)| address);
+    inside.unwrap_or(person).trim().to_lowercase()
+}
+
+/// 9: the tree is clean and tagged, and no author reviewed his own commit.
+pub(super) fn review(case: &Case<'_>) -> Result<Answer> {
+    let range = match range(case)? {
+        Ok(range) => range,
+        Err(answer) => return Ok(answer),
+    };
+    let dirty = range.repository.ask(&["status", "--porcelain", "-z", "--untracked-files=normal"])?;
+    let dirty: Vec<String> =
+        dirty.split('\0').filter(|line| !line.is_empty()).map(|l| l.chars().skip(3).collect()).collect();
+    if !dirty.is_empty() {
+        return Ok(Fail(format!("the tree isn't clean: {}", some(&dirty))));
+    }
+    let at_head = range.repository.commit("HEAD")?;
+    if at_head != range.head {
+        return Ok(Fail(format!("{} isn't what is checked out", range.said.head)));
+    }
+    let tags = range.repository.ask(&["tag", "--points-at", &range.head])?;
+    let Some(tag) = tags.lines().next() else {
+        return Ok(Fail(format!("{} has no tag", range.said.head)));
+    };
+    for commit in range.repository.commits(&range.base, &range.head, &range.said.trailer)? {
+        let other = |person: &String| address(person) != commit.author.to_lowercase();
+        if !commit.reviewers.iter().any(other) {
+            let what =
+                if commit.reviewers.is_empty() { "has no reviewer" } else { "was reviewed by its author" };
+            return Ok(Fail(format!("{} \u{201c}{}\u{201d} {what}", commit.name, commit.subject)));
+        }
+    }
+    Ok(Pass(format!("clean, tagged {tag}, each commit reviewed by someone else")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_names_and_folders() {
+        for (pattern, path, fits) in [
+            ("src/modbus/**", "src/modbus/a.rs", true),
+            ("src/modbus/**", "src/modbus/b/a.rs", true),
+            ("src/modbus/**", "src/modbus", false),
+            ("src/modbus/**", "src/other/a.rs", false),
+            ("src/*.rs", "src/a.rs", true),
+            ("src/*.rs", "src/b/a.rs", false),
+            ("**/test.c", "test.c", true),
+            ("**/test.c", "a/b/test.c", true),
+            ("a?.c", "ab.c", true),
+            ("a?.c", "a/.c", false),
+            ("**", "x", true),
+            ("**/*", "a/b", true),
+        ] {
+            assert_eq!(matches(pattern, path), fits, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn people_are_compared_by_address() {
+        assert_eq!(address("A Person <A@Example.com>"), "a@example.com");
+        assert_eq!(address("a@example.com"), "a@example.com");
+    }
+}

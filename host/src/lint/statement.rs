@@ -1,0 +1,200 @@
+//! Evidence made before signing: what the lint found, as an in-toto statement. Its digest goes into the manifest.
+
+use super::catalogue::Catalogue;
+use super::{CHECKS, Case, Emergency, Finding, Outcome, Profile, Rules};
+use crate::bundle::{Bundle, sha256};
+use crate::commands::date;
+use crate::error::{Code, Error, Result};
+use crate::ledger::time::Day;
+use serde_json::{Value, json};
+
+/// The kind of statement.
+pub const KIND: &str = "https://github.com/patchlane/patchlane/separation/v1";
+
+fn day(seconds: u64) -> String {
+    date(seconds).get(..10).unwrap_or_default().to_owned()
+}
+
+/// One finding.
+pub(crate) fn finding(finding: &Finding) -> Value {
+    let check = finding.check;
+    let mut value = json!({
+        "check": check.number,
+        "name": check.name,
+        "title": check.title,
+        "grade": if check.grade == super::Grade::Error { "error" } else { "waivable" },
+        "result": finding.outcome.name(),
+        "blocks": finding.outcome.blocks(),
+        "detail": finding.detail,
+        "next": if finding.outcome == Outcome::Pass { "" } else { check.next },
+        "inputs": finding.inputs.iter().map(|input| json!({
+            "name": input.name,
+            "sha256": input.digest.to_string(),
+        })).collect::<Vec<_>>(),
+    });
+    match &finding.outcome {
+        Outcome::Waived { reason, by, until } => {
+            value["waiver"] = json!({ "reason": reason, "by": by, "until": day(*until) });
+        }
+        Outcome::Owed { due } => value["due"] = json!(day(*due)),
+        _ => {}
+    }
+    value
+}
+
+/// What the findings say of each clause of a catalogue.
+pub(crate) fn clauses(catalogue: &Catalogue, findings: &[Finding]) -> Value {
+    let rows = catalogue.clauses.iter().map(|clause| {
+        let served = || findings.iter().filter(|finding| clause.checks.contains(&finding.check.number));
+        let result = if clause.checks.is_empty() {
+            "elsewhere"
+        } else if served().any(|f| f.outcome == Outcome::Fail) {
+            "fail"
+        } else if served().all(|f| f.outcome == Outcome::Pass) {
+            "pass"
+        } else {
+            "in-part"
+        };
+        json!({
+            "id": clause.id,
+            "title": clause.title,
+            "required": clause.required,
+            "verified": clause.verified,
+            "checks": clause.checks,
+            "also": clause.also,
+            "result": result,
+        })
+    });
+    json!({
+        "name": catalogue.name,
+        "title": catalogue.title,
+        "sha256": catalogue.digest.to_string(),
+        "clauses": rows.collect::<Vec<_>>(),
+    })
+}
+
+/// The whole statement.
+///
+/// # Errors
+/// `malformed`; not for a base that was read.
+pub fn make(case: &Case<'_>, rules: &Rules<'_>, findings: &[Finding]) -> Result<Value> {
+    let blocks = findings.iter().any(|finding| finding.outcome.blocks());
+    let subject = case.images.iter().map(|image| {
+        let name = match image.address {
+            Some(address) => format!("image@{address:#010x}"),
+            None => "image".to_owned(),
+        };
+        json!({ "name": name, "digest": { "sha256": sha256(&image.bytes).to_string() } })
+    });
+    let product = case.config.product();
+    let closes = case.change.closes.iter().map(|closing| {
+        json!({
+            "index": closing.index,
+            "id": closing.id,
+            "severity": format!("{:?}", closing.severity).to_lowercase(),
+            "exploited": closing.exploited,
+        })
+    });
+    let emergency = rules.emergency.as_ref();
+    Ok(json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subject.collect::<Vec<_>>(),
+        "predicateType": KIND,
+        "predicate": {
+            "tool": { "name": "patchlane", "version": env!("CARGO_PKG_VERSION") },
+            "product": {
+                "vendor": case.config.product.vendor,
+                "class": case.config.product.class,
+                "vendor_id": product.vendor.to_string(),
+                "class_id": product.class.to_string(),
+            },
+            "from": {
+                "release": case.base.manifest()?.version.to_string(),
+                "manifest_sha256": case.base.digest().to_string(),
+            },
+            "to": { "release": case.version.to_string() },
+            "closes": closes.collect::<Vec<_>>(),
+            "change_sha256": sha256(&case.change.bytes).to_string(),
+            "evaluated": date(case.now),
+            "profile": rules.profile.name(),
+            "verdict": if blocks { "refused" } else { "passed" },
+            "emergency": emergency.map(|Emergency { reason, due }| json!({ "reason": reason, "due": day(*due) })),
+            "checks": findings.iter().map(finding).collect::<Vec<_>>(),
+            "catalogues": rules.catalogues.iter().map(|c| clauses(c, findings)).collect::<Vec<_>>(),
+        },
+    }))
+}
+
+/// Judges evidence for a bundle that is to be signed: made for its images and release, passed, as strict as it has to
+/// be, and named by the manifest.
+///
+/// # Errors
+/// `separation`: what doesn't fit.
+pub fn judge(evidence: &[u8], bundle: &Bundle, profile: Profile, now: u64) -> Result<Vec<String>> {
+    let no = |what: String, next: &str| Err(Error::new(Code::Separation, what, next));
+    let again = "run `patchlane lint`, and build the bundle with `--change` and `--evidence`";
+    let manifest = bundle.manifest()?;
+    if manifest.evidence != Some(sha256(evidence)) {
+        return no("isn't the evidence that the manifest names".into(), again);
+    }
+    let statement: Value = serde_json::from_slice(evidence)
+        .map_err(|e| Error::new(Code::Separation, format!("isn't JSON: {e}"), again))?;
+    let predicate = &statement["predicate"];
+    if statement["predicateType"].as_str() != Some(KIND) {
+        return no("isn't what `patchlane lint` writes".into(), again);
+    }
+    let version = manifest.version.to_string();
+    if predicate["to"]["release"].as_str() != Some(&version) {
+        return no(format!("is for {}, and the bundle is {version}", predicate["to"]["release"]), again);
+    }
+    let mut digests: Vec<String> = manifest
+        .components
+        .iter()
+        .flat_map(|c| c.images.iter())
+        .map(|image| image.digest.to_string())
+        .collect();
+    let subjects = statement["subject"].as_array().into_iter().flatten();
+    let mut judged: Vec<String> =
+        subjects.filter_map(|s| s["digest"]["sha256"].as_str()).map(str::to_owned).collect();
+    digests.sort();
+    judged.sort();
+    if digests != judged {
+        return no("is about other images than the bundle's".into(), again);
+    }
+    if predicate["verdict"].as_str() != Some("passed") {
+        return no(
+            "says that the patch is refused".into(),
+            "see `patchlane lint`: each check says what to do",
+        );
+    }
+    let rank = |name: &str| ["starter", "cra", "cra+replay"].iter().position(|known| *known == name);
+    let had = predicate["profile"].as_str().unwrap_or_default();
+    if rank(had) < rank(profile.name()) {
+        return no(format!("was judged by profile `{had}`, and `{}` is asked for", profile.name()), again);
+    }
+    // What it sums up has to be there: all thirty, none of which refuses.
+    let rows: Vec<&Value> = predicate["checks"].as_array().into_iter().flatten().collect();
+    let whole = rows.len() == CHECKS.len()
+        && rows
+            .iter()
+            .zip(&CHECKS)
+            .all(|(row, check)| row["check"] == check.number && row["blocks"] == false);
+    if !whole {
+        return no("doesn't say of each of the thirty checks that it lets the patch pass".into(), again);
+    }
+    let mut notes = Vec::new();
+    for check in rows {
+        let until = check["waiver"]["until"].as_str().and_then(|day| Day::parse(day).ok());
+        if until.is_some_and(|until| until.ends() < now) {
+            return no(format!("the waiver of check {} has ended", check["check"]), "have it signed anew");
+        }
+        match check["result"].as_str() {
+            Some("waived") => {
+                notes.push(format!("check {} is waived: {}", check["check"], check["waiver"]["reason"]))
+            }
+            Some("owed") => notes.push(format!("check {} is owed until {}", check["check"], check["due"])),
+            _ => {}
+        }
+    }
+    Ok(notes)
+}

@@ -1,0 +1,269 @@
+//! Profiles, waivers, emergencies, evidence, and the wrong things people type.
+
+use super::bench::Bench;
+
+/// Small fixes only: check 8 fails.
+fn strict(bench: &Bench) {
+    bench.replace("change.toml", "churn = 20", "churn = 1");
+}
+
+const WAIVE: &str = "lint waive 8 --reason generated --until 2027-03-01 --key approver.pem -o w8.txt";
+
+#[test]
+fn profiles_ask_for_more_and_more() {
+    let bench = Bench::new("profiles");
+    for section in ["source", "build", "sbom", "elf", "proof", "budget", "assessment"] {
+        bench.without(section);
+    }
+    let blocked = |profile: &str| {
+        let value = bench.lint(&format!("--profile {profile}"));
+        let rows = value["checks"].as_array().unwrap().iter().filter(|row| row["blocks"] == true);
+        rows.map(|row| row["check"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(blocked("starter"), [0u64; 0], "a small team's first day");
+    let cra = [6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 24, 26, 27];
+    assert_eq!(blocked("cra"), cra);
+    let replay = [6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 24, 25, 26, 27];
+    assert_eq!(blocked("cra+replay"), replay);
+    // What shows a feature change refuses the patch under every profile.
+    bench.replace("interfaces-patch.toml", "modbus = 502", "modbus = 502\ntelnet = 23");
+    assert_eq!(blocked("starter"), [21]);
+    let value = bench.lint("--profile starter");
+    assert!(value["next"].as_str().unwrap().contains("feature update"), "{}", value["next"]);
+}
+
+#[test]
+fn a_second_approver_waives_what_can_be_waived_and_only_what_was_seen() {
+    let bench = Bench::new("waive");
+    bench.desk.fails(WAIVE, 2, "usage"); // nothing to waive
+    strict(&bench);
+    assert_eq!(bench.lint("--no-rebuild --profile starter")["code"], "separation");
+    let made = bench.desk.ok(WAIVE);
+    assert_eq!(made["check"], 8);
+    bench.replace("change.toml", "waivers = []", "waivers = [\"w8.txt\"]");
+    let value = bench.lint("--no-rebuild --profile starter");
+    assert_eq!((&value["checks"][7]["result"], &value["ok"]), (&"waived".into(), &true.into()));
+    assert_eq!(value["checks"][7]["waiver"]["reason"], "generated");
+    // It speaks of what was seen: another fix has to be waived anew.
+    bench.replace("change.toml", "churn = 1", "churn = 0");
+    let (code, what) = bench.unread("--no-rebuild");
+    assert!(code == "refused" && what.contains("was signed when check 8 said"), "{code}: {what}");
+    bench.replace("change.toml", "churn = 0", "churn = 1");
+    for (from, to) in [
+        ("reason: generated", "reason: trust me"),
+        ("until: 2027-03-01", "until: 2030-03-01"),
+        ("check: 8", "check: 10"),
+        ("signature: ", "signature: 0"),
+        ("release: 4.1 s8", "release: 4.1 s9"),
+    ] {
+        let before = std::fs::read_to_string(bench.desk.path("w8.txt")).unwrap();
+        bench.replace("w8.txt", from, to);
+        assert_eq!(bench.unread("--no-rebuild").0, "refused", "{from} to {to}");
+        bench.write("w8.txt", &before);
+    }
+    bench.edit("w8.txt", |text| format!("{text}reason: another\n"));
+    assert_eq!(bench.unread("--no-rebuild").0, "refused");
+}
+
+#[test]
+fn who_cannot_waive_and_what_cannot_be_waived() {
+    let bench = Bench::new("waive-wrong");
+    strict(&bench);
+    bench.desk.ok("key new stranger.pem --development");
+    bench.desk.fails(&WAIVE.replace("approver.pem", "stranger.pem"), 4, "key");
+    // Whoever signs the patch isn't the second pair of eyes.
+    bench.desk.fails(&WAIVE.replace("approver.pem", "trust/development-security.pem"), 4, "key");
+    bench.desk.fails(&WAIVE.replace("2027-03-01", "2027-01-01"), 2, "usage");
+    bench.desk.fails(&WAIVE.replace("2027-03-01", "2027-02-30"), 2, "usage");
+    bench.desk.fails(&WAIVE.replace("waive 8", "waive 31"), 2, "usage");
+    bench.desk.fails(&WAIVE.replace("--reason generated ", ""), 2, "usage");
+    bench.replace("interfaces-patch.toml", "502", "503");
+    let what = bench.desk.fails(&WAIVE.replace("waive 8", "waive 21"), 2, "usage");
+    assert!(what.contains("can't be waived"), "{what}");
+    bench.desk.ok(WAIVE);
+    bench.desk.fails(WAIVE, 3, "file-exists");
+    // Taken off the list, an approver's old waivers count no more.
+    bench.replace("change.toml", "waivers = []", "waivers = [\"w8.txt\"]");
+    bench.replace("patchlane.toml", "\"approver.pub\"", "\"stranger.pub\"");
+    assert_eq!(bench.unread("--no-rebuild").0, "refused");
+}
+
+#[test]
+fn an_emergency_turns_what_is_missing_into_debt_and_excuses_no_feature() {
+    let bench = Bench::new("emergency");
+    for section in ["sbom", "proof", "elf"] {
+        bench.without(section);
+    }
+    let emergency = "--no-rebuild --emergency exploited --due 2027-02-01";
+    let value = bench.lint(emergency);
+    assert_eq!(value["checks"][12]["result"], "owed");
+    assert_eq!(value["checks"][12]["due"], "2027-02-01");
+    assert_eq!(value["emergency"]["reason"], "exploited");
+    // 18 shows a feature change: it has to be evaluated even now.
+    assert_eq!(
+        (&value["checks"][17]["result"], &value["checks"][17]["blocks"]),
+        (&"not-evaluated".into(), &true.into())
+    );
+    assert_eq!(value["verdict"], "refused");
+    // What fails isn't missing.
+    bench.replace("change.toml", "2032-12-31", "2026-12-31");
+    assert_eq!(bench.lint(emergency)["checks"][2]["result"], "fail");
+    bench.desk.fails("lint --emergency now", 2, "usage");
+    bench.desk.fails("lint --emergency now --due 2026-12-31", 2, "usage");
+    bench.desk.fails("lint --due 2027-12-31", 2, "usage");
+}
+
+#[test]
+fn evidence_goes_into_the_manifest_and_sign_asks_for_it() {
+    let bench = Bench::new("evidence");
+    bench.desk.ok("lint --no-rebuild --profile cra --emergency rebuild --due 2027-02-01 -o weak.json");
+    bench.desk.fails("lint --no-rebuild -o weak.json", 3, "file-exists");
+    bench.desk.ok("lint -o patch.evidence.json");
+    bench.desk.ok("build security --change change.toml --evidence patch.evidence.json -o patch.plb");
+    let signed = bench.desk.ok("sign patch.plb");
+    assert_eq!(signed["verified"], true);
+    let statement = std::fs::read_to_string(bench.desk.path("patch.evidence.json")).unwrap();
+    let statement: serde_json::Value = serde_json::from_str(&statement).unwrap();
+    assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
+    assert_eq!(statement["subject"][0]["digest"]["sha256"], bench.image_digest("patch.elf"));
+    assert_eq!(statement["predicate"]["verdict"], "passed");
+    // Same inputs, same bytes.
+    bench.desk.ok("lint -o again.json");
+    let read = |name: &str| std::fs::read(bench.desk.path(name)).unwrap();
+    assert_eq!(read("again.json"), read("patch.evidence.json"));
+    // None, another, one for another image, one of a weaker profile.
+    bench.desk.ok("build security --change change.toml -o bare.plb");
+    bench.desk.fails("sign bare.plb", 1, "separation");
+    bench.desk.fails("sign bare.plb --evidence patch.evidence.json", 1, "separation");
+    bench.desk.ok("build security --change change.toml --evidence weak.json -o weak.plb");
+    let what = bench.desk.fails("sign weak.plb --evidence weak.json", 1, "separation");
+    assert!(what.contains("profile `cra`"), "{what}");
+    bench
+        .desk
+        .ok("build security --baseline 4.1 --level 8 --image base.elf --evidence again.json -o other.plb");
+    let what = bench.desk.fails("sign other.plb --evidence again.json", 1, "separation");
+    assert!(what.contains("other images"), "{what}");
+    bench
+        .desk
+        .ok("build security --baseline 4.1 --level 9 --image patch.elf --evidence again.json -o nine.plb");
+    bench.desk.fails("sign nine.plb --evidence again.json", 1, "separation");
+    // Whoever cuts what refuses out of the evidence has none.
+    bench.change("again.json", |v| drop(v["predicate"]["checks"].as_array_mut().unwrap().remove(20)));
+    bench.desk.ok("build security --change change.toml --evidence again.json -o cut.plb");
+    bench.desk.fails("sign cut.plb --evidence again.json", 1, "separation");
+    bench.desk.fails("build security --change change.toml --level 8 -o x.plb", 2, "usage");
+    bench.desk.fails("build security -o x.plb", 2, "usage");
+}
+
+#[test]
+fn evidence_of_a_refused_patch_signs_nothing() {
+    let bench = Bench::new("refused");
+    bench.replace("interfaces-patch.toml", "\"locked\"", "\"open\"");
+    let out = bench.desk.run("lint -o no.json --json");
+    assert_eq!(out.status.code(), Some(1));
+    bench.desk.ok("build security --change change.toml --evidence no.json -o no.plb");
+    let what = bench.desk.fails("sign no.plb --evidence no.json", 1, "separation");
+    assert!(what.contains("refused"), "{what}");
+}
+
+#[test]
+fn clauses_say_what_was_shown_and_what_was_not_verified() {
+    let bench = Bench::new("clauses");
+    bench.replace("interfaces-patch.toml", "502", "503");
+    let value = bench.lint("--no-rebuild --catalogue cra --catalogue en-iec-62443-draft");
+    let of = |catalogue: usize, id: &str| {
+        let rows = value["catalogues"][catalogue]["clauses"].as_array().unwrap();
+        rows.iter().find(|row| row["id"] == id).unwrap().clone()
+    };
+    assert_eq!(of(0, "I.II(2)")["result"], "fail");
+    assert_eq!(of(0, "I.II(8)")["result"], "pass");
+    assert_eq!(of(0, "I.II(3)")["result"], "in-part", "nothing was rebuilt");
+    assert_eq!(of(1, "4-1/A11 SUM-1")["verified"], false);
+    let out = bench.desk.run("lint --no-rebuild --clauses --catalogue en-iec-62443-draft");
+    assert!(String::from_utf8_lossy(&out.stdout).contains("id not verified against the text"));
+    assert_eq!(bench.unread("--catalogue nothing").0, "usage");
+    // A clause that only recommends lets its checks be missing.
+    bench.replace("interfaces-patch.toml", "503", "502");
+    bench.replace("change.toml", "replay = ", "# replay = ");
+    let clause = |required: bool| {
+        format!(
+            "format = 1\nname = \"own\"\ntitle = \"Own\"\nsource = \"us\"\n[[clause]]\nid = \"1\"\ntitle = \"replay\"\n\
+             required = {required}\nverified = true\nchecks = [25]\n"
+        )
+    };
+    for (required, blocks) in [(true, true), (false, false)] {
+        bench.write("own.toml", &clause(required));
+        let value = bench.lint("--no-rebuild --catalogue own.toml");
+        assert_eq!(value["checks"][24]["blocks"], blocks, "required: {required}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_said_and_judges_nothing() {
+    let bench = Bench::new("unread");
+    bench.desk.ok("lint --list");
+    bench.desk.fails("lint nothing.toml", 3, "missing-file");
+    bench.desk.fails("lint patch.elf", 3, "malformed");
+    bench.desk.fails("lint patchlane.toml", 3, "config");
+    bench.desk.fails("lint --profile cr", 2, "usage");
+    for (from, to, code) in [
+        ("format = 1", "format = 2", "config"),
+        ("level = 8", "level = -8", "config"),
+        ("churn = 20", "chrun = 20", "config"),
+        ("\"high\"", "\"hihg\"", "config"),
+        ("2032-12-31", "2032-13-31", "config"),
+        ("base = \"base.plb\"", "base = \"nothing.plb\"", "missing-file"),
+        ("base = \"base.plb\"", "base = \"patch.elf\"", "malformed"),
+        ("images = [\"patch.elf\"]", "images = [\"base.plb\"]", "image"),
+        ("level = 8", "level = 8\nopen = [9]", "config"),
+    ] {
+        let before = std::fs::read_to_string(bench.desk.path("change.toml")).unwrap();
+        bench.replace("change.toml", from, to);
+        bench.desk.fails("lint", 3, code);
+        bench.write("change.toml", &before);
+    }
+}
+
+#[test]
+fn the_page_on_compliance_has_every_clause_with_its_checks() {
+    let page = include_str!("../../../../docs/COMPLIANCE.md");
+    for name in ["cra", "iec-62443-4-1-2018", "iec-62443-4-2-2019", "en-iec-62443-draft"] {
+        let catalogue = patchlane::lint::catalogue::Catalogue::find(name, std::path::Path::new("")).unwrap();
+        for clause in &catalogue.clauses {
+            let checks: Vec<String> = clause.checks.iter().map(u8::to_string).collect();
+            let checks = if checks.is_empty() { "–".to_owned() } else { checks.join(", ") };
+            let row = format!("| {} | {} | {checks} | {} |", clause.id, clause.title, clause.also.join("; "));
+            assert!(page.lines().any(|line| line == row), "docs/COMPLIANCE.md lacks `{row}`");
+        }
+        assert!(page.contains(&catalogue.source), "{name}");
+    }
+}
+
+#[test]
+fn a_ledger_says_what_was_released_supported_and_frozen() {
+    let bench = Bench::new("ledger");
+    let detail = |check: usize| bench.result("--no-rebuild", check);
+    assert!(detail(1).1.contains("no ledger"), "{}", detail(1).1);
+    bench.desk.ok("ledger init --before 7");
+    let (found, told) = detail(3);
+    assert!(found == "fail" && told.contains("no baseline 4.1"), "{told}");
+    let add =
+        "ledger baseline add 4.1 --name pumps --support-end 2032-12-31 --interfaces interfaces-base.toml";
+    bench.desk.ok(add);
+    assert_eq!(detail(3).0, "pass");
+    let (found, told) = detail(1);
+    assert!(found == "fail" && told.contains("no such release"), "{told}");
+    bench.desk.ok("ledger release base.plb");
+    assert!(detail(1).1.contains("and released"), "{}", detail(1).1);
+    bench.replace("change.toml", "support_end = 2032-12-31", "support_end = 2033-12-31");
+    assert!(detail(3).1.contains("2032-12-31"), "{}", detail(3).1);
+    // Stated nowhere else, it is the ledger's.
+    bench.replace("change.toml", "support_end = 2033-12-31", "");
+    assert_eq!(detail(3).0, "pass");
+    // Whoever adds a port to both lists is found by what was frozen.
+    for side in ["base", "patch"] {
+        bench.replace(&format!("interfaces-{side}.toml"), "modbus = 502", "modbus = 502\ntelnet = 23");
+    }
+    let (found, told) = detail(21);
+    assert!(found == "fail" && told.contains("froze"), "{told}");
+}

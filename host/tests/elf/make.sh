@@ -1,0 +1,39 @@
+#!/bin/sh
+# Makes the ELF files here from src/ and changes/: base, one for each change, and `moved`, where only places differ.
+# They are committed, so that tests need no cross compiler. Made with Debian 12's gcc-arm-none-eabi (12.2.1),
+# gcc-riscv64-unknown-elf (12.2.0):
+#   apt-get install gcc-arm-none-eabi gcc-riscv64-unknown-elf git && host/tests/elf/make.sh
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# compiler, options, linker script, extra linker options, output
+build() {
+    compiler=$1 options=$2 script=$3 output=$4
+    shift 4
+    # shellcheck disable=SC2086
+    "$compiler" $options -Os -g -ffreestanding -fno-inline-functions-called-once -ffunction-sections -fdata-sections \
+        "-ffile-prefix-map=$work=/fw" -nostdlib -Wl,--gc-sections "-T$here/$script" "$@" src/modbus.c src/main.c \
+        -o "$here/$output" -lgcc
+}
+
+both() {
+    build arm-none-eabi-gcc "-mcpu=cortex-m3 -mthumb" arm.ld "arm-$1.elf" -Wl,-q $2
+    build riscv64-unknown-elf-gcc "-march=rv32imac_zicsr -mabi=ilp32" riscv.ld "riscv-$1.elf" -Wl,-q $2
+}
+
+for change in base moved "$here"/changes/*.diff; do
+    name=$(basename "$change" .diff)
+    rm -rf "$work/src" && cp -r "$here/src" "$work/src"
+    cd "$work"
+    extra=
+    case $name in
+    base) ;;
+    # Code before everything else: all that follows lies elsewhere.
+    moved) printf '__attribute__((section(".text.0"), used)) void pad(void) { __asm__ volatile(".fill 1022, 1, 0"); }\n' \
+        >src/pad.c && extra=src/pad.c ;;
+    *) git apply -p1 --unidiff-zero "$change" ;;
+    esac
+    both "$name" "$extra"
+done

@@ -1,0 +1,147 @@
+//! `cargo xtask fuzz` and `cargo xtask miri`: what needs a nightly compiler. None is ever downloaded.
+//!
+//! The targets (tests/fuzz) have the layout that `cargo fuzz run` expects, but don't need it: what it adds to a build is
+//! these flags. Without a sanitiser: there is no unsafe code of ours to watch.
+
+use crate::run::{cargo, run};
+use crate::toolchain::root;
+use crate::tools;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// LLVM's coverage, as `cargo fuzz` asks for it.
+const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares";
+
+/// Seconds over all targets within `cargo xtask test`.
+const SMOKE: u64 = 60;
+
+/// libFuzzer is C++.
+const COMPILER: [tools::Package; 1] = [("g++", "g++")];
+
+fn says(program: &str, words: &[&str]) -> Option<String> {
+    let out = Command::new(program).args(words).output().ok().filter(|out| out.status.success())?;
+    Some(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+fn has_nightly() -> bool {
+    says("rustup", &["toolchain", "list"]).is_some_and(|list| list.lines().any(|l| l.starts_with("nightly-")))
+}
+
+/// The targets: their files say which there are.
+fn targets() -> Result<Vec<String>, String> {
+    let folder = root().join("tests/fuzz/fuzz_targets");
+    let files = std::fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let stem = |path: PathBuf| Some(path.file_stem()?.to_string_lossy().into_owned());
+    let mut names: Vec<String> = files.flatten().filter_map(|entry| stem(entry.path())).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Builds all targets; the folder with their programs.
+fn build() -> Result<PathBuf, String> {
+    tools::ensure(&COMPILER)?;
+    let version =
+        says("rustup", &["run", "nightly", "rustc", "-vV"]).ok_or("the nightly compiler doesn't start")?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
+    let output = root().join("target/fuzz");
+    let mut cargo = Command::new("rustup");
+    cargo.args(["run", "nightly", "cargo", "build", "--quiet", "--locked", "--release", "--target", host]);
+    cargo.current_dir(root().join("tests/fuzz")).env("CARGO_TARGET_DIR", &output).env("RUSTFLAGS", FLAGS);
+    // This cargo's own words about itself are about another compiler.
+    run(cargo.env_remove("CARGO").env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN"))?;
+    Ok(output.join(host).join("release"))
+}
+
+/// Inputs longer than this teach a target nothing.
+fn longest(target: &str) -> &'static str {
+    match target {
+        "device" | "journal" => "256",
+        "manifest" | "root_chain" | "owner" => "2100",
+        _ => "9000",
+    }
+}
+
+/// One target for so long, from the seeds and whatever was found before (tests/fuzz/corpus, not committed).
+fn play(programs: &Path, target: &str, seconds: u64, quiet: bool) -> Result<(), String> {
+    let fuzz = root().join("tests/fuzz");
+    let [corpus, found] = ["corpus", "artifacts"].map(|name| fuzz.join(name).join(target));
+    for folder in [&corpus, &found] {
+        std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
+    let mut program = Command::new(programs.join(target));
+    program.arg(format!("-max_total_time={seconds}")).args(["-timeout=30", "-print_final_stats=1"]);
+    program
+        .arg(format!("-artifact_prefix={}/", found.display()))
+        .arg(format!("-max_len={}", longest(target)));
+    program.arg(corpus).arg(fuzz.join("seeds").join(target));
+    if !quiet {
+        return run(&mut program);
+    }
+    let out = program.output().map_err(|e| format!("{target} doesn't start: {e}"))?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    if !out.status.success() {
+        return Err(format!("{target} fails; its input is in {}:\n{said}", found.display()));
+    }
+    let number = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map_or("?", str::trim);
+    println!("{target:<12}{:>10} executions in {seconds} s", number("stat::number_of_executed_units:"));
+    Ok(())
+}
+
+/// All targets for a minute altogether, if there is a nightly compiler.
+pub(crate) fn smoke() -> Result<(), String> {
+    if !has_nightly() {
+        println!("skipped: no nightly toolchain; the committed seeds were replayed by the stable one");
+        return Ok(());
+    }
+    let (programs, targets) = (build()?, targets()?);
+    let seconds = (SMOKE / targets.len().max(1) as u64).max(1);
+    targets.iter().try_for_each(|target| play(&programs, target, seconds, true))
+}
+
+/// `fuzz [TARGET] [--seconds N]`, `fuzz --list`, `fuzz --seeds`, `fuzz --smoke`.
+pub(crate) fn fuzz(words: &[&str]) -> Result<(), String> {
+    let all = targets()?;
+    let (chosen, seconds) = match *words {
+        ["--list"] => {
+            all.iter().for_each(|target| println!("{target}"));
+            return Ok(());
+        }
+        ["--smoke"] => return smoke(),
+        ["--seeds"] => {
+            let write = ["run", "--quiet", "-p", "patchlane-tests", "--bin", "seeds"];
+            return run(&mut cargo(&write));
+        }
+        [] => (None, "600"),
+        ["--seconds", seconds] => (None, seconds),
+        [target] => (Some(target), "600"),
+        [target, "--seconds", seconds] => (Some(target), seconds),
+        _ => return Err("what is meant? fuzz [TARGET] [--seconds N], --smoke, --list, --seeds".into()),
+    };
+    let seconds: u64 = seconds.parse().map_err(|_| format!("`{seconds}` is no number of seconds"))?;
+    if let Some(target) = chosen.filter(|target| !all.iter().any(|name| name == target)) {
+        return Err(format!("there is no target `{target}`: {}", all.join(", ")));
+    }
+    if !has_nightly() {
+        return Err("fuzzing needs a nightly toolchain: rustup toolchain install nightly".into());
+    }
+    let programs = build()?;
+    let chosen = all.iter().filter(|name| chosen.is_none_or(|target| target == name.as_str()));
+    chosen.into_iter().try_for_each(|target| play(&programs, target, seconds, false))
+}
+
+/// Unit tests of protocol and device under Miri, where it is.
+pub(crate) fn miri() -> Result<(), String> {
+    if says("rustup", &["run", "nightly", "cargo", "miri", "--version"]).is_none() {
+        println!("skipped: no Miri; rustup +nightly component add miri");
+        return Ok(());
+    }
+    let mut miri = Command::new("rustup");
+    miri.args(["run", "nightly", "cargo", "miri", "test", "--quiet", "--lib"]);
+    miri.args(["-p", "patchlane-protocol", "-p", "patchlane-device"]).current_dir(root());
+    run(miri
+        .env("CARGO_TARGET_DIR", root().join("target/miri"))
+        .env_remove("CARGO")
+        .env_remove("RUSTUP_TOOLCHAIN"))
+}
