@@ -68,6 +68,9 @@ pub struct ProductSection {
 pub struct Trust {
     /// The root file.
     pub root: PathBuf,
+    /// The roots before it, oldest first: releases in the field were signed under them.
+    #[serde(default)]
+    pub older: Vec<PathBuf>,
     /// Private keys of the security role.
     #[serde(default)]
     pub security: Vec<PathBuf>,

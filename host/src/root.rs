@@ -115,16 +115,33 @@ impl Root {
     }
 }
 
+/// Each root follows the one before, as a device would take it.
+fn follow(roots: &[Root], paths: &[PathBuf]) -> Result<()> {
+    for (pair, path) in roots.windows(2).zip(paths.iter().skip(1)) {
+        verify::link(&SignedRoot::parse(&pair[1].bytes)?, &pair[0].document()?)
+            .map_err(|refusal| Error::refused(refusal).at(path.display()))?;
+    }
+    Ok(())
+}
+
+/// Every root that devices in the field may hold: the older ones, oldest first, and the present one, which follows them.
+///
+/// # Errors
+/// `refused`: which file is out of line; and those of [`Root::read`].
+pub fn chain(older: &[PathBuf], present: &Path) -> Result<Vec<Root>> {
+    let paths: Vec<PathBuf> = older.iter().cloned().chain([present.to_path_buf()]).collect();
+    let roots = paths.iter().map(|path| Root::read(path)).collect::<Result<Vec<_>>>()?;
+    follow(&roots, &paths)?;
+    Ok(roots)
+}
+
 /// Reads the links that a bundle carries: each follows the one before, and the last is the root it is made under.
 ///
 /// # Errors
 /// `malformed` or `refused`: which file is out of line; and those of [`Root::read`].
 pub fn links(paths: &[PathBuf], anchor: &Root) -> Result<Vec<Vec<u8>>> {
     let roots = paths.iter().map(|path| Root::read(path)).collect::<Result<Vec<_>>>()?;
-    for (pair, path) in roots.windows(2).zip(paths.iter().skip(1)) {
-        verify::link(&SignedRoot::parse(&pair[1].bytes)?, &pair[0].document()?)
-            .map_err(|refusal| Error::refused(refusal).at(path.display()))?;
-    }
+    follow(&roots, paths)?;
     if let (Some(last), Some(path)) = (roots.last(), paths.last())
         && last.document_bytes()? != anchor.document_bytes()?
     {

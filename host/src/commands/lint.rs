@@ -8,7 +8,7 @@ use crate::files::{self, Over, Secrecy};
 use crate::keys;
 use crate::ledger::time::Day;
 use crate::lint::catalogue::Catalogue;
-use crate::lint::change::Change;
+use crate::lint::change::{self, Change};
 use crate::lint::waiver::{self, Waiver};
 use crate::lint::{self, CHECKS, Case, Emergency, Finding, Grade, Outcome, Profile, Rules, statement};
 use crate::output::{Colour, Report, paint, plain};
@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   patchlane lint                                  judge change.toml by the profile of patchlane.toml
   patchlane lint -o evidence.json                 and keep what was found, for `build --evidence`
+  patchlane lint --example > change.toml          one to copy, with comments
   patchlane lint --list                           every check, and what to do when it fails
   patchlane lint waive 8 --reason generated --until 2027-03-01 --key boss.pem -o 8.txt
 
@@ -68,6 +69,12 @@ struct Judge {
     /// List every check, and judge nothing
     #[arg(long, conflicts_with_all = ["emergency", "clauses", "output"])]
     list: bool,
+    /// Print a change record to begin with, and judge nothing
+    #[arg(
+        long,
+        conflicts_with_all = ["change", "profile", "catalogue", "clauses", "emergency", "no_rebuild", "list", "output"]
+    )]
+    example: bool,
     /// Write what was found as an in-toto statement
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -111,6 +118,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     match &options.command {
         Some(Command::Waive(waive)) => self::waive(global, waive),
         None if options.judge.list => Ok(list(global.color)),
+        None if options.judge.example => {
+            Ok(Report::of_text(change::EXAMPLE.to_owned(), json!({ "example": change::EXAMPLE })))
+        }
         None => judge(global, &options.judge),
     }
 }

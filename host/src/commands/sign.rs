@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files::{self, New, Over, Secrecy};
 use crate::keys;
-use crate::lint::statement;
+use crate::lint::{Profile, statement};
 use crate::output::Report;
 use crate::root::role_of;
 use clap::Args;
@@ -124,14 +124,17 @@ fn judged(bundle: &Bundle, root: &RootDocument<'_>, partial: bool) -> Result<boo
 
 /// A security patch is signed only if the lint let it pass: that is what its signature says.
 ///
-/// Without `[lint]` in patchlane.toml nobody asks for it yet; under a production root that is said.
+/// Under a development root only where patchlane.toml has `[lint]`; under a production one always, whatever
+/// patchlane.toml says or lacks. A patch without payload needs none: devices take it only if it names the image that
+/// they run, so it changes nothing but what they know.
 fn separated(
     bundle: &Bundle,
     global: &Global,
     options: &Options,
     root: &RootDocument<'_>,
 ) -> Result<Vec<String>> {
-    if bundle.manifest()?.kind != Kind::SecurityPatch {
+    let manifest = bundle.manifest()?;
+    if manifest.kind != Kind::SecurityPatch || manifest.is_payload_free() {
         return Ok(Vec::new());
     }
     let lint = match Config::find(global.config.as_deref()) {
@@ -139,25 +142,24 @@ fn separated(
         Err(error) if error.code == Code::Missing && global.config.is_none() => None,
         Err(error) => return Err(error),
     };
-    let beside = options.file.with_extension("evidence.json");
-    let Some(lint) = lint else {
-        if root.development {
-            return Ok(Vec::new());
-        }
-        let note = "nothing shows that it is a patch: [lint] in patchlane.toml asks for evidence, and `lint` makes it";
-        return Ok(vec![note.to_owned()]);
+    let profile = match lint {
+        Some(lint) => lint.profile,
+        None if root.development => return Ok(Vec::new()),
+        None => Profile::Starter,
     };
+    let beside = options.file.with_extension("evidence.json");
     let path = options.evidence.as_ref().unwrap_or(&beside);
     let bytes = files::read_small(path).map_err(|e| match e.code {
         Code::Missing => Error::new(
             Code::Separation,
             "isn't there: nothing shows that this is a security patch",
-            "run `patchlane lint -o FILE`, then `build --change … --evidence FILE`, and name it here: --evidence FILE",
+            "run `patchlane lint -o FILE`, then `build --change … --evidence FILE`, and name it here: --evidence FILE; \
+             a baseline's first release is a feature update",
         )
         .at(path.display()),
         _ => e,
     })?;
-    statement::judge(&bytes, bundle, lint.profile, now()?).map_err(|e| e.at(path.display()))
+    statement::judge(&bytes, bundle, profile, now()?).map_err(|e| e.at(path.display()))
 }
 
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {

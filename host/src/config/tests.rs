@@ -149,7 +149,7 @@ fn full() -> toml::Table {
     let stretch =
         |offset| format!("{{ offset = {offset}, size = 1, write_size = 1, erase_size = 1, chip = \"a\" }}");
     let text = format!(
-        "[product]\nvendor = \"a\"\nclass = \"b\"\nhardware = [1]\n[trust]\nroot = \"r\"\nsecurity = [\"s\"]\n\
+        "[product]\nvendor = \"a\"\nclass = \"b\"\nhardware = [1]\n[trust]\nroot = \"r\"\nolder = [\"o\"]\nsecurity = [\"s\"]\n\
          feature = [\"f\"]\n[build]\nchunk = 512\naddresses = [1]\n[flash]\nboard = \"x\"\naddress = 1\n\
          write_size = 1\nerase_size = 1\ndirect_xip = false\nbootloader = {}\nstate = {}\nprimary = {}\nsecondary = {}\n\
          [ram]\naddress = 1\nsize = 1\n[ledger]\npath = \"l\"\n\

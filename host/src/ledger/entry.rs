@@ -398,6 +398,9 @@ pub struct Release {
     /// Checks of the lint that didn't hold, and why it was released all the same.
     #[serde(default)]
     pub waiver: Vec<Waiver>,
+    /// Evidence that an emergency left out, and that is still to be made.
+    #[serde(default)]
+    pub owed: Vec<Owed>,
 }
 
 /// Why fixes come only with features.
@@ -448,6 +451,37 @@ pub struct Waiver {
     pub approver: String,
     /// Until when.
     pub until: Day,
+}
+
+/// A check of the lint that an emergency left open.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owed {
+    /// Which: its number.
+    pub check: u8,
+    /// Why it couldn't wait.
+    #[serde(deserialize_with = "line")]
+    pub because: String,
+    /// When it is due.
+    pub due: Day,
+}
+
+/// `settlements/LINE.STEP-sLEVEL-DIGEST.toml`: evidence that was owed, and was made.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settlement {
+    /// [`FORMAT`].
+    #[serde(deserialize_with = "format")]
+    pub format: u32,
+    /// The release's entry, without folder and `.toml`.
+    #[serde(deserialize_with = "line")]
+    pub release: String,
+    /// The evidence's digest.
+    pub evidence: Sha,
+    /// When it was recorded.
+    pub on: Day,
+    /// The checks that it settles.
+    pub checks: Vec<u8>,
 }
 
 impl Release {

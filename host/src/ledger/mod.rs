@@ -5,6 +5,7 @@
 //!        advisories/CVE-2027-4108.toml               open, affects, amend, close; release mints the index
 //!        baselines/4.1.toml                          baseline add, baseline retire
 //!        releases/4.1-s9-security-b9284ad8.toml      release: one for each bundle, never changed again
+//!        settlements/4.1-s9-…-2c9d01ab.toml          settle: evidence that an emergency left owing
 //!        seals/0001-5f0c2d1e.toml                    release: digests of all of these, and of the seal before
 //! ```
 //!
@@ -24,7 +25,7 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::explain::explain;
 use crate::files::{self, New, Over, Secrecy, Seen};
-use entry::{Advisory, Head, Line, Release, Seal, Sha};
+use entry::{Advisory, Head, Line, Owed, Release, Seal, Settlement, Sha};
 use patchlane_protocol::{Baseline, Version};
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
@@ -63,6 +64,8 @@ pub struct Ledger {
     pub baselines: Vec<Filed<Line>>,
     /// In order of their files' names.
     pub releases: Vec<Filed<Release>>,
+    /// In order of their files' names.
+    pub settlements: Vec<Filed<Settlement>>,
     /// In order of their numbers.
     pub seals: Vec<Filed<Seal>>,
 }
@@ -127,6 +130,25 @@ impl Entry for Release {
             None => Err("`open` has to list indices below `level`, in order, at most 16".into()),
             Some(_) if self.image.is_empty() => Err("it has no [[image]]".into()),
             Some(_) => Ok(()),
+        }
+    }
+}
+
+impl Entry for Settlement {
+    const FOLDER: &'static str = "settlements";
+    const KIND: &'static str = "a settlement";
+    fn stem(&self, _: &Sha) -> String {
+        format!("{}-{}", self.release, self.evidence.short())
+    }
+    fn sound(&self) -> std::result::Result<(), String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        match () {
+            // It names a file: nothing that could lead out of the folder.
+            () if self.release.is_empty() || !self.release.chars().all(plain) => {
+                Err("`release` is the name of a release's file, without .toml".into())
+            }
+            () if self.checks.is_empty() => Err("it settles no check".into()),
+            () => Ok(()),
         }
     }
 }
@@ -237,6 +259,7 @@ impl Ledger {
             advisories: all(folder, &mut wrong),
             baselines: all(folder, &mut wrong),
             releases: all(folder, &mut wrong),
+            settlements: all(folder, &mut wrong),
             seals: all(folder, &mut wrong),
         };
         ledger.baselines.sort_by_key(|line| line.entry.baseline);
@@ -294,6 +317,18 @@ impl Ledger {
     /// Every bundle that was released of this baseline.
     pub fn of_baseline(&self, baseline: Baseline) -> impl Iterator<Item = &Filed<Release>> {
         self.releases.iter().filter(move |filed| filed.entry.baseline.0 == baseline)
+    }
+
+    /// What a release still owes: checks that an emergency left open, and that no later evidence settled.
+    pub fn debts<'a>(&'a self, release: &'a Filed<Release>) -> impl Iterator<Item = &'a Owed> {
+        let stem = release.entry.stem(&release.sha256);
+        let settled: Vec<u8> = self
+            .settlements
+            .iter()
+            .filter(|filed| filed.entry.release == stem)
+            .flat_map(|filed| filed.entry.checks.iter().copied())
+            .collect();
+        release.entry.owed.iter().filter(move |owed| !settled.contains(&owed.check))
     }
 
     /// The newest version of a baseline: the one that handles most.

@@ -4,7 +4,7 @@ use super::art14::deadlines;
 use super::entry::{Advisory, Image, Line, Name, Release, Statement};
 use super::matrix::Cell;
 use super::time::Moment;
-use super::{Filed, Ledger, seal};
+use super::{Entry, Filed, Ledger, seal};
 use patchlane_protocol::Version;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +43,8 @@ rules! {
     Development = "development-release", "A release was signed under a development root.";
     ClosedButOwed = "closed-but-owed", "A closed advisory isn't settled on every supported baseline.";
     WaiverExpired = "waiver-expired", "A waiver of a supported baseline's newest release has expired.";
+    EvidenceOwed = "evidence-owed", "Evidence that an emergency left out of a supported baseline's release is overdue.";
+    UnknownRelease = "unknown-release", "A settlement is about a release that isn't there.";
     HistoryEdited = "history-edited", "An entry was changed after it was sealed, in what may not change.";
     HistoryDeleted = "history-deleted", "An entry that was sealed is gone.";
     SealBroken = "seal-broken", "A seal was edited, or one is missing from the chain.";
@@ -93,6 +95,7 @@ impl Ledger {
         for filed in &self.advisories {
             self.times(filed, check, &mut found);
         }
+        self.overdue(check, &mut found);
         if !check.development {
             for filed in self.releases.iter().filter(|filed| filed.entry.development) {
                 let next = "sign and release it under the production root; on the bench, say --development";
@@ -272,10 +275,35 @@ impl Ledger {
                 found.push(Finding::new(Rule::UnknownIndex, &filed.file, what, next));
             }
         }
+        for filed in &self.settlements {
+            let is = |release: &&Filed<Release>| release.entry.stem(&release.sha256) == filed.entry.release;
+            if !self.releases.iter().any(|release| is(&release)) {
+                let what = format!("settles what {} owes, and there is no such release", filed.entry.release);
+                let next = "take the release's entry from version control; or take this one away";
+                found.push(Finding::new(Rule::UnknownRelease, &filed.file, what, next));
+            }
+        }
         for filed in &self.advisories {
             for name in filed.entry.affects.keys().filter(|name| unknown(name)) {
                 let what = format!("speaks of {}, and there is no such baseline", name.0);
                 found.push(Finding::new(Rule::UnknownBaseline, &filed.file, what, add(name)));
+            }
+        }
+    }
+
+    /// Evidence that is overdue. Devices of a supported baseline run its releases, also those that aren't its newest.
+    fn overdue(&self, check: &Check, found: &mut Vec<Finding>) {
+        let day = check.now.day();
+        let supported = |name: &Name| self.baseline(name.0).is_some_and(|line| line.entry.supported(day));
+        for filed in self.releases.iter().filter(|filed| supported(&filed.entry.baseline)) {
+            for owed in self.debts(filed).filter(|owed| day > owed.due) {
+                let what =
+                    format!("owes the evidence of check {} since {}: {}", owed.check, owed.due, owed.because);
+                let next = format!(
+                    "patchlane lint -o later.json on its change record; then: patchlane ledger settle {} --evidence later.json",
+                    filed.entry.bundle
+                );
+                found.push(Finding::new(Rule::EvidenceOwed, &filed.file, what, next));
             }
         }
     }

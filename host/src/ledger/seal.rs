@@ -1,13 +1,13 @@
 //! Seals: after each release, the digest of every entry and of the seal before.
 //!
-//! A release never changes again, nor does `ledger.toml`, nor an advisory once it is closed: their digests stand. An
+//! A release never changes again, nor does a settlement or `ledger.toml`, nor an advisory once it is closed: their digests stand. An
 //! advisory or a baseline may be added to; what it said when it was sealed, its **facts**, stands: index, dates, that it
 //! was exploited, the frozen inventory, that support was promised until a day.
 //!
 //! Whoever rewrites everything from some seal on makes another chain that holds: keep the newest seal's digest elsewhere,
 //! and give it to `check --head`.
 
-use super::entry::{Advisory, FORMAT, Line, Release, Seal, Sealed, Sha};
+use super::entry::{Advisory, FORMAT, Line, Release, Seal, Sealed, Settlement, Sha};
 use super::rules::{Finding, Rule};
 use super::{Entry, Filed, Ledger};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,6 +73,9 @@ pub fn entries(ledger: &Ledger) -> Entries {
     entries.insert(ledger.head.file.clone(), whole(ledger.head.sha256));
     ledger.advisories.iter().for_each(|filed| put(&mut entries, &filed.file, filed.sha256, &filed.entry));
     ledger.baselines.iter().for_each(|filed| put(&mut entries, &filed.file, filed.sha256, &filed.entry));
+    for filed in &ledger.settlements {
+        entries.insert(filed.file.clone(), whole(filed.sha256));
+    }
     for filed in ledger.releases.iter().filter(|filed| sealed.contains_key(&filed.file[..])) {
         entries.insert(filed.file.clone(), whole(filed.sha256));
     }
@@ -161,8 +164,10 @@ fn lost<'a>(before: &'a Entries, after: &Entries) -> Option<&'a str> {
 
 /// What was changed in an entry that may not: its name.
 fn changed(file: &str, before: &Sealed, after: &Sealed) -> Option<String> {
-    let whole =
-        file.starts_with(Release::FOLDER) || file == super::NAME || before.facts.contains_key("closed");
+    let fixed = [Release::FOLDER, Settlement::FOLDER];
+    let whole = fixed.iter().any(|folder| file.starts_with(folder))
+        || file == super::NAME
+        || before.facts.contains_key("closed");
     if whole {
         return (before.sha256 != after.sha256).then(|| "the file".to_owned());
     }

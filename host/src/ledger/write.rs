@@ -1,6 +1,6 @@
 //! Entries as text: one way to write each, so that a difference between two files is one of meaning.
 
-use super::entry::{Advisory, Head, Line, Release, Seal, Statement};
+use super::entry::{Advisory, Head, Line, Release, Seal, Settlement, Statement};
 use crate::output::slug;
 use std::fmt::Display;
 
@@ -163,6 +163,22 @@ pub fn release(entry: &Release) -> String {
         toml.text("approver", &waiver.approver);
         toml.value("until", waiver.until);
     }
+    for owed in &entry.owed {
+        toml.table("[[owed]]");
+        toml.value("check", owed.check);
+        toml.text("because", &owed.because);
+        toml.value("due", owed.due);
+    }
+    toml.0
+}
+
+/// A settlement's file.
+pub fn settlement(entry: &Settlement) -> String {
+    let mut toml = Toml::new(&[]);
+    toml.text("release", &entry.release);
+    toml.text("evidence", &entry.evidence);
+    toml.value("on", entry.on);
+    toml.value("checks", list(&entry.checks, u8::to_string));
     toml.0
 }
 

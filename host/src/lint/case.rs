@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::files;
 use crate::image;
 use crate::ledger::Ledger;
-use crate::root::Root;
+use crate::root::{self, Root};
 use patchlane_protocol::{Baseline, Open, Security, Version};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,8 @@ pub struct Case<'a> {
     pub ledger: Option<Ledger>,
     /// What devices trust.
     pub root: Root,
+    /// What they trusted before, oldest first; each root follows the one before.
+    pub older: Vec<Root>,
     /// The release that devices run.
     pub base: Bundle,
     /// The images of the patch.
@@ -64,11 +66,15 @@ impl<'a> Case<'a> {
         let open = Open::new(&change.open).map_err(|e| wrong(format!("open: {e}")))?;
         let security = Security::new(change.level, open).map_err(|e| wrong(format!("level: {e}")))?;
         let baseline: Baseline = change.baseline.unwrap_or(base.manifest()?.version.feature);
+        let older: Vec<PathBuf> = config.trust.older.iter().map(|path| config.path(path)).collect();
+        let mut older = root::chain(&older, &config.path(&config.trust.root))?;
+        older.pop();
         Ok(Self {
             change,
             config,
             ledger: Ledger::of(config)?,
             root: anchor(global, None)?,
+            older,
             base,
             images,
             version: Version { feature: baseline, security },

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// The format that this program reads.
 const FORMAT: u16 = 1;
 
+/// One to copy, with comments.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -274,7 +277,13 @@ impl Change {
     /// # Errors
     /// `config`: line, key, and what was probably meant; and those of the file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = files::read_text(path)?;
+        let text = files::read_text(path).map_err(|error| match error.code {
+            Code::Missing => Error {
+                next: "a change record says what a patch is: `patchlane lint --example > change.toml`".into(),
+                ..error
+            },
+            _ => error,
+        })?;
         let mut change: Self = toml::from_str(&text).map_err(|e| explain(&text, &e).at(path.display()))?;
         if change.format != FORMAT {
             let what = format!("is a change record of format {}", change.format);
@@ -289,5 +298,32 @@ impl Change {
     /// A path of the record, from its folder.
     pub fn path(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever fills it in finds every section and every line: none is known only to the code.
+    #[test]
+    fn the_example_has_every_line() {
+        let change: Change = toml::from_str(EXAMPLE).unwrap();
+        assert_eq!(change.format, FORMAT);
+        let uncommented = EXAMPLE.replace("# [advisory.embargo]", "[advisory.embargo]");
+        let uncommented = uncommented.replace("# reason =", "reason =").replace("# until =", "until =");
+        let change: Change = toml::from_str(&uncommented).unwrap();
+        assert!(change.advisory.embargo.is_some(), "the commented part is right, too");
+        // An ELF knows its address.
+        let debug = format!("{change:?}").replace("address: None", "");
+        let missing: Vec<&str> =
+            debug.match_indices(": None").map(|(at, _)| &debug[at.saturating_sub(20)..at]).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        // What has a default is there as well.
+        for line in
+            ["snapshot_days", "trailer", "churn", "growth", "strings", "bases", "open", "waivers", "measured"]
+        {
+            assert!(EXAMPLE.lines().any(|l| l.starts_with(line)), "{line}");
+        }
     }
 }

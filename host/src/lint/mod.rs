@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod change;
 mod checks;
 mod csaf;
+pub mod debt;
 mod git;
 mod image;
 mod inventory;

@@ -7,6 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::files;
 use crate::keys;
 use crate::ledger::time::Day;
+use crate::root::Root;
 use std::collections::BTreeSet;
 
 /// 1: the base is a released, signed bundle.
@@ -14,11 +15,21 @@ pub(super) fn base(case: &Case<'_>) -> Result<Answer> {
     let path = &case.change.base;
     case.read(path)?;
     let version = case.base.manifest()?.version;
-    let root = case.root.document()?;
-    if let Err(error) = case.base.verify(&root, |_| Ok(())) {
-        return Ok(Fail(format!("{} {}", path.display(), error.what)));
+    // It is judged under the root that it was made under: keys that were retired since signed it in their time.
+    let made = case.base.manifest()?.root_version;
+    let present = case.root.document()?.version;
+    let under = |root: &&Root| root.document().is_ok_and(|document| document.version == made);
+    let root = case.older.iter().find(under).unwrap_or(&case.root);
+    if let Err(error) = case.base.verify(&root.document()?, |_| Ok(())) {
+        let older = if made < present && !under(&root) {
+            format!("; it was made under root {made}: name that under [trust] older in patchlane.toml")
+        } else {
+            String::new()
+        };
+        return Ok(Fail(format!("{} {}{older}", path.display(), error.what)));
     }
-    let told = format!("{version}, signed under root {}", root.version);
+    let follows = if made < present { format!(", which root {present} follows") } else { String::new() };
+    let told = format!("{version}, signed under root {made}{follows}");
     let Some(ledger) = &case.ledger else {
         return Ok(Pass(format!("{told}; there is no ledger to find it in")));
     };

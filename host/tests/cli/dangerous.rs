@@ -30,7 +30,8 @@ fn two_signers(name: &str) -> Desk {
         .replace("trust/root-1.plr", "r.plr")
         .replace("\"trust/development-security.pem\"", "\"one.pem\", \"two.pem\"");
     std::fs::write(desk.path("patchlane.toml"), toml).unwrap();
-    desk.ok("build security --baseline 4.1 --level 7 --image a.bin -o a.plb");
+    // Without payload: nobody asks for evidence that it is a patch.
+    desk.ok("build security --baseline 4.1 --level 7 --image a.bin --no-payload -o a.plb");
     desk
 }
 
@@ -122,7 +123,7 @@ fn d04_every_key_that_is_named_signs() {
     ids.sort_by_key(Value::to_string);
     assert_eq!(desk.ok("inspect a.plb")["signatures"], Value::from(ids));
     // One key under two names isn't two.
-    desk.ok("build security --baseline 4.1 --level 8 --image b.bin -o b.plb");
+    desk.ok("build security --baseline 4.1 --level 8 --image b.bin --no-payload -o b.plb");
     std::fs::copy(desk.path("one.pem"), desk.path("copy.pem")).unwrap();
     let twice = "sign b.plb --key one.pem --key copy.pem --passphrase-env SECRET";
     refused(&desk, twice, 2, "usage", "copy.pem is the same key as one.pem");
@@ -390,6 +391,7 @@ fn root_new_takes_no_key_without_a_say_and_no_root_without_its_quorum() {
 #[test]
 fn a_bundle_signed_in_part_never_passes_for_a_signed_one() {
     let desk = two_signers("part");
+    desk.ok("build feature --baseline 4.1 --level 7 --image a.bin -o a.plb --force");
     let part = "sign a.plb --key one.pem --partial --passphrase-env SECRET";
     let signed = desk.ok(part);
     assert_eq!(signed["verified"], false);
@@ -402,10 +404,13 @@ fn a_bundle_signed_in_part_never_passes_for_a_signed_one() {
     refused(&desk, "provision a.plb -o f.bin", 1, "not-enough-signatures", words);
     desk.fails("simulate a.plb", 1, "not-enough-signatures");
     // The rest, and then once more: the same bytes.
-    assert_eq!(desk.ok("sign a.plb --key two.pem --passphrase-env SECRET")["verified"], true);
+    assert_eq!(
+        desk.ok("sign a.plb --key two.pem --key feature.pem --passphrase-env SECRET")["verified"],
+        true
+    );
     let whole = std::fs::read(desk.path("a.plb")).unwrap();
-    let again = desk.ok("sign a.plb --passphrase-env SECRET");
-    // Both had signed it; and nothing shows that it is a patch.
+    let again = desk.ok("sign a.plb --key one.pem --key two.pem --key feature.pem --passphrase-env SECRET");
+    // All had signed it.
     assert_eq!(again["notes"].as_array().map(Vec::len), Some(3), "{again}");
     assert_eq!(std::fs::read(desk.path("a.plb")).unwrap(), whole);
 }

@@ -319,10 +319,9 @@ fn production_trust_from_keys_to_a_rotated_root() {
         desk.ok(&format!("root new -o r1.plr {roles} --security security.pub --sign root.pem {secret}"));
     assert_eq!((&first["version"], &first["development"]), (&1.into(), &false.into()));
     let toml = std::fs::read_to_string(desk.path("patchlane.toml")).unwrap();
-    let toml =
-        toml.replace("trust/root-1.plr", "r1.plr").replace("trust/development-security.pem", "security.pem");
+    let toml = toml.replace("trust/root-1.plr", "r1.plr").replace("trust/development-", "");
     std::fs::write(desk.path("patchlane.toml"), &toml).unwrap();
-    desk.ok("build security --baseline 4.1 --level 7 --image a.bin -o a.plb");
+    desk.ok("build feature --baseline 4.1 --level 7 --image a.bin -o a.plb");
     desk.fails("sign a.plb --key trust/development-security.pem", 4, "key");
     desk.ok(&format!("sign a.plb {secret}"));
     desk.ok("provision a.plb -o flash.bin");
@@ -336,7 +335,7 @@ fn production_trust_from_keys_to_a_rotated_root() {
     desk.fails(&format!("{next} --sign root.pem {secret}"), 3, "file-exists");
     let toml = toml.replace("\"r1.plr\"", "\"r2.plr\"").replace("security.pem", "security2.pem");
     std::fs::write(desk.path("patchlane.toml"), toml).unwrap();
-    desk.ok("build security --baseline 4.1 --level 8 --image b.bin --link r2.plr -o b.plb");
+    desk.ok("build security --baseline 4.1 --level 8 --image a.bin --no-payload --link r2.plr -o b.plb");
     desk.ok(&format!("sign b.plb {secret}"));
     desk.fails("verify a.plb", 1, "refused");
     // A device of the first root takes both, by the link that the bundle carries.

@@ -227,7 +227,7 @@ fn pipeline(desk: &Desk, jobs: &[Job]) -> Vec<String> {
         };
         for pattern in &job.artifacts {
             let files: Vec<_> = all.iter().filter(|file| named(file, pattern)).cloned().collect();
-            assert!(!files.is_empty(), "{pattern} names nothing");
+            assert!(!files.is_empty(), "{pattern} names nothing: {wrong:?}");
             handed.extend(files);
         }
     }

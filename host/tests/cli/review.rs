@@ -52,7 +52,7 @@ fn a_rotation_is_verified_from_either_root() {
     let toml = std::fs::read_to_string(desk.path("patchlane.toml")).unwrap();
     let toml = toml.replace("trust/root-1.plr", "r2.plr").replace("trust/development-security", "security");
     std::fs::write(desk.path("patchlane.toml"), toml).unwrap();
-    desk.ok("build security --baseline 4.1 --level 8 --image a.bin --link r2.plr -o a.plb");
+    desk.ok("build security --baseline 4.1 --level 8 --image a.bin --no-payload --link r2.plr -o a.plb");
     desk.ok(&format!("sign a.plb {SECRET}"));
     desk.ok("verify a.plb");
     desk.ok("verify a.plb --root r1.plr");

@@ -8,6 +8,7 @@ mod close;
 mod init;
 mod open;
 mod release;
+mod settle;
 mod show;
 
 use super::build::severity;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Close(close::Options),
     /// Record a signed bundle as released: mints indices, and seals the ledger
     Release(release::Options),
+    /// Record that evidence was made that an emergency left owing
+    Settle(settle::Options),
     /// Show what each baseline has, and what it is owed
     Show(show::Options),
     /// Fail if a baseline is owed a fix, a deadline has passed, or sealed history was edited
@@ -54,6 +57,7 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<Report> {
         Command::Baseline(command) => baseline::run(global, command),
         Command::Close(options) => close::run(global, options),
         Command::Release(options) => release::run(global, options),
+        Command::Settle(options) => settle::run(global, options),
         Command::Check(options) => check::run(global, options),
         Command::Show(options) => show::run(global, options),
     }

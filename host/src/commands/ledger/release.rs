@@ -11,6 +11,7 @@ use crate::ledger::plan::Mint;
 use crate::ledger::rules::Rule;
 use crate::ledger::time::{Day, Moment};
 use crate::ledger::{Filed, Ledger, Written, seal, write, write_all};
+use crate::lint::debt::{self, Leniency};
 use crate::output::Report;
 use clap::Args;
 use patchlane_protocol::{Encoding, Manifest, RootDocument};
@@ -30,6 +31,10 @@ pub(crate) struct Options {
     /// The root that devices trust (default: the configuration's)
     #[arg(long, value_name = "FILE")]
     root: Option<PathBuf>,
+    /// What `lint` found before signing, if the manifest names it: waivers and debt are recorded (default:
+    /// PATCH.evidence.json beside PATCH.plb)
+    #[arg(long, value_name = "FILE")]
+    lint: Option<PathBuf>,
     /// Evidence made after signing: its digest is recorded; repeat it for each
     #[arg(long, value_name = "FILE")]
     evidence: Vec<PathBuf>,
@@ -47,9 +52,30 @@ fn waiver(text: &str) -> std::result::Result<Waiver, String> {
     Ok(Waiver { check, until: Day::parse(until)?, approver, because })
 }
 
+/// What the patch was let through with. Who released what nobody can read any more would lose its debt.
+fn leniency(options: &Options, m: &Manifest<'_>) -> Result<Leniency> {
+    let Some(named) = m.evidence else {
+        return Ok(Leniency { waivers: options.waiver.clone(), owed: Vec::new() });
+    };
+    let beside = options.file.with_extension("evidence.json");
+    let path = options.lint.as_ref().unwrap_or(&beside);
+    let evidence = files::read_small(path).map_err(|error| match error.code {
+        Code::Missing => {
+            Error { next: "name the evidence that the bundle was built with: --lint FILE".into(), ..error }
+        }
+        _ => error,
+    })?;
+    let mut found = debt::leniency(&evidence, named).map_err(|e| e.at(path.display()))?;
+    // What was typed says more.
+    found.waivers.retain(|waiver| options.waiver.iter().all(|typed| typed.check != waiver.check));
+    found.waivers.splice(0..0, options.waiver.iter().cloned());
+    Ok(found)
+}
+
 /// What the ledger records of a bundle.
 fn entry(options: &Options, bytes: &[u8], bundle: &Bundle, root: &RootDocument<'_>) -> Result<Release> {
     let m = bundle.manifest()?;
+    let let_through = leniency(options, &m)?;
     let name = options.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let evidence = options.evidence.iter().map(|path| files::read(path).map(|bytes| Sha::of(&bytes)));
     let text = |text: &str| crate::output::plain(text);
@@ -72,7 +98,8 @@ fn entry(options: &Options, bytes: &[u8], bundle: &Bundle, root: &RootDocument<'
         combined: m.combined.map(|c| Combined { reason: c.reason, because: text(c.because) }),
         closes: m.advisories.iter().map(|advisory| advisory.id.to_owned()).collect(),
         image: images(&m),
-        waiver: options.waiver.clone(),
+        waiver: let_through.waivers,
+        owed: let_through.owed,
     })
 }
 
@@ -125,6 +152,7 @@ fn there<'a>(ledger: &'a Ledger, new: &mut Release) -> Result<Option<&'a Filed<R
     }
     new.evidence_after.clone_from(&old.entry.evidence_after);
     new.waiver.clone_from(&old.entry.waiver);
+    new.owed.clone_from(&old.entry.owed);
     new.bundle.clone_from(&old.entry.bundle);
     if *new == old.entry {
         return Ok(Some(old));
@@ -193,12 +221,17 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         "seal": seal.display().to_string(),
         "head_sha256": head.to_string(),
         "development": new.development,
+        "owed": new.owed.iter().map(|owed| json!({ "check": owed.check, "due": owed.due.to_string() })).collect::<Vec<_>>(),
     });
     let trust = if new.development { " (development: `ledger check` wants --development)" } else { "" };
     let mut report = Report::new(format!("Released, and sealed{trust}."), data)
         .line("release", format!("{version} ({})", crate::commands::describe::lane(bundle.manifest()?.kind)));
     for mint in &mints {
         report = report.line("minted", format!("{}: {}", mint.index, mint.id));
+    }
+    for owed in &new.owed {
+        let what = format!("evidence of check {} until {}: then `ledger check` fails", owed.check, owed.due);
+        report = report.line("owed", what);
     }
     for written in &all {
         report = report.line("written", ledger.path(written.file()).display().to_string());

@@ -195,6 +195,14 @@ impl View<'_> {
                 rows.push(("art. 14", what, standing, colour));
             }
         }
+        for filed in &self.ledger.releases {
+            for owed in self.ledger.debts(filed) {
+                let late = self.now.day() > owed.due;
+                let what = format!("{}  evidence of check {}", filed.entry.bundle, owed.check);
+                let standing = format!("{} {}", if late { "OVERDUE since" } else { "due" }, owed.due);
+                rows.push(("owed", what, standing, if late { RED } else { YELLOW }));
+            }
+        }
         for bundle in &self.waiting {
             let verb = if bundle.signed { "patchlane ledger release" } else { "patchlane sign" };
             let what = format!("{}  {}", bundle.version, bundle.file);
@@ -249,6 +257,9 @@ impl View<'_> {
             "head_sha256": seal::head(self.ledger).map(|sha| sha.to_string()),
             "baselines": self.baselines.iter().map(line).collect::<Vec<_>>(),
             "advisories": self.advisories.iter().map(advisory).collect::<Vec<_>>(),
+            "debts": self.ledger.releases.iter().flat_map(|filed| self.ledger.debts(filed).map(|owed| json!({
+                "release": filed.file, "check": owed.check, "due": owed.due.to_string(), "because": owed.because,
+            }))).collect::<Vec<_>>(),
             "waiting": self.waiting.iter().map(waiting).collect::<Vec<_>>(),
         })
     }
@@ -277,7 +288,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         now,
         colour,
     };
-    let text = view.matrix() + &view.below();
+    let text = if view.baselines.is_empty() && view.advisories.is_empty() {
+        view.below()
+    } else {
+        view.matrix() + &view.below()
+    };
     let mut report = Report::of_text(text, view.data());
     report.notes = notes;
     let hidden = ledger.advisories.len() - view.advisories.len();

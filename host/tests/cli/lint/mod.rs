@@ -2,5 +2,6 @@
 
 mod bench;
 mod checks;
+mod debts;
 mod smuggling;
 mod verdicts;

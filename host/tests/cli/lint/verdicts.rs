@@ -267,3 +267,66 @@ fn a_ledger_says_what_was_released_supported_and_frozen() {
     let (found, told) = detail(21);
     assert!(found == "fail" && told.contains("froze"), "{told}");
 }
+
+/// Keys of production, and root 1 that lists them.
+fn production(bench: &Bench) {
+    for key in ["root", "security", "security-2", "feature"] {
+        bench.desk.ok(&format!("key new keys-{key}.pem --passphrase-env SECRET"));
+    }
+    bench.desk.ok(
+        "root new -o one.plr --root keys-root.pub --security keys-security.pub --feature keys-feature.pub \
+         --sign keys-root.pem --passphrase-env SECRET",
+    );
+    bench.edit("patchlane.toml", |text| {
+        text.replace("trust/root-1.plr", "one.plr").replace("trust/development-", "keys-")
+    });
+    bench.desk.ok("build feature --baseline 4.1 --level 7 --image base.elf -o base.plb --force");
+    bench.desk.ok("sign base.plb --passphrase-env SECRET");
+}
+
+#[test]
+fn under_a_production_root_no_patch_is_signed_without_evidence() {
+    let bench = Bench::new("production");
+    production(&bench);
+    let sign = "sign patch.plb --passphrase-env SECRET";
+    // Whatever patchlane.toml says or lacks.
+    bench.edit("patchlane.toml", |text| text[..text.find("[lint]").unwrap()].to_owned());
+    bench.desk.ok("lint --no-rebuild -o patch.evidence.json");
+    bench.desk.ok("build security --change change.toml -o patch.plb");
+    bench.desk.fails(sign, 1, "separation");
+    let config = std::fs::read_to_string(bench.desk.path("patchlane.toml")).unwrap();
+    std::fs::rename(bench.desk.path("patchlane.toml"), bench.desk.path("away")).unwrap();
+    bench.desk.fails(&format!("{sign} --root one.plr --key keys-security.pem"), 1, "separation");
+    bench.write("patchlane.toml", &config);
+    bench.desk.ok("build security --change change.toml --evidence patch.evidence.json -o patch.plb --force");
+    assert_eq!(bench.desk.ok(sign)["verified"], true);
+    // What changes no byte needs none: devices take it only for the image that they run.
+    bench.desk.ok("build security --baseline 4.1 --level 9 --image patch.elf --no-payload -o none.plb");
+    bench.desk.ok("sign none.plb --passphrase-env SECRET");
+}
+
+#[test]
+fn a_base_is_judged_under_the_root_that_it_was_made_under() {
+    let bench = Bench::new("older");
+    production(&bench);
+    assert!(bench.result("--no-rebuild", 1).1.starts_with("4.1 s7, signed under root 1;"));
+    // The security key is retired; the base's signature was good in its time.
+    bench
+        .desk
+        .ok("root new -o two.plr --follows one.plr --root keys-root.pub --security keys-security-2.pub \
+         --feature keys-feature.pub --sign keys-root.pem --passphrase-env SECRET");
+    bench.replace("patchlane.toml", "\"one.plr\"", "\"two.plr\"");
+    let (found, told) = bench.result("--no-rebuild", 1);
+    assert!(found == "fail" && told.contains("name that under [trust] older"), "{told}");
+    bench.replace("patchlane.toml", "root = \"two.plr\"", "root = \"two.plr\"\nolder = [\"one.plr\"]");
+    let (found, told) = bench.result("--no-rebuild", 1);
+    assert!(found == "pass" && told.contains("under root 1, which root 2 follows"), "{found}: {told}");
+    // A root of one's own making that nothing follows vouches for nothing.
+    bench.desk.ok("key new thief.pem --passphrase-env SECRET");
+    bench
+        .desk
+        .ok("root new -o own.plr --root thief.pub --security keys-security.pub --feature keys-feature.pub \
+         --sign thief.pem --passphrase-env SECRET");
+    bench.replace("patchlane.toml", "older = [\"one.plr\"]", "older = [\"own.plr\"]");
+    assert_eq!(bench.unread("--no-rebuild").0, "refused");
+}
