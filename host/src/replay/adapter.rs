@@ -102,8 +102,12 @@ impl<'a> Adapter<'a> {
         self.section.runs
     }
 
-    /// What it is, for a statement: its command, and the files among its words.
+    /// What it is, for a statement: its command, and the files among its words, of both sides where a word says so.
     pub fn value(&self) -> Value {
+        let words = self.section.command.iter();
+        let mut names: Vec<String> =
+            words.flat_map(|word| Side::BOTH.map(|side| word.replace("{side}", side.name()))).collect();
+        names.dedup();
         let file = |word: &String| {
             let bytes = files::read(&self.config.path(Path::new(word))).ok()?;
             Some(json!({ "name": word, "sha256": sha256(&bytes).to_string() }))
@@ -111,7 +115,7 @@ impl<'a> Adapter<'a> {
         json!({
             "command": self.section.command,
             "timeout": self.section.timeout,
-            "files": self.section.command.iter().filter_map(file).collect::<Vec<_>>(),
+            "files": names.iter().filter_map(file).collect::<Vec<_>>(),
         })
     }
 
