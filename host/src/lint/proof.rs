@@ -166,8 +166,11 @@ pub(super) fn replay(case: &Case<'_>) -> Result<Answer> {
         Some(why) => format!("nothing swept: {why}"),
         None => format!("{} of them swept", recording.swept),
     };
+    let words = document["predicate"]["adapter"]["command"].as_array().into_iter().flatten();
+    let given = words.filter_map(Value::as_str).any(|word| word.contains("{image}"));
+    let host = if given { "" } else { "; not by the image, but by what the adapter takes for it" };
     let inputs = plural(recording.inputs().count() as u64, "input");
-    Ok(Pass(format!("{inputs}, {other} answered otherwise and explained{masked}; {swept}")))
+    Ok(Pass(format!("{inputs}, {other} answered otherwise and explained{masked}; {swept}{host}")))
 }
 
 /// 26: flash, RAM, stack and time stay within budget.

@@ -74,6 +74,13 @@ fn filled(word: &str, values: &dyn Fn(&str) -> Option<String>) -> String {
     text + rest
 }
 
+/// A place that isn't there, of those that look like one: `{imag}`.
+fn unknown(word: &str) -> Option<&str> {
+    let mut names = word.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase());
+    names.find(|name| is_name(name) && !PLACES.contains(name))
+}
+
 impl<'a> Adapter<'a> {
     /// The adapter that patchlane.toml names.
     ///
@@ -86,6 +93,10 @@ impl<'a> Adapter<'a> {
         let has = |place: &str| section.command.iter().any(|word| word.contains(&format!("{{{place}}}")));
         if section.command.first().is_none_or(|program| program.is_empty()) {
             return Err(no("[replay] command is empty", next));
+        }
+        if let Some(place) = section.command.iter().find_map(|word| unknown(word)) {
+            let places = PLACES.map(|place| format!("{{{place}}}")).join(", ");
+            return Err(no(&format!("[replay] command names {{{place}}}"), &format!("there are: {places}")));
         }
         if !has("inputs") || !has("outputs") {
             return Err(no("[replay] command lacks {inputs} or {outputs}", "name both: they are files"));
@@ -133,17 +144,17 @@ impl<'a> Adapter<'a> {
         };
         write("inputs", lines.collect::<String>().as_bytes())?;
         write("image.bin", image.bytes)?;
-        let values = |name: &str| match PLACES.iter().find(|place| **place == name)? {
-            &"image" => Some(path("image.bin").display().to_string()),
-            &"address" => Some(image.address.map_or(String::new(), |address| format!("{address:#010x}"))),
-            &"digest" => Some(image.digest()),
-            &"side" => Some(image.side.name().to_owned()),
-            &"session" => Some(session.name.clone()),
+        let values = |name: &str| match PLACES.into_iter().find(|place| *place == name)? {
+            "image" => Some(path("image.bin").display().to_string()),
+            "address" => Some(image.address.map_or(String::new(), |address| format!("{address:#010x}"))),
+            "digest" => Some(image.digest()),
+            "side" => Some(image.side.name().to_owned()),
+            "session" => Some(session.name.clone()),
             file => Some(path(file).display().to_string()),
         };
         let words: Vec<String> = self.section.command.iter().map(|word| filled(word, &values)).collect();
         let about = |e: Error| e.at(format!("session `{}` on the {}:", session.name, image.side.name()));
-        self.run(&words, &path("stderr")).map_err(about)?;
+        self.run(&words, folder.path()).map_err(about)?;
         let outputs = path("outputs");
         if !outputs.exists() {
             return Err(about(wrong("the adapter wrote no outputs")));
@@ -152,7 +163,7 @@ impl<'a> Adapter<'a> {
     }
 
     /// Runs the command to its end, which has to be a good one.
-    fn run(&self, words: &[String], stderr: &Path) -> Result<()> {
+    fn run(&self, words: &[String], temporary: &Path) -> Result<()> {
         let [program, arguments @ ..] = words else { return Err(wrong("the command is empty")) };
         // A program beside patchlane.toml is found there, whatever folder this is.
         let here = Path::new(program).components().count() > 1;
@@ -160,10 +171,11 @@ impl<'a> Adapter<'a> {
             if self.config.folder.as_os_str().is_empty() { Path::new(".") } else { &self.config.folder };
         let folder = folder.canonicalize().map_err(|e| files::failed(&e, folder, "opened"))?;
         let mut command = if here { Command::new(folder.join(program)) } else { Command::new(program) };
-        let told = std::fs::File::create(stderr).map_err(|e| files::failed(&e, stderr, "written"))?;
+        let stderr = temporary.join("stderr");
+        let told = std::fs::File::create(&stderr).map_err(|e| files::failed(&e, &stderr, "written"))?;
         command.args(arguments).current_dir(&folder);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(told);
-        let mut child = Running::start(command).map_err(|e| {
+        let mut child = Running::start(command, temporary).map_err(|e| {
             let next = "check [replay] command in patchlane.toml: a list of the program and its arguments";
             Error::new(Code::Adapter, format!("`{program}` doesn't run: {e}"), next)
         })?;
@@ -176,7 +188,7 @@ impl<'a> Adapter<'a> {
         if status.success() {
             return Ok(());
         }
-        let told = std::fs::read(stderr).unwrap_or_default();
+        let told = std::fs::read(&stderr).unwrap_or_default();
         let told =
             String::from_utf8_lossy(&told).trim().lines().last().unwrap_or("it says nothing").to_owned();
         Err(wrong(format!("the adapter failed ({status}): {told}")))
@@ -187,15 +199,20 @@ impl<'a> Adapter<'a> {
 struct Running(Child);
 
 impl Running {
-    fn start(mut command: Command) -> std::io::Result<Self> {
+    fn start(mut command: Command, temporary: &Path) -> std::io::Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn()?;
         #[cfg(unix)]
         {
-            let id = child.id();
-            files::on_interrupt(Some(Box::new(move || kill_group(id))));
+            let (id, folder) = (child.id(), temporary.to_path_buf());
+            files::on_interrupt(Some(Box::new(move || {
+                kill_group(id);
+                let _ = std::fs::remove_dir_all(&folder);
+            })));
         }
+        #[cfg(not(unix))]
+        let _ = temporary;
         Ok(Self(child))
     }
 
@@ -310,5 +327,6 @@ mod tests {
         let values = |name: &str| (name == "image").then(|| "{side}".to_owned());
         assert_eq!(filled("a{image}b{image}", &values), "a{side}b{side}");
         assert_eq!(filled("{x}{image", &values), "{x}{image");
+        assert_eq!((unknown("a{imag}"), unknown("{image}{\"a\":{}}")), (Some("imag"), None));
     }
 }

@@ -228,6 +228,7 @@ fn what_is_missing_is_said_before_anything_is_played() {
         "the same for base and patch",
     );
     broken(own, "\"{outputs}\"", "\"out\"", 3, "config", "lacks {inputs} or {outputs}");
+    broken(own, "{image}", "{imag}", 3, "config", "names {imag}");
     broken(own, "\"sh\", ", "\"\", ", 3, "config", "command is empty");
     broken(own, "[replay]\n", "[replay]\nruns = 1\n", 3, "config", "runs is out of range");
     broken(own, "[replay]", "[replays]", 3, "config", "replays");
