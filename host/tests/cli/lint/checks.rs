@@ -237,9 +237,9 @@ fn row(bench: &Bench, at: usize, edit: impl FnOnce(&mut Value)) {
 }
 
 #[test]
-fn checks_of_behaviour() {
+fn checks_of_the_exploit() {
     each(
-        "behaviour",
+        "exploit",
         &[
             (24, "not-evaluated", "exploit", &|b| {
                 b.replace(
@@ -264,6 +264,15 @@ fn checks_of_behaviour() {
                     statement(&"0".repeat(64), "https://in-toto.io/attestation/test-result/v0.1", &json!({}));
                 b.json("replay.exploit-patch.json", &other);
             }),
+        ],
+    );
+}
+
+#[test]
+fn checks_of_the_replay() {
+    each(
+        "replay",
+        &[
             (25, "not-evaluated", "no [proof] replay", &|b| {
                 b.replace("change.toml", "replay = ", "# replay = ")
             }),
