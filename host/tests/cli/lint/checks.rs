@@ -282,7 +282,7 @@ fn checks_of_the_replay() {
             (
                 25,
                 "fail",
-                "`read it` is answered `hex 030000002a` by the base and `hex 00` by the patch",
+                "`read it` is answered `hex 000000002a` by the base and `hex 00` by the patch",
                 &|b| {
                     row(b, 1, |row| row["patch"] = json!([{ "hex": "00" }]));
                 },

@@ -36,11 +36,15 @@ fn attempt(name: &str, row: &str, smuggle: impl Fn(&Bench)) {
     says(row, &caught(&bench));
 }
 
-/// Sources as the fixture has them, too.
+/// The sources, too: the fix, and this. Of the fixtures' programs each has one change only, so that of `added` and `vector`
+/// stands for one that has the fix as well; the adapter plays what these sources make on this machine.
 fn with_sources(bench: &Bench, change: &str) {
-    let diff = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/elf/changes").join(format!("{change}.diff"));
+    let changes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/elf/changes");
     bench.git("checkout -q v1");
-    bench.git(&format!("apply -p1 --unidiff-zero {}", diff.display()));
+    // `smuggled` is the fix and a function code, in one function.
+    for name in ["fix", change].into_iter().filter(|name| change != "smuggled" || *name == change) {
+        bench.git(&format!("apply -p1 --unidiff-zero {}", changes.join(format!("{name}.diff")).display()));
+    }
     bench.commit("Check bounds\n\nFixes: CVE-2027-1\nReviewed-by: Rev <rev@example.com>", "v2");
     program(bench, change);
     bench.host("patch");
