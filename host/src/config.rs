@@ -36,6 +36,9 @@ pub struct Config {
     /// What has to hold before a security patch is signed.
     #[serde(default, deserialize_with = "some_table")]
     pub lint: Option<Lint>,
+    /// How recorded inputs get to a device.
+    #[serde(default, deserialize_with = "some_table")]
+    pub replay: Option<Replay>,
     /// Where RAM lies; needed only to check stack pointers and to emit linker scripts without a board that tells.
     #[serde(default, deserialize_with = "some_table")]
     pub ram: Option<Ram>,
@@ -120,6 +123,28 @@ pub struct Reproduce {
     pub command: Vec<String>,
     /// What it makes: the image, or its ELF file.
     pub artifact: PathBuf,
+}
+
+/// How recorded inputs get to a device.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The adapter and its arguments, with places in braces for what it is given.
+    pub command: Vec<String>,
+    /// Seconds that it may take for one session.
+    #[serde(default = "session_seconds")]
+    pub timeout: u32,
+    /// How often each image is played.
+    #[serde(default = "runs")]
+    pub runs: u16,
+}
+
+const fn session_seconds() -> u32 {
+    120
+}
+
+const fn runs() -> u16 {
+    2
 }
 
 /// Where things lie in flash.
@@ -329,6 +354,18 @@ impl Config {
         }
         if !(limits::CHUNK_MIN..=patchlane_device::evidence::CHUNK).contains(&config.build.chunk) {
             return problem("[build] chunk is out of range", "choose 128 to 1024 bytes");
+        }
+        if let Some(replay) = &config.replay {
+            if !(1..=86_400).contains(&replay.timeout) {
+                return problem(
+                    "[replay] timeout is out of range",
+                    "choose 1 to 86400 seconds for a session",
+                );
+            }
+            if !(2..=100).contains(&replay.runs) {
+                let next = "choose 2 to 100: one run doesn't show that answers are the same each time";
+                return problem("[replay] runs is out of range", next);
+            }
         }
         Ok(config)
     }

@@ -59,6 +59,8 @@ codes! {
         "check the linker script against `patchlane layout`";
     Link = "device-link", 3, "The device doesn't answer, or not sensibly.",
         "check port, cable and baud rate, and that the device runs its service link";
+    Adapter = "replay-adapter", 3, "The adapter of `[replay]` doesn't run, ends badly or too late, or leaves an input unanswered.",
+        "try its command by hand; `patchlane replay --help` says what it has to do";
     Key = "key", 4, "A key file is wrong, or isn't a key that the root declares.",
         "`key show` and `root show` tell which key is which";
     Passphrase = "passphrase", 4, "A passphrase is missing or wrong.",

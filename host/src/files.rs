@@ -258,6 +258,29 @@ impl Drop for NewFolder {
     }
 }
 
+/// A folder for what nobody keeps; it goes when it is dropped.
+pub(crate) struct Temporary(PathBuf);
+
+impl Temporary {
+    pub(crate) fn new() -> Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|e| Error::internal(format!("no randomness: {e}")))?;
+        let path = std::env::temp_dir().join(format!("patchlane-{:016x}", u64::from_le_bytes(random)));
+        fs::create_dir(&path).map_err(|e| failed(&e, &path, "made"))?;
+        Ok(Self(path))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Whole files that wait beside their places. Dropped, they are taken away.
 struct Staging(Vec<Waiting>);
 

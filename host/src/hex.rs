@@ -15,8 +15,23 @@ pub(crate) fn read<const N: usize>(text: &str) -> Option<[u8; N]> {
     lower.then_some(bytes)
 }
 
+/// However many, in lower case and nothing beside.
+pub(crate) fn read_all(text: &str) -> Option<Vec<u8>> {
+    let pair = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(read::<1>).map(|[byte]| byte);
+    text.as_bytes().chunks(2).map(pair).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn any_number_of_bytes() {
+        assert_eq!(super::read_all("00a5ff"), Some(vec![0, 0xa5, 0xff]));
+        assert_eq!(super::read_all(""), Some(vec![]));
+        for wrong in ["0", "00a", "0A", "é0", "0 "] {
+            assert_eq!(super::read_all(wrong), None, "{wrong}");
+        }
+    }
+
     #[test]
     fn one_way_to_write_and_read() {
         assert_eq!(super::write(&[0, 0xa5]), "00a5");

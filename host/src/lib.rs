@@ -72,6 +72,7 @@ pub mod output;
 pub mod owner;
 pub mod passphrase;
 pub mod progress;
+pub mod replay;
 pub mod root;
 pub mod scenario;
 

@@ -8,6 +8,7 @@ mod firmware;
 mod fuzz;
 mod integrator;
 mod qemu;
+mod replay;
 mod run;
 mod sizes;
 mod skips;
@@ -34,6 +35,8 @@ cargo xtask miri                      unit tests of protocol and device under Mi
 cargo xtask bench deltas              deltas of real firmware against detools and bsdiff (PyPI); needs ../shared/corpus
 cargo xtask qemu [--board B] [--scenario S] [--list]
                                       scenarios on boards in QEMU; --cuts N, --cost [--write], --replay CUTS
+cargo xtask replay [--board B|all]    base and patch of the demo application answer recorded inputs on a board; a feature
+                                      dressed as a patch is refused
 cargo xtask skips [--quick] [--case C] [--every]
                                       skips instructions of a bootloader's decisions in QEMU; --list, --replay CASE@…
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
@@ -52,6 +55,8 @@ fn main() -> ExitCode {
         ["demo"] => demo::demo("virt"),
         ["demo", "--board", place] if place == demo::SIM || firmware::is_board(place) => demo::demo(place),
         ["qemu", ref arguments @ ..] => qemu::qemu(arguments),
+        ["replay"] => replay::replay("virt"),
+        ["replay", "--board", board] if board == "all" || firmware::is_board(board) => replay::replay(board),
         ["test"] => test::test(),
         ["model"] => test::model(false),
         ["model", "--deep"] => test::model(true),

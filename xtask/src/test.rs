@@ -2,7 +2,7 @@
 
 use crate::demo;
 use crate::run::{cargo, part, run};
-use crate::{firmware, fuzz, integrator, qemu, sizes, skips, toolchain, tools, vectors};
+use crate::{firmware, fuzz, integrator, qemu, replay, sizes, skips, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
@@ -60,6 +60,7 @@ const PARTS: &[Part] = &[
     }),
     ("firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
     ("scenarios on three boards", || qemu::play(&["--board", "all", "--cuts", "12"])),
+    ("replay on a board", || replay::play("virt")),
     ("skipped instructions", || skips::play(&["--quick"])),
     ("costs on three boards", || qemu::play(&["--cost", "--scenario", "refusals"])),
     ("story, simulated", || demo::check(demo::SIM)),

@@ -57,7 +57,7 @@ fn misspelt_keys_are_named_at_every_level_with_the_one_that_was_meant() {
     }
     let (what, next) = told("[build]", "[frobnicate]");
     assert_eq!(what, "unknown key `frobnicate`");
-    assert_eq!(next, "there are: product, trust, build, flash, lint, ram, ledger");
+    assert_eq!(next, "there are: product, trust, build, flash, lint, replay, ram, ledger");
 }
 
 #[test]
@@ -154,7 +154,8 @@ fn full() -> toml::Table {
          write_size = 1\nerase_size = 1\ndirect_xip = false\nbootloader = {}\nstate = {}\nprimary = {}\nsecondary = {}\n\
          [ram]\naddress = 1\nsize = 1\n[ledger]\npath = \"l\"\n\
          [lint]\nprofile = \"cra\"\ncatalogues = [\"cra\"]\napprovers = [\"a\"]\n\
-         [lint.reproduce]\ncommand = [\"make\"]\nartifact = \"a\"\n",
+         [lint.reproduce]\ncommand = [\"make\"]\nartifact = \"a\"\n\
+         [replay]\ncommand = [\"a\"]\ntimeout = 1\nruns = 2\n",
         stretch(0),
         stretch(1),
         stretch(2),
@@ -280,5 +281,5 @@ fn kind(
 fn the_schema_is_in_step_with_the_program() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    assert_eq!(in_step(&schema, &schema, &[]), 7 + 3 + 4 + 2 + 9 + 4 * 5 + 2 + 1 + 4 + 2);
+    assert_eq!(in_step(&schema, &schema, &[]), 8 + 3 + 4 + 2 + 9 + 4 * 5 + 2 + 1 + 4 + 2 + 3);
 }

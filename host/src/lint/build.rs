@@ -4,7 +4,7 @@ use super::Answer::{Fail, Pass, Unknown};
 use super::release::{broken, lacks};
 use super::source::range;
 use super::{Answer, Case};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::explain::explain;
 use crate::{files, image};
 use serde::Deserialize;
@@ -146,26 +146,6 @@ pub(super) fn features(case: &Case<'_>) -> Result<Answer> {
     Ok(Pass(format!("the same {}", counts.join(", "))))
 }
 
-/// A folder that goes when it is dropped.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn new() -> Result<Self> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|e| Error::internal(format!("no randomness: {e}")))?;
-        let name = format!("patchlane-build-{:016x}", u64::from_le_bytes(random));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).map_err(|e| Error::internal(format!("no temporary folder: {e}")))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// 12: two clean builds give the bytes of the image.
 pub(super) fn reproducible(case: &Case<'_>) -> Result<Answer> {
     let Some(reproduce) = case.config.lint.as_ref().and_then(|lint| lint.reproduce.as_ref()) else {
@@ -188,8 +168,8 @@ pub(super) fn reproducible(case: &Case<'_>) -> Result<Answer> {
     let mut made = Vec::new();
     // Two folders of different names: a path that gets into the image shows.
     for name in ["first", "the-second-build"] {
-        let folder = Temporary::new()?;
-        let tree = folder.0.join(name);
+        let folder = files::Temporary::new()?;
+        let tree = folder.path().join(name);
         range.repository.copy(&range.head, &tree)?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(&tree).env("SOURCE_DATE_EPOCH", time.trim());

@@ -200,6 +200,8 @@ pub struct Proof {
     /// in-toto test results: the exploit on the base, and on the patch.
     #[serde(default)]
     pub exploit: Vec<PathBuf>,
+    /// The recorded inputs that `patchlane replay` plays.
+    pub recording: Option<PathBuf>,
     /// What `patchlane replay` wrote.
     pub replay: Option<PathBuf>,
     /// Other bundles that devices may run when the patch arrives; the base is always tried.

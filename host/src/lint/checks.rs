@@ -90,10 +90,10 @@ checks! {
         "close the port, put the map back: a patch changes none of them";
     24 "exploit" Error false proof::exploit,
         "the exploit works on the base and fails on the patch",
-        "record both runs as test results, and name them under [proof] exploit";
+        "run `patchlane replay -o FILE` with the exploit recorded, and name its test results under [proof] exploit";
     25 "replay" Error false proof::replay,
         "the same inputs give the same outputs, but for those of the vulnerability",
-        "run `patchlane replay`, and name its result under [proof] replay";
+        "run `patchlane replay -o FILE`, and name recording and statement under [proof]";
     26 "budget" Waivable false proof::budget,
         "flash, RAM, stack and time stay within budget",
         "measure under [budget], or have a waiver signed: `patchlane lint waive 26`";

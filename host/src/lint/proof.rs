@@ -5,9 +5,10 @@ use super::release::{broken, lacks};
 use super::{Answer, Case};
 use crate::bundle::{Linked, sha256};
 use crate::commands::read_bundle;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flash::Chip;
 use crate::output::plural;
+use crate::replay::{self, KIND, Played, Recording, Row, TEST_RESULT, judge};
 use crate::scenario::{
     Cast, Expected, Feature, Lane, Release, Scenario, Security, Source, Start, Step, Sweep,
 };
@@ -16,10 +17,6 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// <https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md>
-const TEST_RESULT: &str = "https://in-toto.io/attestation/test-result/v0.1";
-/// What `patchlane replay` writes.
-pub const REPLAY: &str = "https://github.com/patchlane/patchlane/replay/v1";
 /// The most power cuts that check 28 makes for each base and story.
 const CUTS: u64 = 300;
 
@@ -100,46 +97,80 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
     )))
 }
 
+/// What the statement says was played, if it is about these images, and about this recording as it stands.
+fn played(
+    case: &Case<'_>,
+    document: &Value,
+    recording: &Recording,
+) -> Result<std::result::Result<Vec<Played>, Answer>> {
+    let no = |what: &str| Ok(Err(Fail(what.to_owned())));
+    let about = statement(document, KIND)?;
+    let (predicate, played) = (&document["predicate"], replay::read(&document["predicate"])?);
+    let linked = case.images.iter().map(|image| (image.address, sha256(&image.bytes).to_string()));
+    let linked: BTreeSet<_> = linked.collect();
+    let patches: BTreeSet<_> = played.iter().map(|one| (one.address, one.patch.clone())).collect();
+    if about != digests(&case.images) || patches != linked {
+        return no("the replay is of other images than the patch's");
+    }
+    let manifest = case.base.manifest()?;
+    let images = manifest.components.iter().flat_map(|component| component.images.iter());
+    let known: Vec<_> = images.map(|image| (image.address, image.digest.to_string())).collect();
+    // One image is the only one there is, wherever a bundle says that it lies.
+    let fits = |one: &Played, (address, digest): &(Option<u32>, String)| {
+        *digest == one.base && (known.len() == 1 || *address == one.address)
+    };
+    if played.iter().any(|one| !known.iter().any(|image| fits(one, image))) {
+        return no("the replay compares with another image than the base's");
+    }
+    let digest = sha256(&recording.bytes).to_string();
+    if predicate["recording"]["sha256"].as_str() != Some(&digest) {
+        return no("the replay is of another recording: it was changed since");
+    }
+    let inputs: Vec<Row> = recording.inputs().map(|(session, input)| Row::of(&session.name, input)).collect();
+    let rows = |one: &Played| one.rows.iter().map(Row::unplayed).collect::<Vec<_>>();
+    if played.iter().any(|one| rows(one) != inputs) {
+        return no("the rows of the replay aren't the inputs of the recording");
+    }
+    if predicate["runs"].as_u64().is_none_or(|runs| runs < 2) {
+        return no("each image was played once: that shows nothing of answers that vary");
+    }
+    Ok(Ok(played))
+}
+
 /// 25: the same inputs give the same outputs, but for those of the vulnerability.
 pub(super) fn replay(case: &Case<'_>) -> Result<Answer> {
-    let Some(path) = &case.change.proof.replay else {
+    let proof = &case.change.proof;
+    let Some(path) = &proof.replay else {
         return Ok(Unknown("the change record names no [proof] replay".into()));
     };
+    let Some(source) = &proof.recording else {
+        return Ok(Unknown("the change record names no [proof] recording".into()));
+    };
     let document = case.json(path)?;
-    let at = |e: Error| e.at(path.display());
-    let about = statement(&document, REPLAY).map_err(at)?;
-    if about.is_empty() || !about.is_subset(&digests(&case.images)) {
-        return Ok(Fail("the replay is of another image than the patch's".into()));
+    let recording = Recording::parse(case.read(source)?).map_err(|e| e.at(source.display()))?;
+    let played = match played(case, &document, &recording).map_err(|e| e.at(path.display()))? {
+        Ok(played) => played,
+        Err(answer) => return Ok(answer),
+    };
+    // What the statement concludes is nobody's word here: it is concluded again.
+    let verdict = judge(&played, &case.ids());
+    if let Some(problem) = verdict.problems.first() {
+        let more = verdict.problems.len() - 1;
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        return Ok(Fail(format!("{}{more}", problem.what)));
     }
-    let predicate = &document["predicate"];
-    let base = predicate["base"]["sha256"].as_str().unwrap_or_default().to_lowercase();
-    if !base_digests(case)?.contains(&base) {
-        return Ok(Fail("the replay compares with another image than the base's".into()));
-    }
-    let inputs =
-        predicate["inputs"].as_u64().ok_or_else(|| at(broken("doesn't say how many inputs it played")))?;
-    let differences =
-        predicate["differences"].as_array().ok_or_else(|| at(broken("has no list of differences")))?;
-    if inputs == 0 {
-        return Ok(Fail("no input was played".into()));
-    }
-    let (ids, mut shown) = (case.ids(), BTreeSet::new());
-    for difference in differences {
-        let input = difference["input"].as_str().unwrap_or("an input without a name");
-        let tagged = names(difference, "advisories");
-        if tagged.is_empty() {
-            return Ok(Fail(format!("`{input}` is answered otherwise, and no vulnerability explains it")));
-        }
-        if let Some(other) = tagged.iter().find(|id| !ids.contains(&id.as_str())) {
-            return Ok(Fail(format!("`{input}` is explained by {other}, which this patch doesn't close")));
-        }
-        shown.extend(tagged);
-    }
-    let silent: Vec<&str> = ids.into_iter().filter(|id| !shown.contains(*id)).collect();
-    if !silent.is_empty() {
-        return Ok(Fail(format!("no input shows {}: the replay never meets the fix", silent.join(", "))));
-    }
-    Ok(Pass(format!("{inputs} inputs, {} answered otherwise and explained", differences.len())))
+    let other = played.iter().flat_map(|one| &one.rows).filter(|row| !row.is_same()).count();
+    let masked = recording.inputs().filter(|(_, input)| !input.masks.is_empty()).count();
+    let masked = if masked > 0 { format!(", {masked} masked in part") } else { String::new() };
+    let swept = match &recording.unswept {
+        Some(why) => format!("nothing swept: {why}"),
+        None => format!("{} of them swept", recording.swept),
+    };
+    let words = document["predicate"]["adapter"]["command"].as_array().into_iter().flatten();
+    let given = words.filter_map(Value::as_str).any(|word| word.contains("{image}"));
+    let host = if given { "" } else { "; not by the image, but by what the adapter takes for it" };
+    let inputs = plural(recording.inputs().count() as u64, "input");
+    Ok(Pass(format!("{inputs}, {other} answered otherwise and explained{masked}; {swept}{host}")))
 }
 
 /// 26: flash, RAM, stack and time stay within budget.

@@ -29,6 +29,8 @@ mod programs;
 mod provision;
 #[cfg(unix)]
 mod pty;
+#[cfg(unix)]
+mod replay;
 mod review;
 mod same;
 mod schema;

@@ -256,6 +256,18 @@ impl Board {
         sent.map_err(|e| e.to_string())
     }
 
+    /// Sends bytes, and returns what comes of it: the application's answer, or the bootloader's first word if the board
+    /// restarts; nothing if neither comes in time.
+    ///
+    /// # Errors
+    /// If they can't be sent.
+    pub fn hears(&mut self, bytes: &[u8], patience: Duration) -> Result<Option<String>, String> {
+        self.skip();
+        self.machine()?.line.write_all(bytes).map_err(|e| e.to_string())?;
+        let is_it = |line: &str| line.starts_with(':') || line.starts_with("# bootloader: ");
+        Ok(self.wait(&is_it, patience).ok())
+    }
+
     /// Sends a line of text to the application and returns its answer, the next line that begins with a colon.
     ///
     /// # Errors

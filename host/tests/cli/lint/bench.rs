@@ -3,8 +3,10 @@
 use super::super::desk::Desk;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 /// Where the programs come from.
 fn elves() -> PathBuf {
@@ -65,7 +67,8 @@ base = "interfaces-base.toml"
 patch = "interfaces-patch.toml"
 
 [proof]
-exploit = ["exploit-base.json", "exploit-patch.json"]
+recording = "recording.toml"
+exploit = ["replay.exploit-base.json", "replay.exploit-patch.json"]
 replay = "replay.json"
 
 [budget]
@@ -118,6 +121,53 @@ defines = ["NDEBUG"]
 kconfig = "kconfig"
 "#;
 
+/// What the plant asks, every function code, and the exploit: frames without their check.
+pub(crate) const RECORDING: &str = r#"format = 1
+about = "What the plant's controller asks"
+
+[[session]]
+name = "plant"
+input = [
+    { name = "write one", hex = "01060001002a00" },
+    { name = "read it", hex = "01030001000100" },
+    { name = "read all", hex = "01030000002000" },
+    { name = "defaults", hex = "01080200000000" },
+    { name = "sample", hex = "01110000000000" },
+]
+
+[[session]]
+name = "function codes"
+input = [{ name = "code", hex = "01{00..ff}0000000100" }]
+
+[[session]]
+name = "exploit"
+input = [
+    { name = "over-read", hex = "01030020000100", advisories = ["CVE-2027-1"], safe = { text = "refused -2" } },
+]
+"#;
+
+/// What `patchlane replay -o replay.json` writes.
+pub(crate) const REPLAYED: [&str; 3] =
+    ["replay.json", "replay.exploit-base.json", "replay.exploit-patch.json"];
+
+/// The fixtures' sources, compiled for this machine; each once.
+fn host_program(sources: &Path) -> Vec<u8> {
+    static MADE: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
+    let source = std::fs::read_to_string(sources.join("modbus.c")).unwrap();
+    let mut made = MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let compile = || {
+        let out = sources.join("host-program");
+        let mut cc = Command::new("cc");
+        cc.arg("-I").arg(sources).arg(elves().join("host.c")).arg("-o").arg(&out);
+        let told = cc.output().expect("the tests of `lint` need cc");
+        assert!(told.status.success(), "cc: {}", String::from_utf8_lossy(&told.stderr));
+        let bytes = std::fs::read(&out).unwrap();
+        std::fs::remove_file(&out).unwrap();
+        bytes
+    };
+    made.entry(source).or_insert_with(compile).clone()
+}
+
 impl Bench {
     pub(crate) fn new(name: &str) -> Self {
         let bench = Self { desk: Desk::new(&format!("lint-{name}")) };
@@ -132,7 +182,8 @@ impl Bench {
         bench.edit("patchlane.toml", |text| {
             format!(
                 "{text}\n[lint]\nprofile = \"cra+replay\"\napprovers = [\"approver.pub\"]\n\
-                 [lint.reproduce]\ncommand = [\"sh\", \"build.sh\"]\nartifact = \"out.elf\"\n"
+                 [lint.reproduce]\ncommand = [\"sh\", \"build.sh\"]\nartifact = \"out.elf\"\n\
+                 [replay]\ncommand = [\"./host-{{side}}\", \"{{inputs}}\", \"{{outputs}}\"]\n"
             )
         });
         bench.desk.ok("key new approver.pem --development");
@@ -152,8 +203,39 @@ impl Bench {
         std::fs::write(fw.join(".gitignore"), "out.elf\n").unwrap();
         self.git("init -q .");
         self.commit("First", "v1");
+        self.host("base");
         self.git(&format!("apply -p1 --unidiff-zero {}", elves().join("changes/fix.diff").display()));
         self.commit("Check bounds\n\nFixes: CVE-2027-1\nReviewed-by: Rev <rev@example.com>", "v2");
+        self.host("patch");
+    }
+
+    /// Compiles the repository's sources, as they are, for this machine: what the adapter plays for a side.
+    pub(crate) fn host(&self, side: &str) {
+        let name = format!("host-{side}");
+        std::fs::write(self.desk.path(&name), host_program(&self.desk.path("fw/src"))).unwrap();
+        let chmod = Command::new("chmod").arg("+x").arg(self.desk.path(&name)).status().unwrap();
+        assert!(chmod.success());
+    }
+
+    /// Plays the recording; true if the patch isn't refused.
+    pub(crate) fn replays(&self) -> bool {
+        let out = self.desk.run("replay -o replay.json --force");
+        let told = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(matches!(out.status.code(), Some(0 | 1)), "{told}");
+        out.status.success()
+    }
+
+    /// The same of the recording and the images as each bench has them at first: they are played once for all.
+    fn replay_once(&self) {
+        static PLAYED: Mutex<Option<Vec<Vec<u8>>>> = Mutex::new(None);
+        let mut played = PLAYED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bytes = played.get_or_insert_with(|| {
+            assert!(self.replays());
+            REPLAYED.map(|name| std::fs::read(self.desk.path(name)).unwrap()).to_vec()
+        });
+        for (name, bytes) in REPLAYED.iter().zip(bytes) {
+            std::fs::write(self.desk.path(name), bytes).unwrap();
+        }
     }
 
     pub(crate) fn git(&self, line: &str) {
@@ -193,17 +275,8 @@ impl Bench {
         self.json("csaf.json", &csaf());
         self.json("vex.json", &vex());
         self.json("snapshot.json", &snapshot());
-        let kind = "https://in-toto.io/attestation/test-result/v0.1";
-        let failed =
-            json!({ "result": "FAILED", "passedTests": [], "failedTests": ["CVE-2027-1 over-read"] });
-        let passed =
-            json!({ "result": "PASSED", "passedTests": ["CVE-2027-1 over-read"], "failedTests": [] });
-        self.json("exploit-base.json", &statement(&old, kind, &failed));
-        self.json("exploit-patch.json", &statement(&new, kind, &passed));
-        let difference = json!({ "input": "over-read", "advisories": ["CVE-2027-1"] });
-        let replay = json!({ "base": { "sha256": old }, "inputs": 40, "differences": [difference] });
-        let kind = "https://github.com/patchlane/patchlane/replay/v1";
-        self.json("replay.json", &statement(&new, kind, &replay));
+        self.write("recording.toml", RECORDING);
+        self.replay_once();
     }
 
     /// The digest of the image in an ELF file.

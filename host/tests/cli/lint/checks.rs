@@ -231,49 +231,93 @@ fn checks_of_the_binary() {
     );
 }
 
+/// Changes a row of the replay's statement.
+fn row(bench: &Bench, at: usize, edit: impl FnOnce(&mut Value)) {
+    bench.change("replay.json", |v| edit(&mut v["predicate"]["images"][0]["rows"][at]));
+}
+
 #[test]
-fn checks_of_behaviour() {
+fn checks_of_the_exploit() {
     each(
-        "behaviour",
+        "exploit",
         &[
             (24, "not-evaluated", "exploit", &|b| {
-                b.replace("change.toml", "exploit = [\"exploit-base.json\", \"exploit-patch.json\"]", "");
+                b.replace(
+                    "change.toml",
+                    "exploit = [\"replay.exploit-base.json\", \"replay.exploit-patch.json\"]",
+                    "",
+                );
             }),
             (24, "fail", "nothing shows the exploit", &|b| {
-                b.change("exploit-base.json", |v| v["predicate"]["failedTests"] = json!([]));
+                b.change("replay.exploit-base.json", |v| v["predicate"]["failedTests"] = json!([]));
             }),
             (24, "fail", "fails on the patch", &|b| {
-                b.change("exploit-patch.json", |v| {
+                b.change("replay.exploit-patch.json", |v| {
                     v["predicate"]["failedTests"] = json!(["CVE-2027-1 over-read"])
                 });
             }),
             (24, "fail", "doesn't pass on the patch", &|b| {
-                b.change("exploit-patch.json", |v| v["predicate"]["passedTests"] = json!(["other"]));
+                b.change("replay.exploit-patch.json", |v| v["predicate"]["passedTests"] = json!(["other"]));
             }),
             (24, "fail", "neither the base's image", &|b| {
                 let other =
                     statement(&"0".repeat(64), "https://in-toto.io/attestation/test-result/v0.1", &json!({}));
-                b.json("exploit-patch.json", &other);
+                b.json("replay.exploit-patch.json", &other);
             }),
-            (25, "not-evaluated", "replay", &|b| b.replace("change.toml", "replay = ", "# replay = ")),
-            (25, "fail", "no vulnerability explains it", &|b| {
-                b.change("replay.json", |v| {
-                    v["predicate"]["differences"]
-                        .as_array_mut()
-                        .unwrap()
-                        .push(json!({ "input": "write 16" }));
-                });
+        ],
+    );
+}
+
+#[test]
+fn checks_of_the_replay() {
+    each(
+        "replay",
+        &[
+            (25, "not-evaluated", "no [proof] replay", &|b| {
+                b.replace("change.toml", "replay = ", "# replay = ")
+            }),
+            (25, "not-evaluated", "no [proof] recording", &|b| {
+                b.replace("change.toml", "recording = ", "# recording = ");
+            }),
+            (
+                25,
+                "fail",
+                "`read it` is answered `hex 000000002a` by the base and `hex 00` by the patch",
+                &|b| {
+                    row(b, 1, |row| row["patch"] = json!([{ "hex": "00" }]));
+                },
+            ),
+            (25, "fail", "in several ways", &|b| {
+                row(b, 0, |row| row["base"] = json!([{ "hex": "00" }, { "hex": "01" }]));
             }),
             (25, "fail", "this patch doesn't close", &|b| {
-                b.replace("replay.json", "CVE-2027-1", "CVE-2027-3")
+                b.replace("change.toml", "CVE-2027-1", "CVE-2027-3")
             }),
-            (25, "fail", "never meets the fix", &|b| {
-                b.change("replay.json", |v| v["predicate"]["differences"] = json!([]));
+            (25, "fail", "nothing shows the exploit of CVE-2027-1", &|b| {
+                row(b, 261, |row| row["base"] = row["patch"].clone());
             }),
-            (25, "fail", "no input", &|b| b.change("replay.json", |v| v["predicate"]["inputs"] = json!(0))),
+            (25, "fail", "is safe", &|b| row(b, 261, |row| row["patch"] = row["base"].clone())),
+            // What the statement concludes itself convinces nobody.
+            (25, "fail", "aren't the inputs of the recording", &|b| {
+                row(b, 16, |row| row["advisories"] = json!(["CVE-2027-1"]));
+            }),
+            (25, "fail", "aren't the inputs of the recording", &|b| {
+                b.change("replay.json", |v| {
+                    drop(v["predicate"]["images"][0]["rows"].as_array_mut().unwrap().remove(16));
+                });
+            }),
+            (25, "fail", "another recording", &|b| b.replace("recording.toml", "01{00..ff}", "01{00..0f}")),
+            (25, "fail", "was played once", &|b| {
+                b.change("replay.json", |v| v["predicate"]["runs"] = json!(1))
+            }),
+            (25, "fail", "other images than the patch's", &|b| {
+                b.change("replay.json", |v| v["subject"][0]["digest"]["sha256"] = json!("00"));
+            }),
             (25, "fail", "another image than the base's", &|b| {
-                b.change("replay.json", |v| v["predicate"]["base"]["sha256"] = json!("00"));
+                b.change("replay.json", |v| v["predicate"]["images"][0]["base"]["sha256"] = json!("00"));
             }),
+            (25, "fail", "has a row that is none", &|b| row(b, 0, |row| row["sent"] = json!({}))),
+            (25, "fail", "sweeps nothing", &|b| b.replace("recording.toml", "01{00..ff}", "0103")),
         ],
     );
 }

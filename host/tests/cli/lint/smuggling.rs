@@ -16,9 +16,7 @@ fn program(bench: &Bench, change: &str) {
 fn caught(bench: &Bench) -> Vec<u64> {
     let digest = bench.image_digest("patch.elf");
     bench.change("sbom-patch.json", |v| v["metadata"]["component"]["hashes"][0]["content"] = json!(digest));
-    for name in ["exploit-patch.json", "replay.json"] {
-        bench.change(name, |v| v["subject"][0]["digest"]["sha256"] = json!(digest));
-    }
+    bench.replays();
     let value = bench.lint("");
     let failed = value["checks"].as_array().unwrap().iter().filter(|row| row["result"] == "fail");
     failed.map(|row| row["check"].as_u64().unwrap()).collect()
@@ -38,13 +36,18 @@ fn attempt(name: &str, row: &str, smuggle: impl Fn(&Bench)) {
     says(row, &caught(&bench));
 }
 
-/// Sources as the fixture has them, too.
+/// The sources, too: the fix, and this. Of the fixtures' programs each has one change only, so that of `added` and `vector`
+/// stands for one that has the fix as well; the adapter plays what these sources make on this machine.
 fn with_sources(bench: &Bench, change: &str) {
-    let diff = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/elf/changes").join(format!("{change}.diff"));
+    let changes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/elf/changes");
     bench.git("checkout -q v1");
-    bench.git(&format!("apply -p1 --unidiff-zero {}", diff.display()));
+    // `smuggled` is the fix and a function code, in one function.
+    for name in ["fix", change].into_iter().filter(|name| change != "smuggled" || *name == change) {
+        bench.git(&format!("apply -p1 --unidiff-zero {}", changes.join(format!("{name}.diff")).display()));
+    }
     bench.commit("Check bounds\n\nFixes: CVE-2027-1\nReviewed-by: Rev <rev@example.com>", "v2");
     program(bench, change);
+    bench.host("patch");
 }
 
 #[test]
@@ -63,20 +66,29 @@ fn what_is_in_the_source_too() {
         "an extra function code in the fixed function, undeclared, recorded inputs that meet it",
         |b| {
             with_sources(b, "smuggled");
-            b.change("replay.json", |v| {
-                v["predicate"]["differences"]
-                    .as_array_mut()
-                    .unwrap()
-                    .push(json!({ "input": "write 16", "advisories": [] }));
-            });
+            sweep(b, "00..0f", "{ name = \"write 16\", hex = \"01100001002a00\" }");
         },
     );
+    attempt("swept", "an extra function code in the fixed function, undeclared, a sweep meets it", |b| {
+        with_sources(b, "smuggled");
+    });
     attempt(
         "silent",
-        "an extra function code in the fixed function, undeclared, no recorded input meets it",
+        "an extra function code in the fixed function, undeclared, neither a recorded input nor a sweep meets it",
         |b| {
             with_sources(b, "smuggled");
+            sweep(b, "00..0f", "");
         },
+    );
+}
+
+/// Sweeps no more function codes than these, and has another input.
+fn sweep(bench: &Bench, codes: &str, input: &str) {
+    bench.replace("recording.toml", "00..ff", codes);
+    bench.replace(
+        "recording.toml",
+        "name = \"plant\"\ninput = [",
+        &format!("name = \"plant\"\ninput = [{input}{}", if input.is_empty() { " " } else { "," }),
     );
 }
 
