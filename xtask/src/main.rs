@@ -1,6 +1,7 @@
 //! Launches what has to be launched: `cargo xtask help`.
 
 mod bench;
+mod cases;
 mod cuts;
 mod deltas;
 mod demo;
@@ -36,6 +37,9 @@ cargo xtask qemu [--board B] [--scenario S] [--list]
                                       scenarios on boards in QEMU; --cuts N, --cost [--write], --replay CUTS
 cargo xtask skips [--quick] [--case C] [--every]
                                       skips instructions of a bootloader's decisions in QEMU; --list, --replay CASE@…
+cargo xtask cases [NAME] [--list] [--no-rebuild] [--write]
+                                      released fixes of others, built from source, before diff and lint; ends with 77 if
+                                      sources can't be had; --write: docs/CASES.md
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         ["known-bad"] => test::known_bad(false),
         ["known-bad", "--quick"] => test::known_bad(true),
         ["skips", ref rest @ ..] => skips::skips(rest),
+        ["cases", ref rest @ ..] => return cases::cases(rest),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
         ["cuts", ref rest @ ..] => cuts::cuts(rest),
