@@ -45,6 +45,21 @@ fn told(c: &Comparison) -> String {
 const TEXT: &str = "uses \"unknown function\" -> \"unknown opcode\"; +14 bytes of modbus; -16 bytes of modbus; \
     +\"unknown opcode\"; -\"unknown function\"";
 
+/// A linker lays one text into the end of another, and the empty one anywhere: what else is there is no change of those
+/// who show them.
+#[test]
+fn texts_within_texts_are_the_same_texts() {
+    let c = compare(&elf("arm-tails"), &elf("arm-tails-more")).unwrap();
+    let changed: Vec<_> = c.changed.iter().map(|change| &change.new.name[..]).collect();
+    assert_eq!(changed, ["reset"], "{}", told(&c));
+    let texts: Vec<_> = c.unnamed.added.iter().filter_map(|data| data.text.as_deref()).collect();
+    assert!(texts.contains(&"a text before the others") && !texts.contains(&"water "), "{texts:?}");
+    assert!(c.unnamed.removed.is_empty(), "{:?}", c.unnamed.removed);
+    // Other texts are others, as they were.
+    let back = compare(&elf("arm-tails-more"), &elf("arm-tails")).unwrap();
+    assert!(back.unnamed.added.is_empty() && !back.unnamed.removed.is_empty(), "{}", told(&back));
+}
+
 /// What each change of host/tests/elf/changes does to either program, by either method.
 #[test]
 fn each_change_is_found_and_nothing_else() {

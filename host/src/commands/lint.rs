@@ -22,6 +22,7 @@ Examples:
   patchlane lint                                  judge change.toml by the profile of patchlane.toml
   patchlane lint -o evidence.json                 and keep what was found, for `build --evidence`
   patchlane lint --list                           every check, and what to do when it fails
+  patchlane lint inventory interfaces.toml --cargo build.json
   patchlane lint waive 8 --reason generated --until 2027-03-01 --key boss.pem -o 8.txt
 
 A check is pass, fail, waived, owed or not evaluated. Failing checks refuse the patch; waivable ones don't if a second
@@ -40,6 +41,8 @@ pub(crate) struct Options {
 enum Command {
     /// Sign, as a second approver, that a patch may go although a check fails
     Waive(Waive),
+    /// Take Cargo features, Kconfig options and exported symbols of a build into an interface inventory
+    Inventory(super::inventory::Options),
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +113,7 @@ struct Waive {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     match &options.command {
         Some(Command::Waive(waive)) => self::waive(global, waive),
+        Some(Command::Inventory(options)) => super::inventory::run(options),
         None if options.judge.list => Ok(list(global.color)),
         None => judge(global, &options.judge),
     }

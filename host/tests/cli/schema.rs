@@ -27,6 +27,7 @@ pub(crate) fn failure_of(value: &Value) -> &'static str {
     let has = |name: &str| value.get(name).is_some();
     match () {
         () if has("profile") => "lint-refused",
+        () if has("groups") => "lint-inventory-refused",
         () if has("verdict") => "diff-refused",
         () if has("findings") => "ledger-check-failed",
         () if has("events") => "simulate-refused",

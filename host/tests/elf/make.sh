@@ -37,3 +37,13 @@ for change in base moved "$here"/changes/*.diff; do
     esac
     both "$name" "$extra"
 done
+
+# Two with texts that end with each other.
+cd "$here"
+for name in tails tails-more; do
+    define=
+    [ "$name" = tails ] || define=-DMORE
+    # shellcheck disable=SC2086
+    arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -Os -g -ffreestanding -fno-inline -ffunction-sections \
+        "-ffile-prefix-map=$here=/fw" -nostdlib -Wl,-q -Wl,-e,reset -Tarm.ld $define src/tails.c -o "arm-$name.elf"
+done

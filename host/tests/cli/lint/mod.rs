@@ -2,5 +2,6 @@
 
 mod bench;
 mod checks;
+mod inventory;
 mod smuggling;
 mod verdicts;
