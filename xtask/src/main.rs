@@ -25,6 +25,7 @@ cargo xtask test                      everything CI runs
 cargo xtask model [--deep]            orders of a release history, as far as it gets, on the device; deep: 30 times the states
 cargo xtask known-bad [--quick]       puts known-bad rules into a copy of the device, and sees that tests catch each
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
+cargo xtask bench lint                diff and lint of a real program with debug information, beside readelf; diff in 2 s
 cargo xtask cuts [--full] [--seed N] [--plan P] [--geometry G]
                                       power cut at every flash operation of everything an operator does; --list
 cargo xtask cuts --replay CASE        one case again, as the command that found it printed it
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         ["cases", ref rest @ ..] => return cases::cases(rest),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
+        ["bench", "lint"] => cases::bench::bench(),
         ["cuts", ref rest @ ..] => cuts::cuts(rest),
         ["fuzz", ref rest @ ..] => fuzz::fuzz(rest),
         ["miri"] => fuzz::miri(),

@@ -114,6 +114,15 @@ impl<'d> Desk<'d> {
         }
     }
 
+    /// Takes the flash out of the product: nothing can be installed, and check 28 isn't evaluated.
+    pub(super) fn without_flash(&self) -> Result<(), Problem> {
+        let product = fs::read_to_string(self.path("patchlane.toml")).map_err(failed)?;
+        let (before, after) =
+            product.split_once("[flash]").ok_or_else(|| failed("patchlane.toml has no [flash]"))?;
+        let rest = after.split_once("\n[").map_or(String::new(), |(_, rest)| format!("[{rest}"));
+        self.write("patchlane.toml", &format!("{before}{rest}"))
+    }
+
     fn write(&self, name: &str, text: &str) -> Result<(), Problem> {
         fs::write(self.path(name), text).map_err(|e| failed(format!("{name}: {e}")))
     }

@@ -89,6 +89,14 @@ impl Judged {
         }
     }
 
+    fn details(&self) -> String {
+        let mut text = String::new();
+        for (number, detail) in &self.failed {
+            text.push_str(&format!("- {number}: {detail}\n"));
+        }
+        text
+    }
+
     fn numbers(&self) -> String {
         list(&self.failed.iter().map(|(number, _)| *number).collect::<Vec<_>>())
     }
@@ -186,6 +194,7 @@ impl Row {
         text
     }
 
+    /// What the checks said, of the fix alone and with something else in it.
     fn verdicts(&self) -> String {
         let mut text = format!(
             "\n`patchlane lint` ({}): {} pass, fail: {}, not evaluated: {}.\n",
@@ -194,33 +203,27 @@ impl Row {
             self.lint.numbers(),
             list(&self.lint.unknown)
         );
-        let mut details = |judged: &Judged| {
-            for (number, detail) in &judged.failed {
-                text.push_str(&format!("- {number}: {detail}\n"));
-            }
-        };
-        details(&self.lint);
+        text.push_str(&self.lint.details());
         for (how, judged) in &self.smuggled {
             text.push_str(&format!("\nThe fix and a feature, {how}: fail: {}.\n", judged.numbers()));
-            for (number, detail) in &judged.failed {
-                text.push_str(&format!("- {number}: {detail}\n"));
-            }
+            text.push_str(&judged.details());
         }
         text
     }
 }
 
-const BEGIN: &str = "<!-- generated: cargo xtask cases --write -->\n";
 const END: &str = "<!-- end -->";
 
-/// Puts what was found into docs/CASES.md.
+/// Puts what was found into docs/CASES.md: each case in its place.
 pub(super) fn write(rows: &[Row]) -> Result<(), String> {
     let path = root().join("docs/CASES.md");
-    let old = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let (before, rest) =
-        old.split_once(BEGIN).ok_or("docs/CASES.md has lost the mark of what is generated")?;
-    let (_, after) = rest.split_once(END).ok_or("docs/CASES.md has lost the end of what is generated")?;
-    let tables: Vec<String> = rows.iter().map(Row::table).collect();
-    fs::write(&path, format!("{before}{BEGIN}\n{}\n{END}{after}", tables.join("\n")))
-        .map_err(|e| format!("{}: {e}", path.display()))
+    let mut text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    for row in rows {
+        let begin = format!("<!-- generated: cargo xtask cases {} --write -->\n", row.case.name);
+        let lost = || format!("docs/CASES.md has no place for what is generated: {begin}");
+        let (before, rest) = text.split_once(&begin).ok_or_else(lost)?;
+        let (_, after) = rest.split_once(END).ok_or_else(lost)?;
+        text = format!("{before}{begin}{}{END}{after}", row.table());
+    }
+    fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))
 }
