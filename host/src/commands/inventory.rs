@@ -16,7 +16,8 @@ and comments, stay. Check 21 compares them with the base's as it does all others
 Examples:
   cargo build --release --message-format=json > build.json
   patchlane lint inventory interfaces.toml --cargo build.json
-  patchlane lint inventory interfaces.toml --kconfig build/zephyr/.config --elf app.elf --export \"api_*\"
+  patchlane lint inventory interfaces.toml --kconfig build/zephyr/.config
+  patchlane lint inventory interfaces.toml --elf app.elf --export \"api_*\"
   patchlane lint inventory interfaces.toml --cargo build.json --check
 
 What it can't see: what code does with an option, interfaces that no symbol or option stands for, features that a build
