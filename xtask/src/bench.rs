@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// The version that is measured against (PyPI).
 const IMGTOOL: &str = "imgtool==2.5.0";
 /// Runs of each command.
-const RUNS: usize = 15;
+pub(crate) const RUNS: usize = 15;
 /// Images, in MiB.
 const SIZES: [usize; 2] = [1, 16];
 
@@ -50,13 +50,13 @@ impl Case<'_> {
 
 /// The middle one and the least of all runs, in milliseconds.
 #[derive(Clone, Copy)]
-struct Times {
-    median: f64,
-    least: f64,
+pub(crate) struct Times {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
 }
 
 /// The first run fills caches and doesn't count.
-fn times(mut once: impl FnMut() -> Result<Duration, String>) -> Result<Times, String> {
+pub(crate) fn times(mut once: impl FnMut() -> Result<Duration, String>) -> Result<Times, String> {
     once()?;
     let mut all = (0..RUNS).map(|_| once()).collect::<Result<Vec<_>, _>>()?;
     all.sort();

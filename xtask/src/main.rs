@@ -1,6 +1,7 @@
 //! Launches what has to be launched: `cargo xtask help`.
 
 mod bench;
+mod cases;
 mod cuts;
 mod deltas;
 mod demo;
@@ -25,6 +26,7 @@ cargo xtask test                      everything CI runs
 cargo xtask model [--deep]            orders of a release history, as far as it gets, on the device; deep: 30 times the states
 cargo xtask known-bad [--quick]       puts known-bad rules into a copy of the device, and sees that tests catch each
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
+cargo xtask bench lint                diff and lint of a real program with debug information, beside readelf; diff in 2 s
 cargo xtask cuts [--full] [--seed N] [--plan P] [--geometry G]
                                       power cut at every flash operation of everything an operator does; --list
 cargo xtask cuts --replay CASE        one case again, as the command that found it printed it
@@ -39,6 +41,9 @@ cargo xtask replay [--board B|all]    base and patch of the demo application ans
                                       dressed as a patch is refused
 cargo xtask skips [--quick] [--case C] [--every]
                                       skips instructions of a bootloader's decisions in QEMU; --list, --replay CASE@…
+cargo xtask cases [NAME] [--list] [--no-rebuild] [--write]
+                                      released fixes of others, built from source, before diff and lint; ends with 77 if
+                                      sources can't be had; --write: docs/CASES.md
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -63,8 +68,10 @@ fn main() -> ExitCode {
         ["known-bad"] => test::known_bad(false),
         ["known-bad", "--quick"] => test::known_bad(true),
         ["skips", ref rest @ ..] => skips::skips(rest),
+        ["cases", ref rest @ ..] => return cases::cases(rest),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
+        ["bench", "lint"] => cases::bench::bench(),
         ["cuts", ref rest @ ..] => cuts::cuts(rest),
         ["fuzz", ref rest @ ..] => fuzz::fuzz(rest),
         ["miri"] => fuzz::miri(),

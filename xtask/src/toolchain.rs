@@ -57,6 +57,28 @@ pub(crate) fn prepare_with(more: &[tools::Package]) -> Result<(), String> {
     tools::ensure(&wanted)
 }
 
+/// A compiler for bare metal, and no board.
+pub(crate) fn compiler() -> Result<(), String> {
+    if way() == Way::Debian { tools::ensure(&tools::COMPILER) } else { Ok(()) }
+}
+
+/// What a build script that calls `cargo` itself has to know: BUILD_STD is what it passes on where the targets' `core`
+/// has to be built.
+pub(crate) fn for_script(command: &mut Command) {
+    for name in ["RUSTFLAGS", "RUSTC", "CARGO"] {
+        command.env_remove(name);
+    }
+    if way() == Way::Debian {
+        let settings =
+            [("PATH", "/usr/bin:/bin"), ("RUSTC_BOOTSTRAP", "1"), ("BUILD_STD", "-Zbuild-std=core")];
+        command.env_remove("RUSTUP_TOOLCHAIN").envs(settings);
+        for target in TARGETS {
+            let target = target.to_uppercase().replace('-', "_");
+            command.env(format!("CARGO_TARGET_{target}_LINKER"), "ld.lld");
+        }
+    }
+}
+
 /// The workspace's folder.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()

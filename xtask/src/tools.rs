@@ -24,6 +24,12 @@ pub(crate) const COMPILER: [Package; 4] = [
     ("lld", "/usr/bin/ld.lld"),
 ];
 
+/// GCC for bare Arm, with newlib.
+pub(crate) const GCC: [Package; 2] = [
+    ("gcc-arm-none-eabi", "/usr/bin/arm-none-eabi-gcc"),
+    ("libnewlib-arm-none-eabi", "/usr/lib/arm-none-eabi/newlib/nano.specs"),
+];
+
 /// What is to be done about packages that aren't there.
 #[derive(Debug, PartialEq, Eq)]
 enum Plan {

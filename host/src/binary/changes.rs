@@ -102,6 +102,7 @@ pub(super) fn called(program: &Program<'_>, end: &End) -> String {
     match end {
         End::Own(offset) => beyond("itself", *offset / FINE),
         End::Name(name, addend) => beyond(name, i64::from(*addend)),
+        End::Zeros => "\"\"".to_owned(),
         End::Place(place) => format!("{place:#010x}"),
         End::Part(part, fine) => match (program.name(*part), program.text(*part), *fine / FINE) {
             (Some(name), _, offset) => beyond(name, offset),
@@ -224,6 +225,15 @@ fn unnamed(pairing: &Pairing<'_, '_>, vectors: &tables::Vectors) -> Alone<Unname
             left[0].extend(olds);
             left[1].extend(news);
         }
+    }
+    // A text that another is cut into is still there.
+    let texts = [Side::Old, Side::New].map(|side| {
+        let all = 0..pairing.program(side).parts.len();
+        all.filter_map(|part| pairing.text(side, part)).collect::<BTreeSet<_>>()
+    });
+    for (side, others) in [(Side::Old, &texts[1]), (Side::New, &texts[0])] {
+        left[side as usize]
+            .retain(|part| pairing.text(side, *part).is_none_or(|text| !others.contains(text)));
     }
     let [removed, added] = [Side::Old, Side::New].map(|side| {
         let of = callers(pairing.program(side), &left[side as usize]);

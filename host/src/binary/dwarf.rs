@@ -2,7 +2,7 @@
 //!
 //! Each part of the debug information is walked once, and a budget in proportion to its size ends what repeats itself.
 
-use super::elf::Firmware;
+use super::elf::{Firmware, Names};
 use gimli::{AttributeValue, Dwarf, EndianSlice, LittleEndian, Unit, UnitOffset, constants as dw};
 use std::collections::{BTreeSet, HashMap};
 
@@ -52,6 +52,8 @@ pub(super) struct Lines {
     pub(super) files: Vec<String>,
     /// By address.
     pub(super) rows: Vec<Row>,
+    /// Files and lines of code that the linker left out.
+    pub(super) left_out: BTreeSet<(usize, u32)>,
     /// By address, outer ones first.
     pub(super) scopes: Vec<Scope>,
     /// Data objects by address.
@@ -104,6 +106,8 @@ struct Loader<'a> {
     budget: Budget,
     /// Functions and variables, by where they stand.
     entries: HashMap<usize, About>,
+    /// Where the second function begins, if one begins at 0; 0 if none does.
+    second: u32,
     /// Scopes, and the entry that says more of each.
     pending: Vec<(usize, Option<usize>)>,
     variables: Vec<(u32, About)>,
@@ -127,6 +131,7 @@ pub(super) fn load(firmware: &Firmware<'_>) -> Lines {
         numbers: HashMap::new(),
         budget,
         entries: HashMap::new(),
+        second: second(firmware),
         pending: Vec::new(),
         variables: Vec::new(),
     };
@@ -135,6 +140,17 @@ pub(super) fn load(firmware: &Firmware<'_>) -> Lines {
         Trouble::Endless => "it repeats itself".to_owned(),
     });
     loader.finish()
+}
+
+/// Where the code after a function at 0 begins; 0 if there is none at 0.
+fn second(firmware: &Firmware<'_>) -> u32 {
+    let Some(section) = firmware.section_at(0).filter(|section| section.code) else { return 0 };
+    let code = firmware.symbols.iter().filter(|symbol| {
+        matches!(symbol.names, Names::Function) || symbol.names == Names::Label && !symbol.name.is_empty()
+    });
+    let starts: BTreeSet<u32> =
+        code.map(|symbol| firmware.address(symbol)).filter(|address| section.holds(*address)).collect();
+    if starts.contains(&0) { starts.range(1..).next().copied().unwrap_or(section.end()) } else { 0 }
 }
 
 /// What ends the walk: debug information that contradicts itself, or never ends.
@@ -175,6 +191,8 @@ impl<'a> Loader<'a> {
             files.push(self.path(unit, &header, index));
         }
         let mut rows = program.rows();
+        // Rows of a stretch that hasn't ended yet.
+        let mut start = self.lines.rows.len();
         while let Some((_, row)) = rows.next_row()? {
             spend(&mut self.budget.rows)?;
             let file = files.get(usize::try_from(row.file_index()).unwrap_or(usize::MAX)).copied().flatten();
@@ -185,8 +203,22 @@ impl<'a> Loader<'a> {
                 _ => (0, 0, false),
             };
             self.lines.rows.push(Row { address, end: row.end_sequence() || !known, file, line });
+            if row.end_sequence() {
+                let from = self.lines.rows.get(start).map_or(0, |row| row.address);
+                if self.is_dead(from, address) {
+                    let dead = self.lines.rows.drain(start..).filter(|row| !row.end);
+                    self.lines.left_out.extend(dead.map(|row| (row.file, row.line)));
+                }
+                start = self.lines.rows.len();
+            }
         }
         Ok(files)
+    }
+
+    /// True for what is said of code that isn't there: linkers leave functions out, and put what is said of them at 0.
+    /// Where flash begins at 0, it would be said of the functions that lie there.
+    fn is_dead(&self, from: u32, end: u32) -> bool {
+        from == 0 && end > self.second
     }
 
     fn text(&self, unit: &Unit<Bytes<'a>>, value: AttributeValue<Bytes<'a>>) -> Option<String> {
@@ -220,6 +252,8 @@ impl<'a> Loader<'a> {
         let mut depth = 0isize;
         // The functions that stand around an entry: their depth, and whether they were inlined there.
         let mut around: Vec<(isize, bool)> = Vec::new();
+        // What was inlined into code that isn't there lies behind 0.
+        let mut dead: Option<isize> = None;
         while let Some((step, entry)) = cursor.next_dfs()? {
             spend(&mut self.budget.entries)?;
             depth += step;
@@ -231,7 +265,12 @@ impl<'a> Loader<'a> {
                     let inlined = entry.tag() == dw::DW_TAG_inlined_subroutine;
                     let outer = around.iter().rev().take_while(|(_, inlined)| *inlined).count();
                     let nested = if inlined { u32::try_from(outer).unwrap_or(u32::MAX - 1) + 1 } else { 0 };
-                    self.scope(unit, files, entry, nested)?;
+                    dead = dead.filter(|outer| *outer < depth);
+                    if dead.is_some() {
+                        self.about(unit, files, entry)?;
+                    } else if self.scope(unit, files, entry, nested)? {
+                        dead = Some(depth);
+                    }
                     around.push((depth, inlined));
                 }
                 dw::DW_TAG_variable => self.variable(unit, files, entry)?,
@@ -241,24 +280,29 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
+    /// Takes in a function; true if it isn't there.
     fn scope(
         &mut self,
         unit: &Unit<Bytes<'a>>,
         files: &[Option<usize>],
         entry: &Die<'a, '_, '_>,
         depth: u32,
-    ) -> Walked<()> {
+    ) -> Walked<bool> {
         let about = self.about(unit, files, entry)?;
         let mut ranges = self.dwarf.die_ranges(unit, entry)?;
-        let mut found = Vec::new();
+        let (mut found, mut dead) = (Vec::new(), false);
         while let Some(range) = ranges.next()? {
             spend(&mut self.budget.ranges)?;
             if let (Ok(from), Ok(end)) = (u32::try_from(range.begin), u32::try_from(range.end))
                 && from < end
             {
-                found.push((from, end));
+                match self.is_dead(from, end) {
+                    true => dead = true,
+                    false => found.push((from, end)),
+                }
             }
         }
+        let nothing = found.is_empty();
         let called = spot(files, entry, dw::DW_AT_call_file, dw::DW_AT_call_line)?;
         let unit = self.lines.units.len().saturating_sub(1);
         for (from, end) in found {
@@ -266,7 +310,7 @@ impl<'a> Loader<'a> {
             self.pending.push((self.lines.scopes.len(), about.origin));
             self.lines.scopes.push(Scope { from, end, depth, name, declared, called, unit });
         }
-        Ok(())
+        Ok(dead && nothing)
     }
 
     /// What an entry says itself, and which entry says the rest; noted for those that refer to it.

@@ -242,6 +242,8 @@ pub enum WhyAlone {
     Comment,
     /// These functions came from its lines, and their code is the same.
     SameCode(Vec<String>),
+    /// It changes functions that the linker left out.
+    LeftOut,
     /// Its file was compiled; no code or data comes from its lines.
     Outside,
     /// Its file is a header that no code comes from.

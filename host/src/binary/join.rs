@@ -209,6 +209,16 @@ impl<'c> Join<'c> {
         if !functions.is_empty() {
             return WhyAlone::SameCode(functions.into_iter().take(8).map(str::to_owned).collect());
         }
+        let sides = [hunk.old, hunk.new].into_iter().enumerate();
+        let left_out = sides.into_iter().any(|(side, (first, count))| {
+            let (lines, end) = (&self.programs[side].lines.left_out, first.saturating_add(count));
+            self.files[index][side]
+                .iter()
+                .any(|file| lines.range((*file, first)..(*file, end)).next().is_some())
+        });
+        if left_out {
+            return WhyAlone::LeftOut;
+        }
         let compiled = self.files[index].iter().any(|files| !files.is_empty());
         let header = [".h", ".hh", ".hpp", ".inc"].iter().any(|end| hunk.file().ends_with(end));
         match (compiled, header) {

@@ -39,6 +39,7 @@ pub use hunks::Hunk;
 
 use crate::error::{Code, Error, Result};
 use shape::Program;
+use std::collections::BTreeMap;
 
 /// Compares two linked programs.
 ///
@@ -67,6 +68,26 @@ pub fn compare_by(old: &[u8], new: &[u8], best: Method, hunks: Option<&[Hunk]>) 
     let mut comparison = changes::of(&old, &new, method);
     comparison.table = hunks.map(|hunks| join::table(&comparison, [&old, &new], hunks));
     Ok(comparison)
+}
+
+/// The global symbols that a linked program defines, and what each is.
+///
+/// # Errors
+/// `image`: it can't be read.
+pub fn exports(program: &[u8]) -> Result<BTreeMap<String, &'static str>> {
+    let firmware = elf::read(program)?;
+    let symbols = firmware.symbols.into_iter();
+    let defined = symbols.filter(|symbol| tables::is_export(symbol));
+    Ok(defined
+        .map(|symbol| {
+            let kind = match symbol.names {
+                elf::Names::Function => "function",
+                elf::Names::Object => "object",
+                elf::Names::Label | elf::Names::Section => "label",
+            };
+            (symbol.name, kind)
+        })
+        .collect())
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub(super) struct Pairing<'p, 'a> {
     /// Pairs of other names, old and new.
     pub(super) renamed: BTreeSet<(usize, usize)>,
     keys: [Vec<Key>; 2],
+    /// Texts of parts without a name, whole.
+    texts: [Vec<Option<Vec<u8>>>; 2],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,8 +35,10 @@ impl<'p, 'a> Pairing<'p, 'a> {
     pub(super) fn new(old: &'p Program<'a>, new: &'p Program<'a>) -> Self {
         let sides = [old, new].map(|program| vec![BTreeSet::new(); program.parts.len()]);
         let [forth, back] = sides;
-        let mut pairing =
-            Self { old, new, forth, back, renamed: BTreeSet::new(), keys: [Vec::new(), Vec::new()] };
+        let texts =
+            [old, new].map(|program| (0..program.parts.len()).map(|part| program.spelled(part)).collect());
+        let keys = [Vec::new(), Vec::new()];
+        let mut pairing = Self { old, new, forth, back, renamed: BTreeSet::new(), keys, texts };
         pairing.by_name();
         // What points to something that was found only now is found next.
         for _ in 0..2 {
@@ -55,6 +59,11 @@ impl<'p, 'a> Pairing<'p, 'a> {
 
     pub(super) fn key(&self, side: Side, part: usize) -> &Key {
         &self.keys[side as usize][part]
+    }
+
+    /// The whole text that begins with a part without a name.
+    pub(super) fn text(&self, side: Side, part: usize) -> Option<&[u8]> {
+        self.texts[side as usize][part].as_deref()
     }
 
     fn pair(&mut self, old: usize, new: usize) {
@@ -190,6 +199,7 @@ impl<'p, 'a> Pairing<'p, 'a> {
             match end {
                 End::Own(offset) => hash.update(format!("own {offset}")),
                 End::Name(name, addend) => hash.update(format!("name {name} {addend}")),
+                End::Zeros => hash.update("zeros"),
                 End::Place(place) => hash.update(format!("place {place}")),
                 End::Part(to, offset) => match self.label(side, *to) {
                     Some(label) => hash.update(format!("part {label} {offset}")),
@@ -219,7 +229,11 @@ impl<'p, 'a> Pairing<'p, 'a> {
             (End::Part(old, a), End::Part(new, b)) => {
                 a == b
                     && match (self.old.name(*old), self.new.name(*new)) {
-                        (None, None) => self.key(Side::Old, *old) == self.key(Side::New, *new),
+                        (None, None) => {
+                            let text = self.text(Side::Old, *old);
+                            self.key(Side::Old, *old) == self.key(Side::New, *new)
+                                || text.is_some() && text == self.text(Side::New, *new)
+                        }
                         _ => self.forth[*old].contains(new),
                     }
             }

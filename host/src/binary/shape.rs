@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// So many places there may be between two bytes.
 pub(super) const FINE: i64 = 16;
 
+/// Bytes of a text that is put together again: where texts end without a zero, all of them are one.
+const LONGEST: usize = 1024;
+
 /// What a site of a part points to.
 ///
 /// Offsets into parts are times [`FINE`]: between bytes are places behind instructions that were left out.
@@ -21,6 +24,8 @@ pub(super) enum End {
     Part(usize, i64),
     /// To what has a name and no part: a label of the linker's, an absolute symbol.
     Name(String, i32),
+    /// To zeros that nothing else is said of: an empty text. Where they lie says nothing.
+    Zeros,
     /// To an address that holds nothing of the program.
     Place(u32),
 }
@@ -183,6 +188,8 @@ impl<'a> Program<'a> {
         let To::Address(address) = to else { return End::Place(0) };
         match (self.part_at(address), firmware.section_at(address)) {
             (Some(part), _) => self.into(own, part, i64::from(address)),
+            // Between functions zeros are code, and what runs into them goes on behind them.
+            (None, Some(section)) if !section.code && section.bytes(address, 1) == [0] => End::Zeros,
             (None, Some(section)) => {
                 let offset = address.wrapping_sub(section.address);
                 End::Name(section.name.clone(), i32::try_from(offset).unwrap_or(i32::MAX))
@@ -221,6 +228,30 @@ impl<'a> Program<'a> {
         let symbol = &self.firmware.symbols[*self.parts[part].symbols.first()?];
         let file = self.firmware.files.get(symbol.file?)?;
         Some(file.rsplit(['/', '\\']).next().unwrap_or(file))
+    }
+
+    /// The text that begins with a part without a name, and ends with a zero in it or in those right behind it: where
+    /// another text is the end of this one, it is cut there.
+    pub(super) fn spelled(&self, part: usize) -> Option<Vec<u8>> {
+        let (mut text, mut index) = (Vec::new(), part);
+        loop {
+            let it = self.parts.get(index)?;
+            let bytes = &self.shapes[index].code;
+            let plain =
+                bytes.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b | 0x20..=0x7e | 0x80..));
+            if it.code || !it.symbols.is_empty() || !self.shapes[index].refs.is_empty() || !plain {
+                return None;
+            }
+            text.extend(bytes);
+            match self.firmware.sections[it.section].bytes(it.end(), 1) {
+                [0] => return Some(text),
+                _ if text.len() > LONGEST => return None,
+                _ => index += 1,
+            }
+            if self.parts.get(index)?.from != it.end() {
+                return None;
+            }
+        }
     }
 
     /// The text of a part that is nothing else: words and their ends.

@@ -1,7 +1,7 @@
 //! What is compared beside functions: vector tables, sections, strings, absolute symbols.
 
 use super::changes::called;
-use super::elf::{Home, Machine, Names};
+use super::elf::{Home, Machine, Names, Symbol};
 use super::findings::{Absolute, Alone, Section, Vector};
 use super::pairing::{Pairing, Side};
 use super::shape::{End, Program};
@@ -123,12 +123,16 @@ fn entries_of(program: &Program<'_>, part: usize, from: u32) -> Vec<(u32, Entry)
     entries.into_iter().map(|(at, entry)| (base.wrapping_add(at) / 4, entry)).collect()
 }
 
+/// True for what other programs could be linked against.
+pub(super) fn is_export(symbol: &Symbol) -> bool {
+    symbol.global && symbol.home != Home::Nowhere && !symbol.name.is_empty()
+}
+
 /// Names that other files could use, in one of them only.
 pub(super) fn exports(old: &Program<'_>, new: &Program<'_>) -> Alone<String> {
     let [a, b] = [old, new].map(|program| {
         let symbols = program.firmware.symbols.iter();
-        let defined =
-            symbols.filter(|symbol| symbol.global && symbol.home != Home::Nowhere && !symbol.name.is_empty());
+        let defined = symbols.filter(|symbol| is_export(symbol));
         defined.map(|symbol| &symbol.name[..]).collect::<BTreeSet<_>>()
     });
     let alone = |mine: &BTreeSet<&str>, theirs: &BTreeSet<&str>| {

@@ -45,6 +45,40 @@ fn told(c: &Comparison) -> String {
 const TEXT: &str = "uses \"unknown function\" -> \"unknown opcode\"; +14 bytes of modbus; -16 bytes of modbus; \
     +\"unknown opcode\"; -\"unknown function\"";
 
+/// A linker lays one text into the end of another, and the empty one anywhere: what else is there is no change of those
+/// who show them.
+#[test]
+fn texts_within_texts_are_the_same_texts() {
+    let c = compare(&elf("arm-tails"), &elf("arm-tails-more")).unwrap();
+    let changed: Vec<_> = c.changed.iter().map(|change| &change.new.name[..]).collect();
+    assert_eq!(changed, ["reset"], "{}", told(&c));
+    let texts: Vec<_> = c.unnamed.added.iter().filter_map(|data| data.text.as_deref()).collect();
+    assert!(texts.contains(&"a text before the others") && !texts.contains(&"water "), "{texts:?}");
+    assert!(c.unnamed.removed.is_empty(), "{:?}", c.unnamed.removed);
+    // Other texts are others, as they were.
+    let back = compare(&elf("arm-tails-more"), &elf("arm-tails")).unwrap();
+    assert!(back.unnamed.added.is_empty() && !back.unnamed.removed.is_empty(), "{}", told(&back));
+}
+
+/// What linkers leave out keeps its debug information, at 0: it isn't said of what lies there.
+#[test]
+fn code_that_was_left_out_explains_nothing() {
+    let c = compare(&elf("arm-dead"), &elf("arm-dead-fix")).unwrap();
+    let [live] = &c.changed[..] else { panic!("{}", told(&c)) };
+    assert_eq!(live.new.name, "live");
+    let source = include_str!("../../tests/elf/src/dead.c");
+    let dead = source.lines().take_while(|line| *line != "void dead(void)").count() as u32;
+    let sources = live.old.sources.iter().chain(&live.new.sources);
+    assert!(sources.clone().count() > 0 && sources.clone().all(|range| range.last <= dead), "{live:?}");
+    // A change of what was left out is no reason for one of what is there.
+    let hunk = format!("--- a/src/dead.c\n+++ b/src/dead.c\n@@ -{0},1 +{0},1 @@\n-a\n+b\n", dead + 5);
+    let hunks = hunks::parse(&hunk).unwrap();
+    let joined =
+        compare_by(&elf("arm-dead"), &elf("arm-dead-fix"), Method::Relocations, Some(&hunks)).unwrap();
+    let orphans: Vec<_> = joined.table.iter().flat_map(Table::orphans).map(|row| &row.name[..]).collect();
+    assert_eq!(orphans, ["live"]);
+}
+
 /// What each change of host/tests/elf/changes does to either program, by either method.
 #[test]
 fn each_change_is_found_and_nothing_else() {

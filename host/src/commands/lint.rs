@@ -23,6 +23,7 @@ Examples:
   patchlane lint -o evidence.json                 and keep what was found, for `build --evidence`
   patchlane lint --example > change.toml          one to copy, with comments
   patchlane lint --list                           every check, and what to do when it fails
+  patchlane lint inventory interfaces.toml --cargo build.json
   patchlane lint waive 8 --reason generated --until 2027-03-01 --key boss.pem -o 8.txt
 
 A check is pass, fail, waived, owed or not evaluated. Failing checks refuse the patch; waivable ones don't if a second
@@ -41,6 +42,8 @@ pub(crate) struct Options {
 enum Command {
     /// Sign, as a second approver, that a patch may go although a check fails
     Waive(Waive),
+    /// Take Cargo features, Kconfig options and exported symbols of a build into an interface inventory
+    Inventory(super::inventory::Options),
 }
 
 #[derive(Debug, Args)]
@@ -117,6 +120,7 @@ struct Waive {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     match &options.command {
         Some(Command::Waive(waive)) => self::waive(global, waive),
+        Some(Command::Inventory(options)) => super::inventory::run(options),
         None if options.judge.list => Ok(list(global.color)),
         None if options.judge.example => {
             Ok(Report::of_text(change::EXAMPLE.to_owned(), json!({ "example": change::EXAMPLE })))

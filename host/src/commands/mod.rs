@@ -7,6 +7,7 @@ pub(crate) mod diff;
 pub(crate) mod extract;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod inventory;
 pub(crate) mod key;
 pub(crate) mod layout;
 pub(crate) mod ledger;

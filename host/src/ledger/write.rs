@@ -7,9 +7,9 @@ use std::fmt::Display;
 /// A TOML file, line by line.
 struct Toml(String);
 
-/// A JSON string is a TOML basic string; entries hold no control characters.
-fn quoted(text: &impl Display) -> String {
-    serde_json::Value::from(text.to_string()).to_string()
+/// A JSON string is a TOML basic string, but for one character.
+pub(crate) fn quoted(text: &impl Display) -> String {
+    serde_json::Value::from(text.to_string()).to_string().replace('\u{7f}', "\\u007F")
 }
 
 fn list<T: Display>(values: &[T], each: impl Fn(&T) -> String) -> String {

@@ -1,6 +1,7 @@
 //! Checks of the build: toolchain, options, reproducibility.
 
 use super::Answer::{Fail, Pass, Unknown};
+use super::extract;
 use super::release::{broken, lacks};
 use super::source::range;
 use super::{Answer, Case};
@@ -99,13 +100,6 @@ fn set(words: &[String]) -> BTreeMap<String, String> {
     words.iter().map(pair).collect()
 }
 
-/// Kconfig options that are set, by name. `# CONFIG_X is not set` is the same as a missing line.
-fn kconfig(text: &str) -> BTreeMap<String, String> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let set = lines.filter_map(|line| line.split_once('=')).filter(|(_, value)| *value != "n");
-    set.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
 /// What was added, removed, changed, in words; or that only the order did.
 fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> String {
     let mut told = Vec::new();
@@ -130,7 +124,7 @@ pub(super) fn features(case: &Case<'_>) -> Result<Answer> {
         let text = beside(case, path, description.kconfig.as_ref())?.unwrap_or_default();
         let text =
             String::from_utf8(text).map_err(|_| broken("kconfig isn't text (UTF-8)").at(path.display()))?;
-        Ok(kconfig(&text))
+        extract::kconfig(&text).map_err(|e| e.at(path.display()))
     };
     let groups = [
         ("features", set(&old.features), set(&new.features)),
@@ -200,15 +194,6 @@ pub(super) fn reproducible(case: &Case<'_>) -> Result<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_option_that_is_off_is_one_that_isnt_there() {
-        assert_eq!(
-            kconfig("# a\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=n\nCONFIG_D=\"x\"\n"),
-            kconfig("CONFIG_D=\"x\"\nCONFIG_A=y")
-        );
-        assert_ne!(kconfig("CONFIG_A=y"), kconfig("CONFIG_A=m"));
-    }
 
     #[test]
     fn changes_are_told_by_name() {

@@ -1,6 +1,7 @@
 //! Interface inventories: what a baseline offers, declared and frozen; and their checks.
 
 use super::Answer::{Fail, Pass, Unknown};
+use super::extract::MADE;
 use super::release::{broken, lacks};
 use super::{Answer, Case};
 use crate::error::Result;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Names and what they mean.
-type Group = BTreeMap<String, toml::Value>;
+pub(crate) type Group = BTreeMap<String, toml::Value>;
 
 /// The file. A group that is empty says that there is none of it; a group that is missing says nothing.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,14 +39,38 @@ pub(crate) struct Inventory {
     keys: Option<Group>,
     /// The memory map.
     memory: Option<Group>,
+    /// Packages of a Cargo build, and their features; made by `lint inventory`, as what follows.
+    cargo: Option<Group>,
+    /// Kconfig options.
+    kconfig: Option<Group>,
+    /// Symbols that other programs are linked against.
+    exports: Option<Group>,
 }
 
 /// The groups of each check.
-const INTERFACES: [&str; 6] = ["ports", "functions", "commands", "registers", "config", "features"];
+const INTERFACES: [&str; 9] =
+    ["ports", "functions", "commands", "registers", "config", "features", "cargo", "kconfig", "exports"];
 const SCHEMAS: [&str; 1] = ["schemas"];
 const DEBUG: [&str; 3] = ["debug", "keys", "memory"];
 
 impl Inventory {
+    /// Every group.
+    pub(crate) const NAMES: [&str; 13] = [
+        "ports",
+        "functions",
+        "commands",
+        "registers",
+        "config",
+        "features",
+        "schemas",
+        "debug",
+        "keys",
+        "memory",
+        "cargo",
+        "kconfig",
+        "exports",
+    ];
+
     /// Reads an inventory.
     ///
     /// # Errors
@@ -58,7 +83,7 @@ impl Inventory {
         Ok(inventory)
     }
 
-    fn group(&self, name: &str) -> Option<&Group> {
+    pub(crate) fn group(&self, name: &str) -> Option<&Group> {
         let group = match name {
             "ports" => &self.ports,
             "functions" => &self.functions,
@@ -70,6 +95,9 @@ impl Inventory {
             "debug" => &self.debug,
             "keys" => &self.keys,
             "memory" => &self.memory,
+            "cargo" => &self.cargo,
+            "kconfig" => &self.kconfig,
+            "exports" => &self.exports,
             _ => return None,
         };
         group.as_ref()
@@ -93,6 +121,25 @@ fn spell(value: &toml::Value) -> String {
     }
 }
 
+/// `3 entries`.
+pub(crate) fn entries(count: usize) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
+}
+
+/// What differs between two groups of one name.
+pub(crate) fn changes(name: &str, old: &Group, new: &Group) -> Vec<String> {
+    let mut told = Vec::new();
+    for (key, value) in new {
+        match old.get(key) {
+            None => told.push(format!("{name}: +{key}")),
+            Some(before) if spell(before) != spell(value) => told.push(format!("{name}: {key} changed")),
+            Some(_) => {}
+        }
+    }
+    told.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| format!("{name}: -{key}")));
+    told
+}
+
 /// Compares these groups of both inventories.
 fn compare(case: &Case<'_>, groups: &[&str]) -> Result<Answer> {
     let pair = match lacks(&case.change.interfaces, "interfaces") {
@@ -114,6 +161,8 @@ fn compare(case: &Case<'_>, groups: &[&str]) -> Result<Answer> {
             (Some(old), Some(new)) => (old, new),
             // Whoever leaves a group out of the new one hides it.
             (Some(_), None) => return Ok(Fail(format!("[{name}] isn't in the patch's inventory any more"))),
+            // Not every build has them: without one on either side nothing is said of it.
+            (None, None) if MADE.contains(name) => continue,
             (None, _) => {
                 return Ok(Unknown(format!(
                     "the base's inventory has no [{name}]; an empty one says that there is none"
@@ -121,20 +170,10 @@ fn compare(case: &Case<'_>, groups: &[&str]) -> Result<Answer> {
             }
         };
         count += new.len();
-        for (key, value) in new {
-            match old.get(key) {
-                None => told.push(format!("{name}: +{key}")),
-                Some(before) if spell(before) != spell(value) => told.push(format!("{name}: {key} changed")),
-                Some(_) => {}
-            }
-        }
-        told.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| format!("{name}: -{key}")));
+        told.extend(changes(name, old, new));
     }
     if told.is_empty() {
-        Ok(Pass(format!(
-            "the same: {}",
-            if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
-        )))
+        Ok(Pass(format!("the same: {}", entries(count))))
     } else {
         Ok(Fail(told.join(", ")))
     }

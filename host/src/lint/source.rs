@@ -73,6 +73,30 @@ pub(super) fn commits(case: &Case<'_>) -> Result<Answer> {
     Ok(Pass(format!("{}, nothing but fixes", plural(commits.len() as u64, "commit"))))
 }
 
+/// True if a name is one of the pattern's: `?` and `*`. It takes pattern times name steps, whatever they hold.
+pub(super) fn word(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    // Which beginnings of the pattern the name fits so far.
+    let mut fits = vec![false; pattern.len() + 1];
+    fits[0] = true;
+    let skip = |fits: &mut Vec<bool>| {
+        for (at, c) in pattern.iter().enumerate() {
+            fits[at + 1] |= fits[at] && *c == '*';
+        }
+    };
+    skip(&mut fits);
+    for letter in name.chars() {
+        let mut next = vec![false; fits.len()];
+        for (at, c) in pattern.iter().enumerate() {
+            next[at] |= fits[at] && *c == '*';
+            next[at + 1] |= fits[at] && (*c == '?' || (*c == letter && *c != '*'));
+        }
+        skip(&mut next);
+        fits = next;
+    }
+    fits.last() == Some(&true)
+}
+
 /// True if a path is one of the pattern's: `?` and `*` within a name, `**` across folders.
 fn matches(pattern: &str, path: &str) -> bool {
     fn names(pattern: &[&str], path: &[&str]) -> bool {
@@ -83,19 +107,7 @@ fn matches(pattern: &str, path: &str) -> bool {
                 (0..=path.len()).any(|skip| names(rest, &path[skip..]))
                     && !(rest.is_empty() && path.is_empty())
             }
-            (Some((first, rest)), Some((name, inside))) => {
-                let (first, name): (Vec<char>, Vec<char>) = (first.chars().collect(), name.chars().collect());
-                word(&first, &name) && names(rest, inside)
-            }
-            _ => false,
-        }
-    }
-    fn word(pattern: &[char], name: &[char]) -> bool {
-        match (pattern.split_first(), name.split_first()) {
-            (None, None) => true,
-            (Some(('*', rest)), _) => (0..=name.len()).any(|skip| word(rest, &name[skip..])),
-            (Some(('?', rest)), Some((_, more))) => word(rest, more),
-            (Some((a, rest)), Some((b, more))) => a == b && word(rest, more),
+            (Some((first, rest)), Some((name, inside))) => word(first, name) && names(rest, inside),
             _ => false,
         }
     }

@@ -28,6 +28,7 @@ pub(crate) fn failure_of(value: &Value) -> &'static str {
     match () {
         () if has("profile") => "lint-refused",
         () if has("differences") => "replay-refused",
+        () if has("groups") => "lint-inventory-refused",
         () if has("verdict") => "diff-refused",
         () if has("findings") => "ledger-check-failed",
         () if has("events") => "simulate-refused",

@@ -37,3 +37,24 @@ for change in base moved "$here"/changes/*.diff; do
     esac
     both "$name" "$extra"
 done
+
+# Two with texts that end with each other.
+cd "$here"
+for name in tails tails-more; do
+    define=
+    [ "$name" = tails ] || define=-DMORE
+    # shellcheck disable=SC2086
+    arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -Os -g -ffreestanding -fno-inline -ffunction-sections \
+        "-ffile-prefix-map=$here=/fw" -nostdlib -Wl,-q -Wl,-e,reset -Tarm.ld $define src/tails.c -o "arm-$name.elf"
+done
+
+# Two with code that is left out, in a flash that begins at 0.
+sed 's/ORIGIN = 0x00020000/ORIGIN = 0/' arm.ld >"$work/zero.ld"
+for name in dead dead-fix; do
+    define=
+    [ "$name" = dead ] || define=-DFIX
+    # shellcheck disable=SC2086
+    arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -Os -g -ffreestanding -fno-inline -ffunction-sections \
+        "-ffile-prefix-map=$here=/fw" -nostdlib -Wl,-q -Wl,-e,reset -Wl,--gc-sections "-T$work/zero.ld" $define src/dead.c \
+        -o "arm-$name.elf"
+done

@@ -105,6 +105,7 @@ fn table(table: &Table) -> Value {
         let (why, functions) = match &alone.why {
             WhyAlone::Comment => ("comment", &[][..]),
             WhyAlone::SameCode(functions) => ("same-code", &functions[..]),
+            WhyAlone::LeftOut => ("left-out", &[][..]),
             WhyAlone::Outside => ("outside", &[][..]),
             WhyAlone::Header => ("header", &[][..]),
             WhyAlone::NotCompiled => ("not-compiled", &[][..]),

@@ -302,6 +302,7 @@ fn reason(why: &WhyAlone) -> String {
         WhyAlone::SameCode(functions) => format!("the code of {} is the same", functions.join(", ")),
         WhyAlone::Outside => "a declaration, or not compiled in: no code comes from these lines".into(),
         WhyAlone::Header => "a header that no code comes from".into(),
+        WhyAlone::LeftOut => "functions that the linker left out".into(),
         WhyAlone::NotCompiled => "nothing in the program comes from this file".into(),
     }
 }

@@ -3,5 +3,6 @@
 pub(crate) mod bench;
 mod checks;
 mod debts;
+mod inventory;
 mod smuggling;
 mod verdicts;
