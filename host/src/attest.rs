@@ -43,7 +43,12 @@ impl Filing {
     pub fn new(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         let sha256 = Sha::of(&bytes);
         let name = crate::output::plain(&path.file_name().unwrap_or_default().to_string_lossy());
-        Ok(Self { path: path.to_path_buf(), name, sha256, bundle: crate::commands::parse_bundle(bytes, path)? })
+        Ok(Self {
+            path: path.to_path_buf(),
+            name,
+            sha256,
+            bundle: crate::commands::parse_bundle(bytes, path)?,
+        })
     }
 }
 
@@ -77,7 +82,8 @@ pub fn over(
     config: &Config,
 ) -> Result<std::result::Result<u64, String>> {
     let layout = config.layout()?;
-    let slots = config.direct_addresses().map_or_else(|| config.address().into_iter().collect(), |b| b.to_vec());
+    let slots =
+        config.direct_addresses().map_or_else(|| config.address().into_iter().collect(), |b| b.to_vec());
     let root = root_of(&base.bundle, roots)?;
     base.bundle.verify(&root.document()?, |_| Ok(())).map_err(|e| e.at(base.path.display()))?;
     let versions = (base.bundle.manifest()?.version, new.bundle.manifest()?.version);
@@ -129,11 +135,15 @@ pub fn wanted<'a>(
     let deltas: Vec<_> = ways().filter_map(|way| way.base).collect();
     let whole = ways().count() == 0 || ways().any(|way| way.base.is_none());
     for filed in ledger.of_baseline(version.feature) {
-        let older = filed.entry.version().is_some_and(|old| version.security.handles_strictly_more_than(&old.security));
+        let older = filed
+            .entry
+            .version()
+            .is_some_and(|old| version.security.handles_strictly_more_than(&old.security));
         if !older {
             continue;
         }
-        let reached = whole || filed.entry.image.iter().any(|image| deltas.iter().any(|base| base.0 == image.sha256.0));
+        let reached =
+            whole || filed.entry.image.iter().any(|image| deltas.iter().any(|base| base.0 == image.sha256.0));
         let release = filed.entry.version().map_or_else(String::new, |version| version.to_string());
         let mut skip = |why: &str| untried.push(Untried { release: release.clone(), why: why.to_owned() });
         if !filed.entry.full {
@@ -162,13 +172,17 @@ pub fn released<'a>(
         no("isn't released", "release it: patchlane ledger release; or say --before-release")
     })?;
     if filed.entry.bundle_sha256 != new.sha256 {
-        return Err(no("isn't the file that was released: its signatures differ", "name the file that was released"));
+        return Err(no(
+            "isn't the file that was released: its signatures differ",
+            "name the file that was released",
+        ));
     }
     if let Some(finding) = seal::findings(ledger).into_iter().find(|finding| finding.rule != Rule::Unsealed) {
         return Err(Error::new(Code::Disagrees, finding.what, finding.next).at(finding.place));
     }
     let seal = ledger.seals.iter().find(|seal| seal.entry.entries.contains_key(&filed.file));
-    let seal = seal.ok_or_else(|| no("is recorded and not sealed", "release it: patchlane ledger release"))?;
+    let seal =
+        seal.ok_or_else(|| no("is recorded and not sealed", "release it: patchlane ledger release"))?;
     Ok((filed, seal))
 }
 

@@ -1,8 +1,8 @@
 //! What belongs into the archive of a release: everything that its evidence names, by digest.
 
+use super::broken;
 use super::index::{Release, Role};
 use super::write::File;
-use super::broken;
 use crate::attest::{self, Filing};
 use crate::bundle::Bundle;
 use crate::config::Config;
@@ -51,7 +51,9 @@ impl Others {
         }
         let next = "name it as it was: --with FILE; or run `patchlane lint`, and build and sign with the new evidence";
         Err(match there {
-            Ok(_) => Error::new(Code::Evidence, "was changed since the evidence was made", next).at(path.display()),
+            Ok(_) => {
+                Error::new(Code::Evidence, "was changed since the evidence was made", next).at(path.display())
+            }
             Err(e) => Error { next: next.into(), ..e },
         })
     }
@@ -151,16 +153,32 @@ impl Collector<'_> {
         let mut all = vec![
             file(Role::Bundle, &bundle.name, bundle.bundle.to_bytes()?),
             file(Role::EvidenceBefore, name_of(path), bytes),
-            file(Role::Change, name_of(&self.change.file), self.find(&self.change.file, &predicate["change_sha256"])?),
-            file(Role::Config, name_of(&self.config.file), self.find(&self.config.file, &by["config_sha256"])?),
+            file(
+                Role::Change,
+                name_of(&self.change.file),
+                self.find(&self.change.file, &predicate["change_sha256"])?,
+            ),
+            file(
+                Role::Config,
+                name_of(&self.config.file),
+                self.find(&self.config.file, &by["config_sha256"])?,
+            ),
         ];
         let root_path = self.config.path(&self.config.trust.root);
-        all.push(file(Role::Root, format!("root {}", self.root.document()?.version), self.root.bytes().to_vec()));
+        all.push(file(
+            Role::Root,
+            format!("root {}", self.root.document()?.version),
+            self.root.bytes().to_vec(),
+        ));
         all.push(file(Role::Root, name_of(&root_path), self.find(&root_path, &by["root"]["sha256"])?));
         for check in predicate["checks"].as_array().into_iter().flatten() {
             for input in check["inputs"].as_array().into_iter().flatten() {
                 let name = input["name"].as_str().unwrap_or_default();
-                all.extend(self.input(check["check"].as_u64().unwrap_or(0), name, &digest(&input["sha256"])?)?);
+                all.extend(self.input(
+                    check["check"].as_u64().unwrap_or(0),
+                    name,
+                    &digest(&input["sha256"])?,
+                )?);
             }
         }
         all.extend(self.sources()?);
@@ -231,7 +249,9 @@ impl Collector<'_> {
             () if among(&change.advisory.csaf) || among(&change.advisory.vex) => Role::Advisory,
             () if change.advisory.snapshot.as_deref() == Some(path) => Role::Snapshot,
             () if pair(&change.sbom) => Role::Sbom,
-            () if change.elf.as_ref().is_some_and(|elf| elf.base == path || elf.patch == path) => Role::Program,
+            () if change.elf.as_ref().is_some_and(|elf| elf.base == path || elf.patch == path) => {
+                Role::Program
+            }
             () if pair(&change.interfaces) => Role::Interfaces,
             () if change.assessment.as_ref().is_some_and(|a| a.risk_assessment == path) => Role::Assessment,
             () if among(&change.proof.exploit) || change.proof.replay.as_deref() == Some(path) => Role::Proof,
@@ -266,7 +286,12 @@ impl Collector<'_> {
         if let Some(text) = catalogue::own(&Digest(sha256.0)) {
             return Ok(file(Role::Catalogue, name, text.as_bytes().to_vec()));
         }
-        let listed = self.config.lint.iter().flat_map(|lint| &lint.catalogues).map(|path| self.config.path(Path::new(path)));
+        let listed = self
+            .config
+            .lint
+            .iter()
+            .flat_map(|lint| &lint.catalogues)
+            .map(|path| self.config.path(Path::new(path)));
         let mut found = listed.filter_map(|path| self.others.find(&path, &sha256).ok());
         let bytes = found.next().map_or_else(|| self.others.find(Path::new(name), &sha256), Ok)?;
         Ok(file(Role::Catalogue, name, bytes))
@@ -307,7 +332,8 @@ impl Collector<'_> {
             return Err(at(broken("isn't what `patchlane attest` writes")));
         }
         after.verify(keys).map_err(at)?;
-        if after.statement["subject"][0]["digest"]["sha256"].as_str() != Some(&self.bundle.sha256.to_string()) {
+        if after.statement["subject"][0]["digest"]["sha256"].as_str() != Some(&self.bundle.sha256.to_string())
+        {
             let next = "name the statement about this very file: patchlane attest";
             return Err(at(Error::new(Code::Evidence, "is about another bundle", next)));
         }
@@ -320,7 +346,11 @@ impl Collector<'_> {
                 None => {
                     let name = base["name"].as_str().unwrap_or_default();
                     let next = format!("name it: --base {name}");
-                    return Err(at(Error::new(Code::Evidence, format!("tells of {name}, which isn't archived"), next)));
+                    return Err(at(Error::new(
+                        Code::Evidence,
+                        format!("tells of {name}, which isn't archived"),
+                        next,
+                    )));
                 }
             }
         }

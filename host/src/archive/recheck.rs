@@ -111,9 +111,13 @@ fn manifest(text: &mut String, index: &Index, parts: &Parts<'_>) -> Result<()> {
     text.push_str("# SPEC 6.1: domain, vendor, class, and the digest of the manifest\n");
     let preimage = bundle.preimage()?;
     let _ = writeln!(text, "printf '{}' > \"$work/preimage\"", octal(preimage.as_bytes()));
-    let _ = writeln!(text, "test \"$(tail -c 32 \"$work/preimage\" | od -An -v -tx1 | tr -d ' \\n')\" = {digest}");
+    let _ = writeln!(
+        text,
+        "test \"$(tail -c 32 \"$work/preimage\" | od -An -v -tx1 | tr -d ' \\n')\" = {digest}"
+    );
     for signature in bundle.signatures() {
-        let role = crate::root::role_of(&document, &signature.key).ok_or_else(|| broken("is signed by a stranger"))?;
+        let role = crate::root::role_of(&document, &signature.key)
+            .ok_or_else(|| broken("is signed by a stranger"))?;
         let key = key_of(index, &format!("root {} {role} {}", document.version, signature.key))?;
         let key = object(&key.sha256);
         let at = place(&signature.bytes, &head)?;
@@ -139,7 +143,9 @@ fn manifest(text: &mut String, index: &Index, parts: &Parts<'_>) -> Result<()> {
 
 /// Commands that verify an envelope whose payload is in `$work/payload`.
 fn envelope(text: &mut String, file: &str, kind: &str, key: &str) {
-    let field = |name: &str| format!("sed -n 's/^.*\"{name}\": \"\\([^\"]*\\)\".*$/\\1/p' {file} | openssl base64 -d -A");
+    let field = |name: &str| {
+        format!("sed -n 's/^.*\"{name}\": \"\\([^\"]*\\)\".*$/\\1/p' {file} | openssl base64 -d -A")
+    };
     let _ = writeln!(text, "{} > \"$work/payload\"", field("payload"));
     let _ = writeln!(text, "{} > \"$work/signature\"", field("sig"));
     let _ = writeln!(
@@ -163,15 +169,23 @@ fn before(text: &mut String, index: &Index, parts: &Parts<'_>) -> Result<()> {
     text.push_str("# it names the key that signed it: whoever signed the manifest vouches for that key\n");
     let _ = writeln!(text, "grep -q {} \"$work/payload\"", crate::hex::write(&parts.evidence_key.bytes));
     let payload = String::from_utf8_lossy(&parts.before.payload);
-    let mut named: Vec<&Entry> = index.entries.iter().filter(|e| payload.contains(&e.sha256.to_string())).collect();
+    let mut named: Vec<&Entry> =
+        index.entries.iter().filter(|e| payload.contains(&e.sha256.to_string())).collect();
     named.sort_by_key(|entry| entry.sha256);
     named.dedup_by_key(|entry| entry.sha256);
     for entry in named {
         let redacted = if entry.redacted { ", redacted" } else { "" };
         let name: String = entry.name.chars().map(|c| if c == '`' { '\'' } else { c }).collect();
-        let _ = writeln!(text, "grep -q {} \"$work/payload\" # {} {name}{redacted}", entry.sha256, entry.role.name());
+        let _ = writeln!(
+            text,
+            "grep -q {} \"$work/payload\" # {} {name}{redacted}",
+            entry.sha256,
+            entry.role.name()
+        );
     }
-    text.push_str("# what it says:\ngrep -E '\"(result|verdict)\":' \"$work/payload\" | sort | uniq -c\n```\n\n");
+    text.push_str(
+        "# what it says:\ngrep -E '\"(result|verdict)\":' \"$work/payload\" | sort | uniq -c\n```\n\n",
+    );
     Ok(())
 }
 
@@ -184,7 +198,8 @@ fn signed_index(text: &mut String, index: &Index, parts: &Parts<'_>) -> Result<(
     let _ = writeln!(text, "cmp \"$work/payload\" {INDEX}");
     for entry in index.entries.iter().filter(|entry| entry.role == Role::EvidenceAfter) {
         let _ = writeln!(text, "# evidence made after signing");
-        let signer = parts.after_keys.get(&entry.sha256).ok_or_else(|| broken("holds a statement nobody signed"))?;
+        let signer =
+            parts.after_keys.get(&entry.sha256).ok_or_else(|| broken("holds a statement nobody signed"))?;
         envelope(text, &object(&entry.sha256), evidence::STATEMENT, &key(signer)?);
         let _ = writeln!(text, "grep -q {} \"$work/payload\"", index.release.bundle_sha256);
     }

@@ -134,26 +134,36 @@ fn trust(archive: &Archive, release: &Release, anchor: Option<&Root>, rows: &mut
         Some(anchor) if anchor.document_bytes().ok() == release.root.document_bytes().ok() => {
             rows.add("trust", "anchor", Verdict::Reproduced, "the root is the one given");
         }
-        Some(anchor) if release.roots.iter().any(|root| root.document_bytes().ok() == anchor.document_bytes().ok()) => {
+        Some(anchor)
+            if release
+                .roots
+                .iter()
+                .any(|root| root.document_bytes().ok() == anchor.document_bytes().ok()) =>
+        {
             rows.add("trust", "anchor", Verdict::Reproduced, "the chain begins at the root given");
         }
-        Some(_) => rows.add("trust", "anchor", Verdict::Differs, "the root given isn't in the archive's chain"),
+        Some(_) => {
+            rows.add("trust", "anchor", Verdict::Differs, "the root given isn't in the archive's chain")
+        }
         None => {
-            let told = format!("compare its SHA-256 with one that you got elsewhere, or give --root: {sha256}");
+            let told =
+                format!("compare its SHA-256 with one that you got elsewhere, or give --root: {sha256}");
             rows.add("trust", "anchor", Verdict::VendorsWord, told);
         }
     }
     let judged = || -> Result<String> {
         let document = release.root.document()?;
         release.bundle.bundle.verify(&document, |_| Ok(()))?;
-        let kind = if document.development { ", a development root: production devices refuse it" } else { "" };
+        let kind =
+            if document.development { ", a development root: production devices refuse it" } else { "" };
         Ok(format!("by the device's verifier, under root {}{kind}", document.version))
     };
     rows.seen("trust", "bundle", judged());
     let named = || -> Result<String> {
         let profile = whole::profile(&release.before)?;
         let evaluated = whole::evaluated(&release.before)?;
-        let notes = crate::lint::statement::judge(&release.before, &release.bundle.bundle, profile, evaluated.0)?;
+        let notes =
+            crate::lint::statement::judge(&release.before, &release.bundle.bundle, profile, evaluated.0)?;
         let notes = if notes.is_empty() { String::new() } else { format!("; {}", notes.join("; ")) };
         Ok(format!("the manifest names it: passed by profile {}{notes}", profile.name()))
     };
@@ -161,7 +171,10 @@ fn trust(archive: &Archive, release: &Release, anchor: Option<&Root>, rows: &mut
     let signed = || -> Result<String> {
         let document = release.root.document()?;
         if let Some(key) = release.keys.iter().find(|key| document.roles.list(&key.id())) {
-            return Err(super::broken(format!("names the key {} for evidence, which the root lists", key.id())));
+            return Err(super::broken(format!(
+                "names the key {} for evidence, which the root lists",
+                key.id()
+            )));
         }
         Ok(format!("by {}, which the manifest vouches for", release.before.verify(&release.keys)?.id()))
     };
@@ -180,7 +193,8 @@ fn chain(roots: &[Root]) -> Result<String> {
         let link = SignedRoot::parse(new.bytes())?;
         patchlane_device::verify::link(&link, &old.document()?).map_err(|refusal| at(refusal.into()))?;
     }
-    let versions = roots.iter().map(|root| Ok(root.document()?.version.to_string())).collect::<Result<Vec<_>>>()?;
+    let versions =
+        roots.iter().map(|root| Ok(root.document()?.version.to_string())).collect::<Result<Vec<_>>>()?;
     Ok(format!("root {}", versions.join(", then ")))
 }
 
@@ -217,7 +231,9 @@ fn after(archive: &Archive, release: &Release, rows: &mut Rows) {
 fn bases(archive: &Archive, release: &Release, predicate: &Value, rows: &mut Rows) {
     let config = || -> Result<Config> {
         let bytes = archive.bytes(&archive.only(Role::Config)?.sha256)?;
-        Config::parse(std::str::from_utf8(&bytes).map_err(|_| super::broken("has a patchlane.toml that isn't text"))?)
+        Config::parse(
+            std::str::from_utf8(&bytes).map_err(|_| super::broken("has a patchlane.toml that isn't text"))?,
+        )
     };
     for base in predicate["bases"].as_array().into_iter().flatten() {
         let name = format!("over {}", crate::output::plain(base["release"].as_str().unwrap_or("a base")));
@@ -231,7 +247,8 @@ fn bases(archive: &Archive, release: &Release, predicate: &Value, rows: &mut Row
         }
         let played = || -> Result<std::result::Result<u64, String>> {
             let config = config()?;
-            let flash = config.flash.iter().flat_map(|flash| flash.stretches()).map(|(_, s)| u64::from(s.size));
+            let flash =
+                config.flash.iter().flat_map(|flash| flash.stretches()).map(|(_, s)| u64::from(s.size));
             if flash.sum::<u64>() > SIMULATED {
                 return Err(super::broken("has a flash that is too large to be simulated"));
             }
@@ -247,7 +264,8 @@ fn bases(archive: &Archive, release: &Release, predicate: &Value, rows: &mut Row
                 rows.add("after", &name, Verdict::Reproduced, format!("{cuts} power cuts survived"));
             }
             Ok(Ok(cuts)) => {
-                let told = format!("{cuts} power cuts survived here, and the statement says {}", base["cuts"]);
+                let told =
+                    format!("{cuts} power cuts survived here, and the statement says {}", base["cuts"]);
                 rows.add("after", &name, Verdict::Differs, told);
             }
             Ok(Err(what)) => rows.add("after", &name, Verdict::Differs, what),
@@ -269,7 +287,8 @@ fn recorded(archive: &Archive, release: &Release, named: &Value, rows: &mut Rows
         }
         for one in [&named["entry"], &named["seal"]] {
             let sha256 = one["sha256"].as_str().and_then(Sha::parse);
-            let sha256 = sha256.ok_or_else(|| super::broken("names an entry of the ledger without its digest"))?;
+            let sha256 =
+                sha256.ok_or_else(|| super::broken("names an entry of the ledger without its digest"))?;
             archive.bytes(&sha256)?;
             files.insert(one["file"].as_str().unwrap_or_default(), archive.path(&sha256));
         }

@@ -110,7 +110,13 @@ fn filings(paths: &[PathBuf]) -> Result<Vec<Filing>> {
 }
 
 /// The index is signed by a key that the evidence names: only those can be told from a stranger's in ten years.
-fn signer(global: &Global, more: &More, config: &Config, root: &Root, named: &[PublicKey]) -> Result<Private> {
+fn signer(
+    global: &Global,
+    more: &More,
+    config: &Config,
+    root: &Root,
+    named: &[PublicKey],
+) -> Result<Private> {
     let signer = evidence::signer(&more.key, &global.passphrase(), config, &root.document()?)?;
     if named.contains(&keys::public_of(&signer.key)) {
         return Ok(signer);
@@ -139,7 +145,8 @@ impl<'a> Tops<'a> {
     }
 
     fn make(&self, index: &Index) -> Result<Top> {
-        let envelope = self.before.envelope.as_ref().ok_or_else(|| broken("holds evidence that isn't signed"))?;
+        let envelope =
+            self.before.envelope.as_ref().ok_or_else(|| broken("holds evidence that isn't signed"))?;
         let parts = Parts {
             bundle: &self.bundle.bundle,
             root: self.root,
@@ -183,11 +190,19 @@ fn create(global: &Global, options: &Create) -> Result<Report> {
     let signer = signer(global, &options.more, &config, &root, &named)?;
     let bases = filings(&options.more.base)?;
     for after in &options.more.after {
-        let there = |sha256: &Sha| all.iter().any(|file| file.role == Role::Base && Sha::of(&file.bytes) == *sha256);
+        let there =
+            |sha256: &Sha| all.iter().any(|file| file.role == Role::Base && Sha::of(&file.bytes) == *sha256);
         let more = collector.after(after, &named, &bases, &there)?;
         all.extend(more);
     }
-    let mut tops = Tops { bundle: &bundle, root: &root, before: &before, named: &named, after: BTreeMap::new(), signer: &signer };
+    let mut tops = Tops {
+        bundle: &bundle,
+        root: &root,
+        before: &before,
+        named: &named,
+        after: BTreeMap::new(),
+        signer: &signer,
+    };
     tops.add(after_files(&all))?;
     let draft = Draft {
         audience: options.audience,
@@ -221,7 +236,9 @@ fn add(global: &Global, options: &Add) -> Result<Report> {
     let root = Root::parse(&archive.bytes(&first.sha256)?)?;
     bundle.bundle.verify(&root.document()?, |_| Ok(())).map_err(|e| e.at(options.folder.display()))?;
     let before = Evidence::parse(&read(Role::EvidenceBefore)?)?;
-    let change = Change::parse(String::from_utf8(read(Role::Change)?).map_err(|_| broken("has a change record that isn't text"))?)?;
+    let change = Change::parse(
+        String::from_utf8(read(Role::Change)?).map_err(|_| broken("has a change record that isn't text"))?,
+    )?;
     let named = collect::evidence_keys(&before.statement["predicate"])?;
     let signer = signer(global, &options.more, &config, &root, &named)?;
     let ledger = super::ledger::beside(global, &bundle.bundle.manifest()?.product)?;
@@ -245,7 +262,14 @@ fn add(global: &Global, options: &Add) -> Result<Report> {
         all.extend(collector.after(after, &named, &bases, &there)?);
     }
     let kept = kept_after(&archive)?;
-    let mut tops = Tops { bundle: &bundle, root: &root, before: &before, named: &named, after: BTreeMap::new(), signer: &signer };
+    let mut tops = Tops {
+        bundle: &bundle,
+        root: &root,
+        before: &before,
+        named: &named,
+        after: BTreeMap::new(),
+        signer: &signer,
+    };
     tops.add(after_files(&all).chain(kept.iter().map(|bytes| &bytes[..])))?;
     let draft = Draft {
         audience: archive.index.audience,
@@ -272,7 +296,11 @@ fn report(folder: &Path, index: &Index, written: Written, notes: Vec<String>) ->
         "added": match written { Written::New => index.entries.len(), Written::Same => 0, Written::Added(count) => count },
     });
     let summary = match written {
-        Written::New => format!("Archived: {} for the {}.", plural(index.entries.len() as u64, "file"), index.audience.name()),
+        Written::New => format!(
+            "Archived: {} for the {}.",
+            plural(index.entries.len() as u64, "file"),
+            index.audience.name()
+        ),
         Written::Same => "It was there already, with the same files.".to_owned(),
         Written::Added(count) => format!("Added {}.", plural(count as u64, "file")),
     };

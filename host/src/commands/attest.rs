@@ -51,7 +51,13 @@ pub(crate) struct Options {
 }
 
 /// Every release that the ledger wants tried is among the bases; what can't be is told.
-fn covered(options: &Options, new: &Filing, bases: &[Filing], ledger: &Ledger, now: u64) -> Result<Vec<Untried>> {
+fn covered(
+    options: &Options,
+    new: &Filing,
+    bases: &[Filing],
+    ledger: &Ledger,
+    now: u64,
+) -> Result<Vec<Untried>> {
     let (wanted, untried) = attest::wanted(&new.bundle, ledger, Moment(now).day())?;
     let given = |sha256| bases.iter().any(|base| base.bundle.digest().0 == sha256);
     let missing = wanted.iter().filter(|filed| !given(filed.entry.manifest_sha256.0));
@@ -59,7 +65,10 @@ fn covered(options: &Options, new: &Filing, bases: &[Filing], ledger: &Ledger, n
     if missing.is_empty() {
         return Ok(untried);
     }
-    let next = format!("name each as a base: {}", missing.iter().map(|m| format!("--base {m}")).collect::<Vec<_>>().join(" "));
+    let next = format!(
+        "name each as a base: {}",
+        missing.iter().map(|m| format!("--base {m}")).collect::<Vec<_>>().join(" ")
+    );
     let what = format!("devices may run {} when it arrives, by the ledger", missing.join(", "));
     Err(Error::new(Code::Disagrees, what, next).at(options.file.display()))
 }
@@ -95,15 +104,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         Ok(Over { root: attest::root_of(&base.bundle, &roots)?.document()?.version, base, cuts })
     });
     let over = over.collect::<Result<Vec<_>>>()?;
-    let made = Statement {
-        new: &new,
-        config: &config,
-        root: &root,
-        over: &over,
-        untried: &untried,
-        released,
-        now,
-    };
+    let made =
+        Statement { new: &new, config: &config, root: &root, over: &over, untried: &untried, released, now };
     let made = made.make()?;
     let path = options.output.clone().unwrap_or_else(|| options.file.with_extension("release.json"));
     let text = evidence::sealed(&signer.key, &made)?;

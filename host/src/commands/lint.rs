@@ -9,9 +9,9 @@ use crate::evidence;
 use crate::files::{self, Over, Secrecy};
 use crate::keys;
 use crate::ledger::time::Day;
+use crate::lint::archived::CONFIG;
 use crate::lint::catalogue::Catalogue;
 use crate::lint::change::Change;
-use crate::lint::archived::CONFIG;
 use crate::lint::statement::{self, JudgedBy};
 use crate::lint::waiver::{self, Waiver};
 use crate::lint::{self, CHECKS, Case, Emergency, Finding, Grade, Input, Outcome, Profile, Rules};
@@ -136,7 +136,8 @@ fn waivers(case: &Case<'_>, config: &Config) -> Result<(Vec<Waiver>, Vec<Input>)
         Ok((path.display().to_string(), text))
     });
     let texts = texts.collect::<Result<Vec<_>>>()?;
-    let inputs = texts.iter().map(|(name, text)| Input { name: name.clone(), digest: sha256(text.as_bytes()) });
+    let inputs =
+        texts.iter().map(|(name, text)| Input { name: name.clone(), digest: sha256(text.as_bytes()) });
     Ok((waiver::verify_all(&texts, case, &|| approvers(config))?, inputs.collect()))
 }
 
@@ -177,9 +178,10 @@ fn judge(global: &Global, options: &Judge) -> Result<Report> {
     let now = now()?;
     let case = Case::open(global, &config, &change, now, !options.no_rebuild)?;
     let own = config.lint.as_ref().map_or(Profile::Starter, |lint| lint.profile);
-    let signer = options.key.as_ref().map(|path| {
-        evidence::signer(path, &global.passphrase(), &config, &case.root.document()?)
-    });
+    let signer = options
+        .key
+        .as_ref()
+        .map(|path| evidence::signer(path, &global.passphrase(), &config, &case.root.document()?));
     let signer = signer.transpose()?;
     let (catalogues, (waivers, named)) = (catalogues(&config, &options.catalogue)?, waivers(&case, &config)?);
     let rules = Rules {

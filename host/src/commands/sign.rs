@@ -5,8 +5,8 @@ use crate::bundle::Bundle;
 use crate::cli::Global;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::files::{self, New, Over, Secrecy};
 use crate::evidence::{self, Evidence};
+use crate::files::{self, New, Over, Secrecy};
 use crate::keys;
 use crate::lint::statement;
 use crate::output::Report;
@@ -141,7 +141,8 @@ fn separated(
         Err(error) => return Err(error),
     };
     let beside = options.file.with_extension("evidence.json");
-    let Some((config, lint)) = config.as_ref().and_then(|config| Some((config, config.lint.as_ref()?))) else {
+    let Some((config, lint)) = config.as_ref().and_then(|config| Some((config, config.lint.as_ref()?)))
+    else {
         if root.development {
             return Ok(Vec::new());
         }

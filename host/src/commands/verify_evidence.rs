@@ -59,7 +59,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     report.summary = format!("{reproduced} reproduced, {word} the vendor's word.");
     if let Some(first) = rows.iter().find(|row| row.verdict == Verdict::Differs) {
         report.summary.clear();
-        let what = format!("doesn't hold: {reproduced} reproduced, {word} the vendor's word, {differs} differ");
+        let what =
+            format!("doesn't hold: {reproduced} reproduced, {word} the vendor's word, {differs} differ");
         let next = format!("don't rely on it; first: {}: {}", first.name, first.detail);
         report.failed = Some(Error::new(Code::Evidence, what, next).at(options.folder.display()));
     }

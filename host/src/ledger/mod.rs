@@ -218,7 +218,8 @@ fn all<T: Entry>(folder: &Path, wrong: &mut Vec<Error>) -> Vec<Filed<T>> {
 
 /// Those of a kind among files that lie anywhere.
 fn some<T: Entry>(files: &BTreeMap<&str, PathBuf>) -> Result<Vec<Filed<T>>> {
-    let inside = |file: &&str| file.strip_prefix(T::FOLDER).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+    let inside =
+        |file: &&str| file.strip_prefix(T::FOLDER).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
     let all = files.iter().filter_map(|(file, path)| Some((inside(file)?, path)));
     all.map(|(name, path)| filed_at(path, &name)).collect()
 }

@@ -153,7 +153,9 @@ mod tests {
             assert!(Day::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(Day::parse("2000-02-29").map(Day::begins), Ok(951_782_400));
-        for (day, later) in [("2027-01-15", "2037-01-15"), ("2028-02-29", "2038-03-01"), ("2018-12-31", "2028-12-31")] {
+        for (day, later) in
+            [("2027-01-15", "2037-01-15"), ("2028-02-29", "2038-03-01"), ("2018-12-31", "2028-12-31")]
+        {
             assert_eq!(Day::parse(day).map(|day| day.years_later(10).to_string()), Ok(later.to_owned()));
         }
     }

@@ -84,7 +84,8 @@ impl<'a> Archived<'a> {
             }
             let pack = self.archive.bytes(&entry.sha256).map_err(|e| format!("sources: {}", e.what))?;
             let folder = Temporary::new().map_err(|e| e.what)?;
-            let repository = Repository::unpack(&pack, &folder.0).map_err(|e| format!("sources: {}", e.what))?;
+            let repository =
+                Repository::unpack(&pack, &folder.0).map_err(|e| format!("sources: {}", e.what))?;
             Ok((repository, folder))
         });
         let (repository, _) = made.as_ref().map_err(Clone::clone)?;

@@ -200,11 +200,13 @@ impl Repository {
         commits.sort_unstable();
         commits.dedup();
         let list = commits.join("\n") + "\n";
-        let named = self.feed(&["rev-list", "--objects", "--no-walk=unsorted", "--stdin"], list.as_bytes())?;
+        let named =
+            self.feed(&["rev-list", "--objects", "--no-walk=unsorted", "--stdin"], list.as_bytes())?;
         let named = String::from_utf8_lossy(&named).into_owned();
         let objects: Vec<&str> = named.lines().filter_map(|line| line.split(' ').next()).collect();
         // One thread and fresh deltas: the same git makes the same bytes.
-        let options = ["pack-objects", "--quiet", "--stdout", "--threads=1", "--no-reuse-delta", "--no-reuse-object"];
+        let options =
+            ["pack-objects", "--quiet", "--stdout", "--threads=1", "--no-reuse-delta", "--no-reuse-object"];
         self.feed(&options, (objects.join("\n") + "\n").as_bytes())
     }
 
@@ -239,8 +241,13 @@ impl Repository {
         repository.ask(&["init", "--quiet", "--bare", "--template="])?;
         // Every object is named by its content: git counts the digests itself. Large ones aren't held in memory.
         let most = format!("--max-input-size={}", crate::files::LARGEST);
-        repository.feed(&["-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", "--strict", &most], pack)?;
-        let all = repository.ask(&["cat-file", "--batch-all-objects", "--batch-check=%(objectname) %(objecttype) %(objectsize)"])?;
+        repository
+            .feed(&["-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", "--strict", &most], pack)?;
+        let all = repository.ask(&[
+            "cat-file",
+            "--batch-all-objects",
+            "--batch-check=%(objectname) %(objecttype) %(objectsize)",
+        ])?;
         let (mut commits, mut total) = (BTreeSet::new(), 0u64);
         for line in all.lines() {
             let mut words = line.split(' ');
@@ -259,7 +266,8 @@ impl Repository {
         while let Some((commit, text, after)) = object_of(rest) {
             rest = after;
             let header = text.lines().take_while(|line| !line.is_empty());
-            if header.filter_map(|line| line.strip_prefix("parent ")).any(|parent| !commits.contains(parent)) {
+            if header.filter_map(|line| line.strip_prefix("parent ")).any(|parent| !commits.contains(parent))
+            {
                 shallow.push_str(&commit);
                 shallow.push('\n');
             }

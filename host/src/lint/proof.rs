@@ -207,11 +207,8 @@ pub(crate) fn story_of(
             root: None,
         },
         flash: None,
-        release: [
-            ("base".to_owned(), release(base, true)),
-            ("patch".to_owned(), release(patch, works)),
-        ]
-        .into(),
+        release: [("base".to_owned(), release(base, true)), ("patch".to_owned(), release(patch, works))]
+            .into(),
         lines: (1..=step.len()).collect(),
         step,
         folder: PathBuf::new(),

@@ -73,7 +73,8 @@ fn images(release: &Release, base: &Bundle) -> Result<Vec<Linked>> {
 
 /// Who may approve: keys that both the evidence and patchlane.toml name.
 fn approvers(archive: &Archive, config: &Config, by: &Value) -> Result<Vec<PublicKey>> {
-    let listed: Vec<&Path> = config.lint.iter().flat_map(|lint| &lint.approvers).map(|path| path.as_path()).collect();
+    let listed: Vec<&Path> =
+        config.lint.iter().flat_map(|lint| &lint.approvers).map(|path| path.as_path()).collect();
     let mut keys = Vec::new();
     for input in by["approvers"].as_array().into_iter().flatten() {
         let name = input["name"].as_str().and_then(|name| name.strip_prefix(CONFIG)).unwrap_or_default();
@@ -101,7 +102,8 @@ fn waivers(archive: &Archive, case: &Case<'_>, predicate: &Value) -> Result<Vec<
         }
         row(predicate, number)["detail"].as_str().map(str::to_owned)
     };
-    let one = |input: &Value| waiver::verify(&text(archive, &named(&input["sha256"])?)?, case, &approvers, &seen);
+    let one =
+        |input: &Value| waiver::verify(&text(archive, &named(&input["sha256"])?)?, case, &approvers, &seen);
     list.into_iter().map(one).collect()
 }
 
@@ -165,7 +167,9 @@ fn recomputed(archive: &Archive, release: &Release) -> Result<Vec<Row>> {
         emergency: emergency(predicate)?,
     };
     let findings = lint::run(&case, &rules);
-    rows.0.extend(findings.iter().map(|finding| compared(&case, finding, row(predicate, finding.check.number))));
+    rows.0.extend(
+        findings.iter().map(|finding| compared(&case, finding, row(predicate, finding.check.number))),
+    );
     Ok(rows.0)
 }
 
@@ -181,7 +185,11 @@ fn compared(case: &Case<'_>, finding: &Finding, said: &Value) -> Row {
     let (verdict, told) = if !finding.lacking.is_empty() {
         (Verdict::VendorsWord, format!("{result}: {detail}; not seen here: {}", finding.lacking.join("; ")))
     } else if finding.outcome.name() != result {
-        let told = format!("the evidence says {result} ({detail}), and here it is {} ({})", finding.outcome.name(), finding.detail);
+        let told = format!(
+            "the evidence says {result} ({detail}), and here it is {} ({})",
+            finding.outcome.name(),
+            finding.detail
+        );
         (Verdict::Differs, told)
     } else if let Some(input) = unread {
         (Verdict::Differs, format!("the evidence says that it read {}, and it doesn't", input.name))
@@ -192,4 +200,3 @@ fn compared(case: &Case<'_>, finding: &Finding, said: &Value) -> Row {
     };
     Row { part: "checks", name: check.name.to_owned(), check: Some(check.number), verdict, detail: told }
 }
-

@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Every object is what its name says.
 pub(super) fn objects(archive: &Archive) -> Result<String> {
-    let there: BTreeSet<Sha> = archive.index.entries.iter().filter(|e| !e.redacted).map(|e| e.sha256).collect();
+    let there: BTreeSet<Sha> =
+        archive.index.entries.iter().filter(|e| !e.redacted).map(|e| e.sha256).collect();
     for sha256 in &there {
         archive.bytes(sha256)?;
     }
@@ -46,7 +47,8 @@ pub(super) fn evidence(archive: &Archive, sha256: &Sha) -> Result<Evidence> {
 
 /// The profile that evidence was judged by.
 pub(super) fn profile(before: &Evidence) -> Result<Profile> {
-    Profile::deserialize(&before.statement["predicate"]["profile"]).map_err(|_| broken("was judged by no profile"))
+    Profile::deserialize(&before.statement["predicate"]["profile"])
+        .map_err(|_| broken("was judged by no profile"))
 }
 
 /// When evidence was made.
@@ -64,7 +66,8 @@ fn verified(bytes: &[u8], index: &[u8], keys: &[PublicKey]) -> Result<PublicKey>
 pub(super) fn signed(archive: &Archive, keys: &[PublicKey]) -> Result<String> {
     let path = archive.folder.join(SIGNED);
     regular(&path)?;
-    let key = verified(&files::read_small(&path)?, &archive.index_bytes, keys).map_err(|e| e.at(path.display()))?;
+    let key =
+        verified(&files::read_small(&path)?, &archive.index_bytes, keys).map_err(|e| e.at(path.display()))?;
     Ok(format!("signed by {}; to be kept until {}", key.id(), archive.index.retain_until))
 }
 
@@ -124,7 +127,8 @@ pub(super) fn recheck(archive: &Archive, release: &Release) -> Result<String> {
     for entry in archive.of(Role::EvidenceAfter) {
         after_keys.insert(entry.sha256, evidence(archive, &entry.sha256)?.verify(&release.keys)?);
     }
-    let before = release.before.envelope.as_ref().ok_or_else(|| broken("holds evidence that isn't signed"))?;
+    let before =
+        release.before.envelope.as_ref().ok_or_else(|| broken("holds evidence that isn't signed"))?;
     let parts = Parts {
         bundle: &release.bundle.bundle,
         root: &release.root,
