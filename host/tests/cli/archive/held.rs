@@ -231,7 +231,7 @@ fn an_archive_is_added_to_and_never_exchanged() {
     bench.desk.fails("archive add ar --key evidence.pem", 2, "usage");
     // Another release's archive, or something else, stays as it is.
     bench.desk.ok("lint -o other.json --key evidence.pem --profile cra");
-    bench.desk.ok("build security --change change.toml --evidence other.json --message other -o other.plb");
+    bench.desk.ok("build security --change change.toml --evidence other.json -o other.plb");
     bench.replace("patchlane.toml", "cra+replay", "cra");
     bench.desk.ok("sign other.plb --evidence other.json");
     bench.replace("patchlane.toml", "profile = \"cra\"", "profile = \"cra+replay\"");
@@ -243,6 +243,31 @@ fn an_archive_is_added_to_and_never_exchanged() {
     std::fs::create_dir(bench.desk.path("full")).unwrap();
     bench.write("full/mine.txt", "mine");
     bench.desk.fails(&create.replace("-o ar", "-o full"), 3, "file-exists");
+}
+
+#[test]
+fn only_what_holds_is_attested() {
+    let bench = keyed("attest");
+    bench.desk.ok("build security --baseline 4.1 --level 8 --image patch.elf -o loose.plb");
+    let line = "attest loose.plb --base base.plb --key evidence.pem";
+    bench.desk.fails(line, 1, "not-enough-signatures");
+    // A base that wasn't signed, one that is no older, one of another baseline.
+    bench.desk.ok("build feature --baseline 4.1 --level 7 --image base.elf -o bare.plb");
+    bench.desk.ok("build feature --baseline 5.0 --level 8 --image patch.elf -o five.plb");
+    bench.desk.ok("sign five.plb");
+    bench.desk.fails("attest five.plb --base bare.plb --key evidence.pem", 1, "not-enough-signatures");
+    bench.desk.fails("attest base.plb --base five.plb --key evidence.pem", 1, "differs");
+    bench.desk.fails("attest five.plb --base five.plb --key evidence.pem", 1, "differs");
+    bench.desk.fails("attest five.plb --base base.plb --key approver.pem", 4, "key");
+    // A feature update is attested as well as a patch.
+    let stated = bench.desk.ok("attest five.plb --base base.plb --key evidence.pem");
+    assert_eq!(
+        (&stated["lane"], &stated["bases"][0]["release"]),
+        (&"feature-update".into(), &"4.1 s7".into())
+    );
+    assert!(stated["cuts"].as_u64().unwrap() > 100, "{stated}");
+    assert_eq!(stated["bases"][0]["cuts"], stated["cuts"]);
+    bench.desk.fails("attest five.plb --base base.plb --key evidence.pem", 3, "file-exists");
 }
 
 #[test]
