@@ -113,6 +113,13 @@ enum Command {
     Lint(commands::lint::Options),
     /// Play recorded inputs to base and patch, and compare what they answer
     Replay(commands::replay::Options),
+    /// State, signed, that a signed bundle went onto every supported release, survived power cuts, and was released
+    Attest(commands::attest::Options),
+    /// Keep what a release needs to be verified in ten years
+    #[command(subcommand)]
+    Archive(commands::archive::Command),
+    /// Verify a release from its archive alone, and recompute what can be recomputed
+    VerifyEvidence(commands::verify_evidence::Options),
     /// Draw and check the flash map; write it out for linkers, C, Zephyr or Rust
     Layout(commands::layout::Options),
     /// Make a factory flash image: first release, receipt, root, state
@@ -223,6 +230,9 @@ fn dispatch(global: &Global, command: Command) -> crate::Result<crate::output::R
         Command::Ledger(command) => commands::ledger::run(global, &command),
         Command::Lint(options) => commands::lint::run(global, &options),
         Command::Replay(options) => commands::replay::run(global, &options),
+        Command::Attest(options) => commands::attest::run(global, &options),
+        Command::Archive(command) => commands::archive::run(global, &command),
+        Command::VerifyEvidence(options) => commands::verify_evidence::run(global, &options),
         Command::Layout(options) => commands::layout::run(global, &options),
         Command::Completions(options) => Ok(commands::man::completions(&options, Cli::command())),
         Command::Man(options) => commands::man::man(&options, Cli::command()),

@@ -4,6 +4,7 @@ use crate::error::{Code, Error, Result};
 use crate::explain::explain;
 use crate::kind::{self, Kind};
 use crate::lint::Profile;
+use crate::root::{self, Root};
 use crate::{files, map};
 use patchlane_device::Layout;
 use patchlane_protocol::{ClassId, Product, VendorId, limits};
@@ -45,12 +46,18 @@ pub struct Config {
     /// Where advisories, baselines and releases are recorded.
     #[serde(default, deserialize_with = "some_table")]
     pub ledger: Option<LedgerSection>,
+    /// Who signs evidence.
+    #[serde(default, deserialize_with = "some_table")]
+    pub evidence: Option<EvidenceSection>,
     /// The folder of the file; paths count from there.
     #[serde(skip)]
     pub folder: PathBuf,
     /// The file, for errors.
     #[serde(skip)]
     pub file: PathBuf,
+    /// Its bytes.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
 }
 
 /// What is made.
@@ -203,6 +210,14 @@ pub struct LedgerSection {
     pub path: PathBuf,
 }
 
+/// Who signs evidence.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceSection {
+    /// Public keys; none of them may be in the root, or be an approver's.
+    pub keys: Vec<PathBuf>,
+}
+
 /// A table, and not a list of its values in order, which serde would take for one.
 pub(crate) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     input: D,
@@ -331,6 +346,7 @@ impl Config {
     /// `config`: line, key, and what was probably meant.
     pub fn parse(text: &str) -> Result<Self> {
         let mut config: Self = toml::from_str(text).map_err(|e| explain(text, &e))?;
+        config.bytes = text.as_bytes().to_vec();
         if let Some(flash) = &mut config.flash {
             flash.linked.clone_from(&config.build.addresses);
         }
@@ -424,6 +440,20 @@ impl Config {
         let board = self.flash.as_ref().and_then(map::board);
         let known = board.map_or(&[][..], |board| board.ram).iter();
         self.ram.into_iter().chain(known.map(|&(address, size)| Ram { address, size })).collect()
+    }
+
+    /// The roots that came before, oldest first: each followed by the next, the last by `[trust] root`.
+    ///
+    /// # Errors
+    /// Those of [`crate::root::chain`].
+    pub fn older(&self) -> Result<Vec<Root>> {
+        if self.trust.older.is_empty() {
+            return Ok(Vec::new());
+        }
+        let older: Vec<PathBuf> = self.trust.older.iter().map(|path| self.path(path)).collect();
+        let mut roots = root::chain(&older, &self.path(&self.trust.root))?;
+        roots.pop();
+        Ok(roots)
     }
 
     /// The ledger's folder.

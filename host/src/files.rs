@@ -9,9 +9,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+mod tree;
+
 pub(crate) use interrupt::ends_well;
 #[cfg(unix)]
 pub(crate) use interrupt::on_interrupt;
+pub use tree::NewTree;
 
 /// No input is larger than this, in bytes: a device's address space is smaller.
 pub const LARGEST: u64 = 256 * 1024 * 1024;
@@ -259,6 +262,7 @@ impl Drop for NewFolder {
 }
 
 /// A folder for what nobody keeps; it goes when it is dropped.
+#[derive(Debug)]
 pub(crate) struct Temporary(PathBuf);
 
 impl Temporary {
@@ -500,7 +504,9 @@ mod interrupt {
                 // Held to the end: no other part can be begun any more.
                 let parts = hold();
                 for part in parts.iter().rev() {
-                    let _ = fs::remove_file(part).or_else(|_| fs::remove_dir(part));
+                    let tree = part.to_string_lossy().ends_with(super::tree::ENDING);
+                    let folder = if tree { fs::remove_dir_all } else { fs::remove_dir };
+                    let _ = fs::remove_file(part).or_else(|_| folder(part));
                 }
                 if let Some(action) = &*ACTION.lock().unwrap_or_else(PoisonError::into_inner) {
                     action();

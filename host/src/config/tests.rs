@@ -57,7 +57,7 @@ fn misspelt_keys_are_named_at_every_level_with_the_one_that_was_meant() {
     }
     let (what, next) = told("[build]", "[frobnicate]");
     assert_eq!(what, "unknown key `frobnicate`");
-    assert_eq!(next, "there are: product, trust, build, flash, lint, replay, ram, ledger");
+    assert_eq!(next, "there are: product, trust, build, flash, lint, replay, ram, ledger, evidence");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn full() -> toml::Table {
         "[product]\nvendor = \"a\"\nclass = \"b\"\nhardware = [1]\n[trust]\nroot = \"r\"\nolder = [\"o\"]\nsecurity = [\"s\"]\n\
          feature = [\"f\"]\n[build]\nchunk = 512\naddresses = [1]\n[flash]\nboard = \"x\"\naddress = 1\n\
          write_size = 1\nerase_size = 1\ndirect_xip = false\nbootloader = {}\nstate = {}\nprimary = {}\nsecondary = {}\n\
-         [ram]\naddress = 1\nsize = 1\n[ledger]\npath = \"l\"\n\
+         [ram]\naddress = 1\nsize = 1\n[ledger]\npath = \"l\"\n[evidence]\nkeys = [\"e\"]\n\
          [lint]\nprofile = \"cra\"\ncatalogues = [\"cra\"]\napprovers = [\"a\"]\n\
          [lint.reproduce]\ncommand = [\"make\"]\nartifact = \"a\"\n\
          [replay]\ncommand = [\"a\"]\ntimeout = 1\nruns = 2\n",
@@ -281,5 +281,5 @@ fn kind(
 fn the_schema_is_in_step_with_the_program() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    assert_eq!(in_step(&schema, &schema, &[]), 8 + 3 + 4 + 2 + 9 + 4 * 5 + 2 + 1 + 4 + 2 + 3);
+    assert_eq!(in_step(&schema, &schema, &[]), 9 + 3 + 4 + 2 + 9 + 4 * 5 + 2 + 1 + 4 + 2 + 3 + 1);
 }

@@ -28,6 +28,7 @@ use crate::files::{self, New, Over, Secrecy, Seen};
 use entry::{Advisory, Head, Line, Owed, Release, Seal, Settlement, Sha};
 use patchlane_protocol::{Baseline, Version};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -186,9 +187,13 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 }
 
 fn filed<T: Entry>(folder: &Path, name: &str) -> Result<Filed<T>> {
+    filed_at(&folder.join(T::FOLDER).join(name), name)
+}
+
+/// An entry of this name, wherever its file lies.
+fn filed_at<T: Entry>(path: &Path, name: &str) -> Result<Filed<T>> {
     let file = format!("{}/{name}", T::FOLDER);
-    let path = folder.join(T::FOLDER).join(name);
-    let (bytes, seen) = files::read_seen(&path)?;
+    let (bytes, seen) = files::read_seen(path)?;
     let wrong = |what: String| {
         let next = "correct it, or take it from version control as it was";
         Error::new(Code::Entry, what, next).at(path.display())
@@ -233,6 +238,14 @@ fn all<T: Entry>(folder: &Path, wrong: &mut Vec<Error>) -> Vec<Filed<T>> {
     found
 }
 
+/// Those of a kind among files that lie anywhere.
+fn some<T: Entry>(files: &BTreeMap<&str, PathBuf>) -> Result<Vec<Filed<T>>> {
+    let inside =
+        |file: &&str| file.strip_prefix(T::FOLDER).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+    let all = files.iter().filter_map(|(file, path)| Some((inside(file)?, path)));
+    all.map(|(name, path)| filed_at(path, &name)).collect()
+}
+
 impl Ledger {
     /// Reads every entry.
     ///
@@ -270,6 +283,33 @@ impl Ledger {
         let mut first = wrong.remove(0);
         first.also = wrong;
         Err(first)
+    }
+
+    /// A ledger of these entries only, by their names in it; each lies somewhere else. Nobody can write to it.
+    ///
+    /// # Errors
+    /// `ledger-entry`: what is wrong with one, or that the ledger's head isn't there.
+    pub fn of_files(folder: &Path, files: &BTreeMap<&str, PathBuf>) -> Result<Self> {
+        let lacks = || {
+            let next = "take it from the ledger: every ledger has it";
+            Error::new(Code::Entry, format!("there is no {NAME}"), next).at(folder.display())
+        };
+        let path = files.get(NAME).ok_or_else(lacks)?;
+        let (bytes, seen) = files::read_seen(path)?;
+        let entry: Head = parse(&bytes).map_err(|e| e.at(path.display()))?;
+        let head = Filed { file: NAME.to_owned(), sha256: Sha::of(&bytes), entry, seen };
+        let mut ledger = Self {
+            folder: folder.to_path_buf(),
+            head,
+            advisories: some(files)?,
+            baselines: some(files)?,
+            releases: some(files)?,
+            settlements: some(files)?,
+            seals: some(files)?,
+        };
+        ledger.baselines.sort_by_key(|line| line.entry.baseline);
+        ledger.seals.sort_by_key(|seal| seal.entry.number);
+        Ok(ledger)
     }
 
     /// The ledger of a product, if it has one.

@@ -145,6 +145,9 @@ pub(super) fn reproducible(case: &Case<'_>) -> Result<Answer> {
     let Some(reproduce) = case.config.lint.as_ref().and_then(|lint| lint.reproduce.as_ref()) else {
         return Ok(Unknown("patchlane.toml has no [lint.reproduce]".into()));
     };
+    if case.archived.is_some() {
+        case.lacks("a rebuild runs the vendor's tools, and nothing of an archive is run");
+    }
     if !case.rebuild {
         return Ok(Unknown("not asked for: --no-rebuild".into()));
     }

@@ -4,6 +4,7 @@ use super::CHECKS;
 use super::statement::KIND;
 use crate::bundle::sha256;
 use crate::error::{Code, Error, Result};
+use crate::evidence::Evidence;
 use crate::ledger::entry::{Owed, Release, Waiver};
 use crate::ledger::time::Day;
 use crate::output::plain;
@@ -29,8 +30,8 @@ fn no(what: impl Into<String>, next: &str) -> Error {
 const OTHER: &str = "name the evidence that the bundle was built with";
 
 fn predicate(evidence: &[u8]) -> Result<Value> {
-    let statement: Value = serde_json::from_slice(evidence)
-        .map_err(|e| no(format!("isn't JSON: {e}"), "name what `patchlane lint -o` wrote"))?;
+    let statement =
+        Evidence::parse(evidence).map_err(|e| no(e.what, "name what `patchlane lint -o` wrote"))?.statement;
     if statement["predicateType"].as_str() != Some(KIND) {
         return Err(no("isn't what `patchlane lint` writes", "name what `patchlane lint -o` wrote"));
     }
