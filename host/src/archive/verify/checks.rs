@@ -62,10 +62,9 @@ fn images(release: &Release, base: &Bundle) -> Result<Vec<Linked>> {
         let digest = named(&subject["digest"]["sha256"])?;
         let found = all.iter().find(|image| sha256(&image.bytes).0 == digest.0).cloned();
         let mut found = found.ok_or_else(|| broken(format!("holds no image {digest}")))?;
-        // What is linked for no address in the evidence is so here.
-        if subject["name"] == "image" {
-            found.address = None;
-        }
+        // An image is linked for what the evidence says; a bundle says so only where slots differ.
+        let address = subject["name"].as_str().and_then(|name| name.strip_prefix("image@0x"));
+        found.address = address.and_then(|address| u32::from_str_radix(address, 16).ok());
         Ok(found)
     };
     subjects.map(image).collect()
