@@ -77,7 +77,7 @@ pub fn compare_by(old: &[u8], new: &[u8], best: Method, hunks: Option<&[Hunk]>) 
 pub fn exports(program: &[u8]) -> Result<BTreeMap<String, &'static str>> {
     let firmware = elf::read(program)?;
     let symbols = firmware.symbols.into_iter();
-    let defined = symbols.filter(|symbol| tables::is_export(symbol));
+    let defined = symbols.filter(tables::is_export);
     Ok(defined
         .map(|symbol| {
             let kind = match symbol.names {

@@ -108,11 +108,10 @@ fn by_name(all: &Enabled) -> Group {
         let line = if major == "0" { format!("0.{minor}") } else { major.to_owned() };
         let key = if several(name) { format!("{name}@{line}") } else { name.clone() };
         let features = features.iter().map(|name| toml::Value::String(name.clone()));
-        match group.entry(key).or_insert_with(|| toml::Value::Array(Vec::new())) {
-            toml::Value::Array(list) => {
-                list.extend(features.filter(|one| !list.contains(one)).collect::<Vec<_>>())
-            }
-            _ => {}
+        let list = group.entry(key).or_insert_with(|| toml::Value::Array(Vec::new()));
+        if let toml::Value::Array(list) = list {
+            let new: Vec<_> = features.filter(|one| !list.contains(one)).collect();
+            list.extend(new);
         }
     }
     group
