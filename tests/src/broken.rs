@@ -79,6 +79,7 @@ pub fn programs(copy: &Path, target: &Path, arguments: &[&str]) -> Result<Vec<Pa
         return Err(format!("the copy doesn't build:\n{said}"));
     }
     let lines = said.lines().filter(|line| line.trim_start().starts_with("Executable "));
-    let path = |line: &str| line.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).map(str::to_owned);
+    let path =
+        |line: &str| line.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).map(str::to_owned);
     lines.map(|line| path(line).map(|path| copy.join(path)).ok_or(format!("cargo says `{line}`"))).collect()
 }

@@ -36,7 +36,9 @@ fn arguments(words: &[String]) -> Option<Asked> {
     let mut words = words.iter().map(String::as_str);
     while let Some(word) = words.next() {
         match word {
-            "--area" => asked.area = Some(words.next().filter(|a| AREAS.iter().any(|(area, _)| area == a))?.into()),
+            "--area" => {
+                asked.area = Some(words.next().filter(|a| AREAS.iter().any(|(area, _)| area == a))?.into())
+            }
             "--only" => asked.only = Some(words.next()?.into()),
             "--survivors" => asked.survivors = true,
             "--write" => asked.write = true,
@@ -69,7 +71,12 @@ fn measure(tests: Vec<Test>) -> Result<Vec<Test>, String> {
 /// Two at a time.
 fn both(worker: impl Fn(usize) -> Result<(), String> + Sync) -> Result<(), String> {
     thread::scope(|scope| {
-        let workers = [0, 1].map(|number| scope.spawn({ let worker = &worker; move || worker(number) }));
+        let workers = [0, 1].map(|number| {
+            scope.spawn({
+                let worker = &worker;
+                move || worker(number)
+            })
+        });
         workers.into_iter().try_for_each(|w| w.join().unwrap_or_else(|_| Err("a worker panicked".into())))
     })
 }
@@ -89,7 +96,12 @@ fn judge_all(all: &[Mutant], chosen: Vec<usize>, tests: &[Test]) -> Result<BTree
                 *state.1.entry(test.clone()).or_default() += 1;
             }
             let name = &all[mutant].name;
-            println!("{} of {count}, {} s: {name}: {}", state.0.len() + 1, begun.elapsed().as_secs(), said(&fate, since));
+            println!(
+                "{} of {count}, {} s: {name}: {}",
+                state.0.len() + 1,
+                begun.elapsed().as_secs(),
+                said(&fate, since)
+            );
             state.0.insert(mutant, fate);
         }
     })?;
@@ -111,7 +123,11 @@ const fn survives(fate: &Fate) -> bool {
 }
 
 /// What the mutants of each area came to.
-fn count(all: &[Mutant], unviable: &BTreeSet<usize>, fates: &BTreeMap<usize, Fate>) -> BTreeMap<&'static str, Counts> {
+fn count(
+    all: &[Mutant],
+    unviable: &BTreeSet<usize>,
+    fates: &BTreeMap<usize, Fate>,
+) -> BTreeMap<&'static str, Counts> {
     let mut areas: BTreeMap<&'static str, Counts> = BTreeMap::new();
     for (index, mutant) in all.iter().enumerate() {
         let counts = areas.entry(mutant.area).or_default();
@@ -147,7 +163,8 @@ fn check(asked: &Asked, all: &[Mutant], copy: &Copy, fates: &BTreeMap<usize, Fat
     if asked.is_whole() {
         let counts = count(all, &copy.unviable, fates);
         let asked_for = counts.iter().filter(|(area, _)| asked.area.as_deref().is_none_or(|a| a == **area));
-        let counts: BTreeMap<&str, String> = asked_for.map(|(area, counts)| (*area, counts.to_string())).collect();
+        let counts: BTreeMap<&str, String> =
+            asked_for.map(|(area, counts)| (*area, counts.to_string())).collect();
         counts.iter().for_each(|(area, counts)| println!("[{area}] {counts}"));
         if asked.write {
             let file: PathBuf = root().join("tests/mutants.txt");
@@ -155,7 +172,9 @@ fn check(asked: &Asked, all: &[Mutant], copy: &Copy, fates: &BTreeMap<usize, Fat
         } else {
             let old = |area: &str| areas.get(area).map_or("nothing", String::as_str);
             let differ = counts.iter().filter(|(area, counts)| old(area) != counts.as_str());
-            wrong.extend(differ.map(|(area, _)| format!("tests/mutants.txt says of {area}: {} (--write)", old(area))));
+            wrong.extend(
+                differ.map(|(area, _)| format!("tests/mutants.txt says of {area}: {} (--write)", old(area))),
+            );
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }

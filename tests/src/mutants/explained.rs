@@ -44,9 +44,12 @@ pub fn parse(text: &str) -> Result<Explained, String> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let new = if let Some((area, counts)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        let new = if let Some((area, counts)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] "))
+        {
             all.areas.insert(area.to_owned(), counts.to_owned()).is_none()
-        } else if let Some((mutant, reason)) = line.split_once(BECAUSE).filter(|(_, reason)| !reason.is_empty()) {
+        } else if let Some((mutant, reason)) =
+            line.split_once(BECAUSE).filter(|(_, reason)| !reason.is_empty())
+        {
             all.reasons.insert(mutant.to_owned(), reason.to_owned()).is_none()
         } else {
             return Err(format!("tests/mutants.txt:{}: `{line}` isn't understood", number + 1));
@@ -59,7 +62,12 @@ pub fn parse(text: &str) -> Result<Explained, String> {
 }
 
 /// What is wrong: survivors without a reason, and reasons for what doesn't survive any more. `judged` are all that were tried.
-pub fn compare(reasons: &BTreeMap<String, String>, judged: &BTreeSet<&str>, survive: &BTreeSet<&str>, whole: bool) -> Vec<String> {
+pub fn compare(
+    reasons: &BTreeMap<String, String>,
+    judged: &BTreeSet<&str>,
+    survive: &BTreeSet<&str>,
+    whole: bool,
+) -> Vec<String> {
     let new = survive.iter().filter(|name| !reasons.contains_key(**name));
     let mut wrong: Vec<String> = new.map(|name| format!("survives, and nothing says why: {name}")).collect();
     for name in reasons.keys().map(String::as_str).filter(|name| !survive.contains(name)) {

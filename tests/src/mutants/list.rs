@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 pub const AREAS: [(&str, &[&str]); 5] = [
     ("verify", &["device/src/verify.rs", "device/src/evidence.rs", "device/src/evidence/"]),
     ("policy", &["device/src/rules/"]),
-    ("journal", &["device/src/log.rs", "device/src/state.rs", "device/src/io/scan.rs", "device/src/io/record.rs"]),
+    (
+        "journal",
+        &["device/src/log.rs", "device/src/state.rs", "device/src/io/scan.rs", "device/src/io/record.rs"],
+    ),
     ("swap", &["device/src/swap.rs", "device/src/io/"]),
     ("engine", &["device/src/engine/"]),
 ];

@@ -5,3 +5,6 @@ pub mod explained;
 pub mod list;
 pub mod run;
 pub mod weave;
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,22 @@ use std::{fs, thread};
 
 /// Test binaries that may catch one, besides the device's own.
 const BINARIES: [&str; 16] = [
-    "rules", "redteam", "model2", "threats", "threats_rest", "defects", "rot", "delta", "direct", "direct_rules",
-    "drivers", "fuzz", "model", "power", "scenarios", "walk",
+    "rules",
+    "redteam",
+    "model2",
+    "threats",
+    "threats_rest",
+    "defects",
+    "rot",
+    "delta",
+    "direct",
+    "direct_rules",
+    "drivers",
+    "fuzz",
+    "model",
+    "power",
+    "scenarios",
+    "walk",
 ];
 /// A test that takes longer when nothing is broken isn't asked: its quicker relatives are.
 const LONGEST: Duration = Duration::from_secs(60);
