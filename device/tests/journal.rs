@@ -1,7 +1,7 @@
 //! The record and the log that keeps it, without any flash: what is believed, and what the next write does (I18).
 
 use patchlane_device::log::{
-    Area, COPY, COPY_HEAD, Log, MARKS, Target, check_copy, check_mark, copy_length, encode_copy, encode_mark,
+    AREA, Area, COPY, COPY_HEAD, Log, MARK, MARKS, Target, check_copy, check_mark, copy_length, encode_copy, encode_mark,
     makes,
 };
 use patchlane_device::protocol::codec::Writer;
@@ -212,6 +212,10 @@ fn a_copy_is_written_once_more_to_see_that_the_state_makes_it() {
     *bad.last_mut().expect("bytes") ^= 1;
     assert!(!makes(&mut bad, 5, &state), "its check was wrong");
     assert!(!makes(&mut copy(&state, 5)[..30], 5, &state), "there is no room");
+    // Here neither, and what was there before is left as it was.
+    let mut longer = state;
+    longer.failures.record(&Digest([5; 32]), 7);
+    assert!(!makes(&mut copy(&state, 5), 5, &longer), "there is no room for a failed trial");
 }
 
 #[test]
@@ -230,6 +234,11 @@ fn a_mark_is_believed_if_every_bit_of_it_is_as_written() {
     let check = sha256(&later[..16]).0;
     later[16..].copy_from_slice(&check[..16]);
     assert_eq!(check_mark(&later), None);
+}
+
+#[test]
+fn an_area_holds_two_copies_and_sixty_marks() {
+    assert_eq!((COPY, MARK, MARKS, AREA), (1_088, 32, 60, 4_096));
 }
 
 /// A log of four areas.
@@ -285,6 +294,7 @@ fn the_next_record_goes_where_least_is_lost() {
     // What can't be read today may be readable one day: its number is passed over. Of equals, the first.
     assert_eq!(target([TORN, counts(5), TORN, TORN]), at(0, 10));
     assert_eq!(target([counts(5), TORN, TORN, TORN]), at(1, 10));
+    assert_eq!(target([unproven(0), TORN, counts(5), counts(6)]), at(1, 9));
     assert_eq!(target([unproven(0), counts(1), counts(2), counts(3)]), at(0, 5));
     assert_eq!(target([counts(u32::MAX), counts(2), counts(3), counts(4)]), None, "no number is left");
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 /// Test binaries that may catch one, besides the device's own.
-const BINARIES: [&str; 16] = [
+const BINARIES: [&str; 17] = [
+    "journal",
     "rules",
     "redteam",
     "model2",
