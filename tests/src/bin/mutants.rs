@@ -1,4 +1,4 @@
-//! `mutants [--area A] [--only TEXT] [--survivors] [--write]`: breaks the device's trust code in every way that cargo-mutants
+//! `mutants [--area A]… [--only TEXT] [--survivors] [--write]`: breaks the device's trust code in every way that cargo-mutants
 //! knows, and sees that a test minds each or that tests/mutants.txt says why none can. Launched by `cargo xtask mutants`.
 
 use patchlane_tests::broken::{root, source};
@@ -16,7 +16,7 @@ use std::{fs, thread};
 /// What is asked.
 #[derive(Default)]
 struct Asked {
-    area: Option<String>,
+    areas: Vec<String>,
     only: Option<String>,
     survivors: bool,
     write: bool,
@@ -27,9 +27,14 @@ impl Asked {
     fn is_whole(&self) -> bool {
         self.only.is_none() && !self.survivors
     }
+
+    /// True if this area is asked for.
+    fn wants(&self, area: &str) -> bool {
+        self.areas.is_empty() || self.areas.iter().any(|wanted| wanted == area)
+    }
 }
 
-const USAGE: &str = "mutants [--area A] [--only TEXT] [--survivors] [--write] | --list";
+const USAGE: &str = "mutants [--area A]… [--only TEXT] [--survivors] [--write] | --list";
 
 fn arguments(words: &[String]) -> Option<Asked> {
     let mut asked = Asked::default();
@@ -37,7 +42,8 @@ fn arguments(words: &[String]) -> Option<Asked> {
     while let Some(word) = words.next() {
         match word {
             "--area" => {
-                asked.area = Some(words.next().filter(|a| AREAS.iter().any(|(area, _)| area == a))?.into())
+                let area = words.next().filter(|a| AREAS.iter().any(|(area, _)| area == a))?;
+                asked.areas.push(area.into());
             }
             "--only" => asked.only = Some(words.next()?.into()),
             "--survivors" => asked.survivors = true,
@@ -115,11 +121,12 @@ fn said(fate: &Fate, since: Instant) -> String {
         Fate::RanOn(test) => format!("{test} runs on ({took} ms)"),
         Fate::Survived => format!("SURVIVES ({took} ms)"),
         Fate::Unmet => "SURVIVES: no test comes there".to_owned(),
+        Fate::Constant => "not tried: a constant".to_owned(),
     }
 }
 
 const fn survives(fate: &Fate) -> bool {
-    matches!(fate, Fate::Survived | Fate::Unmet)
+    matches!(fate, Fate::Survived | Fate::Unmet | Fate::Constant)
 }
 
 /// What the mutants of each area came to.
@@ -159,10 +166,10 @@ fn check(asked: &Asked, all: &[Mutant], copy: &Copy, fates: &BTreeMap<usize, Fat
         fates.iter().filter(|(_, fate)| choose(fate)).map(|(index, _)| all[*index].name.as_str()).collect()
     };
     let (judged, survive) = (named(&|_| true), named(&survives));
-    let mut wrong = compare(&reasons, &judged, &survive, asked.is_whole() && asked.area.is_none());
+    let mut wrong = compare(&reasons, &judged, &survive, asked.is_whole() && asked.areas.is_empty());
     if asked.is_whole() {
         let counts = count(all, &copy.unviable, fates);
-        let asked_for = counts.iter().filter(|(area, _)| asked.area.as_deref().is_none_or(|a| a == **area));
+        let asked_for = counts.iter().filter(|(area, _)| asked.wants(area));
         let counts: BTreeMap<&str, String> =
             asked_for.map(|(area, counts)| (*area, counts.to_string())).collect();
         counts.iter().for_each(|(area, counts)| println!("[{area}] {counts}"));
@@ -190,11 +197,13 @@ fn mutants(asked: &Asked) -> Result<(), String> {
     let wanted = |index: &usize| {
         let mutant = &all[*index];
         !copy.unviable.contains(index)
-            && asked.area.as_ref().is_none_or(|area| area == mutant.area)
+            && asked.wants(mutant.area)
             && asked.only.as_ref().is_none_or(|text| mutant.name.contains(text.as_str()))
             && (!asked.survivors || explained.contains_key(&mutant.name))
     };
-    let fates = judge_all(&all, (0..all.len()).filter(wanted).collect(), &tests)?;
+    let (constant, rest): (Vec<usize>, Vec<usize>) = (0..all.len()).filter(wanted).partition(|n| all[*n].constant);
+    let mut fates = judge_all(&all, rest, &tests)?;
+    fates.extend(constant.into_iter().map(|n| (n, Fate::Constant)));
     check(asked, &all, &copy, &fates)
 }
 

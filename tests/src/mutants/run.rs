@@ -244,6 +244,8 @@ pub enum Fate {
     Survived,
     /// No test ever came there.
     Unmet,
+    /// It is in a constant, so it can't be switched on.
+    Constant,
 }
 
 /// Tests that already caught something are asked first.
