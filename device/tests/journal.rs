@@ -1,8 +1,8 @@
 //! The record and the log that keeps it, without any flash: what is believed, and what the next write does (I18).
 
 use patchlane_device::log::{
-    AREA, Area, COPY, COPY_HEAD, Log, MARK, MARKS, Target, check_copy, check_mark, copy_length, encode_copy, encode_mark,
-    makes,
+    AREA, Area, COPY, COPY_HEAD, Log, MARK, MARKS, Target, check_copy, check_mark, copy_length, encode_copy,
+    encode_mark, makes,
 };
 use patchlane_device::protocol::codec::Writer;
 use patchlane_device::protocol::version::Open;

@@ -201,7 +201,8 @@ fn mutants(asked: &Asked) -> Result<(), String> {
             && asked.only.as_ref().is_none_or(|text| mutant.name.contains(text.as_str()))
             && (!asked.survivors || explained.contains_key(&mutant.name))
     };
-    let (constant, rest): (Vec<usize>, Vec<usize>) = (0..all.len()).filter(wanted).partition(|n| all[*n].constant);
+    let (constant, rest): (Vec<usize>, Vec<usize>) =
+        (0..all.len()).filter(wanted).partition(|n| all[*n].constant);
     let mut fates = judge_all(&all, rest, &tests)?;
     fates.extend(constant.into_iter().map(|n| (n, Fate::Constant)));
     check(asked, &all, &copy, &fates)
