@@ -161,6 +161,28 @@ fn owner_documents_are_judged_as_their_vectors_say() {
     assert!(all.len() >= 14, "{} vectors", all.len());
 }
 
+/// A good signature under another key's id is none: whoever reads the set has to see whose it is.
+#[test]
+fn a_signature_names_its_key() {
+    let (mut tried, all) = (0, vectors("verify-owner"));
+    for vector in all.iter().filter(|vector| vector.wanted().is_ok()) {
+        let (root, mut document) = (vector.bytes("root"), vector.bytes("owner"));
+        let root = RootDocument::parse(&root).expect("a root");
+        let key = PublicKey::ed25519(vector.bytes("anchor").try_into().expect("a key"));
+        let device = DeviceId(vector.bytes("device").try_into().expect("an id"));
+        let group = GroupId(vector.number("group") as u32);
+        let addressee =
+            Addressee { root: &root, anchor: Some(key), device, group, serial: vector.number("serial") };
+        let id = key.id().0;
+        let at = document.windows(id.len()).rposition(|window| window == id).expect("whose it is");
+        document[at + id.len() - 1] ^= 1;
+        let signed = SignedOwner::parse(&document).expect("it can be read");
+        assert_eq!(verify::owner(&signed, &addressee), Err(Refusal::OwnerSignature), "{}", vector.name);
+        tried += 1;
+    }
+    assert!(tried > 0);
+}
+
 /// A key that every signature would satisfy is no anchor, and no vendor's key is one.
 #[test]
 fn an_anchor_is_a_key_of_its_own() {
