@@ -1,5 +1,6 @@
 //! The record and the log that keeps it, without any flash: what is believed, and what the next write does (I18).
 
+use patchlane_device::evidence::Trial;
 use patchlane_device::log::{
     AREA, Area, COPY, COPY_HEAD, Log, MARK, MARKS, Target, check_copy, check_mark, copy_length, encode_copy,
     encode_mark, makes,
@@ -322,4 +323,77 @@ fn marks_follow_the_record_of_this_session_until_its_area_is_full() {
     assert_eq!(log.next_mark(), Some((3, 1, 12)));
     log.close();
     assert_eq!(log.next_mark(), None);
+}
+
+/// A healthy trial of release 2, which handles one advisory more than v.
+fn on_trial(transition: Transition) -> State {
+    let mut state = in_phase(Phase::Soak { failed: 0, boots: 3 });
+    let security = Security::new(8, Open::NONE).expect("a level");
+    let version = Version { security, ..release(2).version };
+    let release = Release { version, ..release(2) };
+    state.candidate = Some(Candidate { release, ..candidate(2, transition) });
+    State { keep: true, step: 3, ..state }
+}
+
+fn confirmed(mut state: State) -> State {
+    Trial::of(&state).expect("a trial").confirm().commit(&mut state);
+    state
+}
+
+#[test]
+fn only_what_ran_on_trial_is_confirmed() {
+    for phase in PHASES {
+        assert_eq!(Trial::of(&in_phase(phase)).is_some(), phase.on_trial(), "{phase:?}");
+    }
+    let state = on_trial(Transition::Patch);
+    let release = state.candidate.expect("it is there").release;
+    // What ran before would lose the fix: it is no fallback.
+    let wanted = State { confirmed: release, ..idle() };
+    assert_eq!(confirmed(State { degraded: false, ..state }), wanted);
+}
+
+/// I6: the release confirmed just before, or the fallback that ran while v was repaired; only if it was kept.
+#[test]
+fn what_ran_before_is_the_fallback_if_it_was_kept() {
+    let fallback = |transition, keep, degraded| {
+        let mut state = State { keep, degraded, ..on_trial(transition) };
+        // As many advisories as v: what ran before loses nothing.
+        state.candidate = Some(candidate(2, transition));
+        let after = confirmed(state);
+        assert!(!after.degraded && !after.keep);
+        after.fallback.map(|release| release.cell)
+    };
+    use Transition::{FeatureUpdate, Repair};
+    assert_eq!(fallback(FeatureUpdate, true, false), Some(1));
+    assert_eq!(fallback(FeatureUpdate, false, false), None, "it was damaged");
+    assert_eq!(fallback(FeatureUpdate, true, true), None, "the fallback isn't what came just before");
+    assert_eq!(fallback(Repair, true, true), Some(3));
+    assert_eq!(fallback(Repair, true, false), None, "v doesn't stand in for itself");
+    assert_eq!(fallback(Repair, false, true), None);
+}
+
+#[test]
+fn a_confirmation_ends_the_approvals_it_uses_up() {
+    use patchlane_device::state::Approval;
+    let approval = |manifest| Approval { manifest: Digest([manifest; 32]), by_owner: true };
+    let left = |manifest| {
+        confirmed(State { approval: Some(approval(manifest)), ..on_trial(Transition::Patch) }).approval
+    };
+    // Release 2 is confirmed, release 1 was.
+    assert_eq!((left(2), left(1), left(9)), (None, None, Some(approval(9))));
+    let rank = |level| {
+        let security = Security::new(level, Open::NONE).expect("a level");
+        let version = Version { feature: Baseline { line: 5, step: 0 }, security };
+        Rank { transition: Transition::FeatureUpdate, version, issued_at: 1 }
+    };
+    let after = |held: u8, level, approved| {
+        let held = Some(Listed { manifest: Digest([held; 32]), rank: rank(level) });
+        let after =
+            confirmed(State { held, approval: Some(approval(approved)), ..on_trial(Transition::Patch) });
+        (after.held.is_some(), after.approval.is_some())
+    };
+    assert_eq!(after(2, 8, 9), (false, true), "what is confirmed waits no longer");
+    assert_eq!(after(9, 8, 9), (true, true), "it loses nothing");
+    assert_eq!(after(9, 7, 9), (true, false), "it would lose a fix: nothing is left to allow");
+    assert_eq!(after(9, 7, 6), (true, true), "the approval is of another");
 }
