@@ -6,8 +6,8 @@ use std::process::Command;
 use std::{fs, io};
 
 /// What the workspace is built from.
-const PARTS: [&str; 8] =
-    ["Cargo.toml", "Cargo.lock", "README.md", "protocol", "device", "host", "tests", "xtask"];
+const PARTS: [&str; 9] =
+    ["Cargo.toml", "Cargo.lock", "README.md", "protocol", "device", "docs", "host", "tests", "xtask"];
 /// Where a switch is put.
 pub const LIBRARY: &str = "device/src/lib.rs";
 

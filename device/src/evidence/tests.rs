@@ -1,9 +1,13 @@
 //! What flash has to hold before anything acts on it.
 
-use super::{Admitted, Permitted, Readback, Supply};
+extern crate std;
+use super::{Admitted, Permitted, Readback, Supply, Verified};
+use crate::layout::{Layout, Place};
 use crate::media::Region;
 use crate::rules::{Rank, Transition};
-use patchlane_protocol::{Digest, Image, Refusal, Size, Version};
+use crate::state::Release;
+use patchlane_protocol::{Digest, Image, Manifest, Refusal, Size, Version};
+use std::vec::Vec;
 
 const SIZE: u32 = 0x1234;
 const DIGEST: Digest = Digest([0x5a; 32]);
@@ -91,4 +95,47 @@ fn each_step_asks_for_its_own_slot() {
     }
     assert!(permitted(Transition::Patch, Supply::Staged).is_same_images(&Digest([2; 32])));
     assert!(!permitted(Transition::Patch, Supply::Staged).is_same_images(&Digest([3; 32])));
+}
+
+/// The manifest of a vector.
+fn manifest() -> Vec<u8> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/vectors/head-patch.toml");
+    let text = std::fs::read_to_string(file).expect("a vector");
+    let hex = text.split("manifest = \"\"\"\n").nth(1).and_then(|rest| rest.split("\"\"\"").next());
+    let digits: Vec<u32> = hex.expect("a manifest").chars().filter_map(|c| c.to_digit(16)).collect();
+    digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+}
+
+/// What a record says has to be what the receipt says, each part of it.
+#[test]
+fn a_head_is_the_release_that_the_record_names() {
+    let bytes = manifest();
+    let document = Manifest::parse(&bytes).expect("a manifest");
+    let image = document.components.at(0).and_then(|c| c.images.at(0)).expect("an image");
+    let digest = crate::verify::sha256(&bytes);
+    let verified = || Verified { manifest: Manifest::parse(&bytes).expect("a manifest"), digest };
+    let block = image.size.get().next_multiple_of(512);
+    let place = |length| Place { offset: 0, length, read: 1, write: 4, erase: 512 };
+    let moved = Layout::new(place(0x8000), place(block), place(block + 512)).expect("a layout");
+    let own = moved.slot(Region::Primary, false, image.address);
+    // Code that states no address can't run from where it lies.
+    let addresses = [0x0800_0000, 0x0900_0000];
+    let direct = Layout::direct(place(0x8000), [place(block); 2], addresses).expect("a layout");
+    let elsewhere = direct.slot(Region::Primary, false, None);
+    let other = Digest([9; 32]);
+    let (images, receipt, size) = (other, other, image.size.get());
+    let good = Release { version: document.version, manifest: digest, images, size, receipt, cell: 0 };
+    assert!(verified().is(&good, &own));
+    assert!(!verified().is(&Release { manifest: other, ..good }, &own), "another manifest");
+    assert!(!verified().is(&Release { version: Version::new(9, 9, 9), ..good }, &own), "another version");
+    assert!(!verified().is(&Release { size: size ^ 1, ..good }, &own), "another size");
+    assert!(!verified().is(&good, &elsewhere), "another slot");
+    let admitted = |room| {
+        let mut slot = own;
+        slot.room = room;
+        verified().admit(&slot).map(|admitted| admitted.image().size.get())
+    };
+    assert_eq!(admitted(size), Ok(size));
+    assert_eq!(admitted(size - 1), Err(Refusal::ImageTooLarge));
+    assert_eq!(admitted(size + 1), Ok(size));
 }
