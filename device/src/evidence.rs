@@ -542,3 +542,6 @@ fn fallback_after(state: &State, release: &Release, transition: Transition) -> O
     let known = known?;
     fallback::keeps(left, transition, &release.version, &known.version).then_some(known)
 }
+
+#[cfg(test)]
+mod tests;

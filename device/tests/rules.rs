@@ -81,9 +81,11 @@ fn the_transition_is_what_the_table_of_design_2_says() {
                 let images = if same { SAME } else { OTHER };
                 let got = classify(&standing, &Offer { kind, version: w, images });
                 assert_eq!(got, wanted, "{v} {w} {kind:?}");
-                // What is outdated can at most repair.
+                // What is outdated can at most repair, and what isn't could go in, whoever had signed it.
                 if is_outdated(&v, &w) {
                     assert!(matches!(wanted, Err(_) | Ok(Transition::Repair)), "{v} {w}");
+                } else if kind == Kind::FeatureUpdate {
+                    assert!(matches!(wanted, Ok(transition) if transition != Transition::Repair), "{v} {w}");
                 }
             }
         }
@@ -235,6 +237,22 @@ fn refusing_features_never_stops_a_patch() {
     }
 }
 
+/// DESIGN §4 "Trial", on sets instead of versions.
+fn wanted_end(offer: &Offer, facts: &TrialFacts) -> TrialEnd {
+    let all = |version: &Version| handled(&version.security);
+    let fits = |left: &Standing| {
+        let more = all(&offer.version).is_superset(&all(&left.version)) && offer.version != left.version;
+        let whole = !facts.payload_free || offer.images == left.images;
+        offer.version.feature == left.version.feature && more && whole
+    };
+    let news = !all(&facts.trial.version).is_superset(&all(&offer.version));
+    match facts.healthy {
+        true if fits(&facts.trial) => TrialEnd::Confirm,
+        false if fits(&facts.v) && news => TrialEnd::RevertIfWhole,
+        _ => TrialEnd::Pending,
+    }
+}
+
 #[test]
 fn a_patch_ends_a_trial_only_if_it_will_be_accepted_afterwards() {
     let standing = |version, images| Standing { version, images, damaged: false };
@@ -244,28 +262,30 @@ fn a_patch_ends_a_trial_only_if_it_will_be_accepted_afterwards() {
         .iter()
         .flat_map(|v| all.iter().flat_map(move |t| versions().into_iter().map(move |w| (*v, *t, w))))
     {
-        for case in 0..8u8 {
-            let (healthy, payload_free, same) = (case & 1 != 0, case & 2 != 0, case & 4 != 0);
+        for case in 0..16u8 {
+            let (healthy, payload_free) = (case & 1 != 0, case & 2 != 0);
             let facts = TrialFacts { v: standing(v, SAME), trial: standing(t, OTHER), healthy, payload_free };
-            let images = if same { SAME } else { OTHER };
+            let images =
+                [SAME, OTHER, Digest([3; 32])].into_iter().nth(usize::from(case >> 2)).unwrap_or(OTHER);
             let offer = Offer { kind: Kind::SecurityPatch, version: w, images };
             let got = ends(&offer, &facts);
             seen.insert(format!("{got:?}"));
+            assert_eq!(got, wanted_end(&offer, &facts), "{v} {t} {w} {case}");
             // Whatever remains, the patch has to be a patch of it.
             let remains = match got {
                 TrialEnd::Confirm => &facts.trial,
                 TrialEnd::RevertIfWhole => &facts.v,
                 TrialEnd::Pending => continue,
             };
-            assert_eq!(got == TrialEnd::Confirm, healthy, "health decides the way");
             assert_eq!(classify(remains, &offer), Ok(Transition::Patch));
-            assert!(!payload_free || offer.images == remains.images);
-            if got == TrialEnd::RevertIfWhole {
-                assert!(!handled(&t.security).is_superset(&handled(&w.security)), "nothing to gain");
-            }
         }
     }
     assert_eq!(seen.len(), 3, "an end was never met: {seen:?}");
+}
+
+#[test]
+fn what_leaves_the_baseline_alone_is_of_security() {
+    assert_eq!(TRANSITIONS.map(Transition::is_security), [true, true, false, false]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Simulated flash and devices, power-cut sweeps, scenarios and vectors for patchlane.
 
 pub mod board;
+pub mod broken;
 pub mod code;
 pub mod cuts;
 pub mod fuzz;
 pub mod model;
+pub mod mutants;
 pub mod scenario;
 pub mod sim;
 pub mod skips;

@@ -8,6 +8,7 @@ mod demo;
 mod firmware;
 mod fuzz;
 mod integrator;
+mod mutants;
 mod qemu;
 mod replay;
 mod run;
@@ -25,6 +26,9 @@ cargo xtask demo [--board B|sim]      the story: keys, bundles, a device takes a
 cargo xtask test                      everything CI runs
 cargo xtask model [--deep]            orders of a release history, as far as it gets, on the device; deep: 30 times the states
 cargo xtask known-bad [--quick]       puts known-bad rules into a copy of the device, and sees that tests catch each
+cargo xtask mutants [--area A]… [--only TEXT] [--survivors] [--write]
+                                      breaks the device's trust code in all ways cargo-mutants knows, and sees that tests
+                                      mind; takes an hour, so isn't part of `test`; --list names the areas
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing
 cargo xtask bench lint                diff and lint of a real program with debug information, beside readelf; diff in 2 s
 cargo xtask cuts [--full] [--seed N] [--plan P] [--geometry G]
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
         ["model", "--deep"] => test::model(true),
         ["known-bad"] => test::known_bad(false),
         ["known-bad", "--quick"] => test::known_bad(true),
+        ["mutants", ref rest @ ..] => mutants::mutants(rest),
         ["skips", ref rest @ ..] => skips::skips(rest),
         ["cases", ref rest @ ..] => return cases::cases(rest),
         ["sizes"] => sizes::sizes(),

@@ -4,18 +4,13 @@
 //! All of them are put into one copy of the workspace, each behind a switch, so that it is built once. A hunk that
 //! doesn't apply is an error: the rules have moved on, and the file has to follow.
 
+use patchlane_tests::broken::{self, Changed, LIBRARY, programs, source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::{fs, io};
 
 /// Test binaries that may catch one.
 const BINARIES: [&str; 7] = ["redteam", "model2", "threats", "defects", "rot", "delta", "model"];
-/// What the workspace is built from.
-const PARTS: [&str; 8] =
-    ["Cargo.toml", "Cargo.lock", "README.md", "protocol", "device", "host", "tests", "xtask"];
-/// Where the switch is put.
-const LIBRARY: &str = "device/src/lib.rs";
 /// How one is switched on, and asked for.
 const SWITCH: &str = "
 extern crate std;
@@ -77,18 +72,15 @@ fn parse(text: &str) -> Result<Vec<Bad>, String> {
     }
 }
 
-/// Sources with every wrong rule in them, by path.
-type Changed = BTreeMap<PathBuf, String>;
-
+/// Sources with every wrong rule in them.
 fn instrument(all: &[Bad]) -> Result<Changed, String> {
     let mut changed = Changed::new();
-    let read = |file: &str| fs::read_to_string(root().join(file)).map_err(|e| format!("{file}: {e}"));
-    changed.insert(LIBRARY.into(), read(LIBRARY)? + SWITCH);
+    changed.insert(LIBRARY.into(), source(LIBRARY)? + SWITCH);
     for bad in all {
         for Hunk { file, old, new } in &bad.hunks {
             let text = match changed.remove(Path::new(file)) {
                 Some(text) => text,
-                None => read(file)?,
+                None => source(file)?,
             };
             if text.matches(old).count() != 1 {
                 return Err(format!("{}: {file} doesn't hold these lines once:\n{old}", bad.id));
@@ -99,43 +91,15 @@ fn instrument(all: &[Bad]) -> Result<Changed, String> {
     Ok(changed)
 }
 
-/// Copies what differs, so that the rest isn't built anew, and takes away what is gone.
-fn mirror(part: &Path, to: &Path, changed: &Changed) -> io::Result<()> {
-    let (from, into) = (root().join(part), to.join(part));
-    if from.is_file() {
-        let new = changed.get(part).map_or_else(|| fs::read(&from), |text| Ok(text.clone().into_bytes()))?;
-        return if fs::read(&into).is_ok_and(|old| old == new) { Ok(()) } else { fs::write(into, new) };
-    }
-    fs::create_dir_all(&into)?;
-    let names = |folder: &Path| -> io::Result<BTreeSet<_>> {
-        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
-    };
-    let here: BTreeSet<_> = names(&from)?.into_iter().filter(|name| name != "target").collect();
-    for gone in names(&into)?.difference(&here) {
-        let path = into.join(gone);
-        if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
-    }
-    here.iter().try_for_each(|name| mirror(&part.join(name), to, changed))
-}
-
 /// The tests of the copy: which program has each.
 struct Tests(BTreeMap<String, PathBuf>);
 
 impl Tests {
     fn build(copy: &Path) -> Result<Self, String> {
-        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-        build.args(["test", "--no-run", "-p", "patchlane-tests"]);
-        build.args(BINARIES.iter().flat_map(|name| ["--test", *name]));
-        build.current_dir(copy).env("CARGO_TARGET_DIR", copy.join("target"));
-        let out = build.output().map_err(|e| e.to_string())?;
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        if !out.status.success() {
-            return Err(format!("the copy doesn't build:\n{said}"));
-        }
+        let names = BINARIES.iter().flat_map(|name| ["--test", *name]);
+        let arguments: Vec<&str> = ["-p", "patchlane-tests"].into_iter().chain(names).collect();
         let mut tests = BTreeMap::new();
-        for line in said.lines().filter(|line| line.trim_start().starts_with("Executable tests/")) {
-            let path = line.rsplit_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
-            let program = copy.join(path.ok_or_else(|| format!("cargo says `{line}`"))?);
+        for program in programs(copy, &copy.join("target"), &arguments)? {
             let listed = Command::new(&program).arg("--list").output().map_err(|e| e.to_string())?;
             let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
             let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
@@ -155,19 +119,10 @@ impl Tests {
     }
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
-}
-
 /// Puts every wrong rule in force, one after the other; `quick` asks the first test named only.
 fn known_bad(quick: bool) -> Result<(), String> {
-    let all = parse(&fs::read_to_string(root().join("tests/known-bad.txt")).map_err(|e| e.to_string())?)?;
-    let changed = instrument(&all)?;
-    let copy = root().join("target/known-bad");
-    fs::create_dir_all(&copy).map_err(|e| e.to_string())?;
-    for part in PARTS {
-        mirror(Path::new(part), &copy, &changed).map_err(|e| format!("{part}: {e}"))?;
-    }
+    let all = parse(&source("tests/known-bad.txt")?)?;
+    let copy = broken::copy("known-bad", &instrument(&all)?)?;
     let tests = Tests::build(&copy)?;
     let most = if quick { 1 } else { usize::MAX };
     let (mut missed, mut asked) = (Vec::new(), BTreeSet::new());
