@@ -164,9 +164,14 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 }
 
 fn filed<T: Entry>(folder: &Path, name: &str) -> Result<Filed<T>> {
+    let (bytes, seen) = files::read_seen(&folder.join(T::FOLDER).join(name))?;
+    understood(folder, name, &bytes, seen)
+}
+
+/// The bytes of a file as an entry.
+fn understood<T: Entry>(folder: &Path, name: &str, bytes: &[u8], seen: Seen) -> Result<Filed<T>> {
     let file = format!("{}/{name}", T::FOLDER);
-    let path = folder.join(T::FOLDER).join(name);
-    let (bytes, seen) = files::read_seen(&path)?;
+    let path = folder.join(&file);
     let wrong = |what: String| {
         let next = "correct it, or take it from version control as it was";
         Error::new(Code::Entry, what, next).at(path.display())
@@ -174,15 +179,15 @@ fn filed<T: Entry>(folder: &Path, name: &str) -> Result<Filed<T>> {
     if bytes.len() as u64 > files::LARGEST_TEXT {
         return Err(wrong("is larger than 1 MiB".into()));
     }
-    let mut entry: T = parse(&bytes).map_err(|e| e.at(path.display()))?;
+    let mut entry: T = parse(bytes).map_err(|e| e.at(path.display()))?;
     entry.sound().map_err(|what| wrong(format!("isn't {} that can be: {what}", T::KIND)))?;
-    let sha256 = Sha::of(&bytes);
+    let sha256 = Sha::of(bytes);
     let stem = entry.stem(&sha256);
     // A seal that isn't named by what it holds was edited: `check` says so.
     if T::FOLDER != Seal::FOLDER && name != format!("{stem}.toml") {
         return Err(wrong(format!("says what belongs into {}/{stem}.toml", T::FOLDER)));
     }
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(bytes);
     entry.remember(text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect());
     Ok(Filed { file, sha256, entry, seen })
 }
@@ -247,6 +252,44 @@ impl Ledger {
         let mut first = wrong.remove(0);
         first.also = wrong;
         Err(first)
+    }
+
+    /// A ledger that isn't in a folder of its own any more: its files, by their paths in it. Nothing can be written to it.
+    ///
+    /// # Errors
+    /// `ledger-entry`: the first file that is wrong, or isn't a ledger's.
+    pub fn kept(files: &[(String, Vec<u8>)]) -> Result<Self> {
+        let folder = Path::new("");
+        let next = "check where the ledger was kept";
+        let head = files.iter().find(|(name, _)| name == NAME);
+        let (_, bytes) = head.ok_or_else(|| Error::new(Code::Entry, format!("has no {NAME}"), next))?;
+        let entry: Head = parse(bytes).map_err(|e| e.at(NAME))?;
+        let head = Filed { file: NAME.to_owned(), sha256: Sha::of(bytes), entry, seen: Seen::NOWHERE };
+        let mut ledger = Self {
+            folder: folder.to_path_buf(),
+            head,
+            advisories: Vec::new(),
+            baselines: Vec::new(),
+            releases: Vec::new(),
+            seals: Vec::new(),
+        };
+        for (name, bytes) in files.iter().filter(|(name, _)| name != NAME) {
+            let seen = Seen::NOWHERE;
+            match name.split_once('/') {
+                Some((Advisory::FOLDER, name)) => {
+                    ledger.advisories.push(understood(folder, name, bytes, seen)?);
+                }
+                Some((Line::FOLDER, name)) => ledger.baselines.push(understood(folder, name, bytes, seen)?),
+                Some((Release::FOLDER, name)) => ledger.releases.push(understood(folder, name, bytes, seen)?),
+                Some((Seal::FOLDER, name)) => ledger.seals.push(understood(folder, name, bytes, seen)?),
+                _ => return Err(Error::new(Code::Entry, "isn't a file of a ledger", next).at(name)),
+            }
+        }
+        ledger.advisories.sort_by(|a, b| a.file.cmp(&b.file));
+        ledger.releases.sort_by(|a, b| a.file.cmp(&b.file));
+        ledger.baselines.sort_by_key(|line| line.entry.baseline);
+        ledger.seals.sort_by_key(|seal| seal.entry.number);
+        Ok(ledger)
     }
 
     /// The ledger of a product, if it has one.

@@ -12,6 +12,7 @@ use crate::image;
 use crate::ledger::Ledger;
 use crate::root::Root;
 use patchlane_protocol::{Baseline, Open, Security, Version};
+use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,7 @@ pub struct Case<'a> {
     /// False if nothing is to be built.
     pub rebuild: bool,
     seen: RefCell<Vec<Input>>,
+    found: RefCell<Map<String, Value>>,
 }
 
 impl<'a> Case<'a> {
@@ -75,6 +77,7 @@ impl<'a> Case<'a> {
             now,
             rebuild,
             seen: RefCell::default(),
+            found: RefCell::default(),
         })
     }
 
@@ -107,6 +110,16 @@ impl<'a> Case<'a> {
     /// What was read since the last call.
     pub(super) fn taken(&self) -> Vec<Input> {
         self.seen.take()
+    }
+
+    /// Keeps what was found for whoever reports on it: nobody should have to find it again, or read it out of a sentence.
+    pub(super) fn keep(&self, name: &str, value: impl Into<Value>) {
+        self.found.borrow_mut().insert(name.to_owned(), value.into());
+    }
+
+    /// What was kept since the last call.
+    pub(super) fn kept(&self) -> Map<String, Value> {
+        self.found.take()
     }
 
     /// The ids that the patch closes.

@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod change;
 mod checks;
 mod csaf;
+pub mod delta;
 mod git;
 mod image;
 mod inventory;
@@ -138,6 +139,8 @@ pub struct Finding {
     pub detail: String,
     /// What it read.
     pub inputs: Vec<Input>,
+    /// What it found, for programs; empty if it got to nothing.
+    pub data: serde_json::Map<String, serde_json::Value>,
 }
 
 /// How strict.
@@ -235,7 +238,7 @@ fn one(check: &'static Check, case: &Case<'_>, rules: &Rules<'_>) -> Finding {
     let answer = (check.run)(case).unwrap_or_else(|error| Answer::Fail(error.to_string()));
     let outcome = rules.outcome(check, &answer);
     let (Answer::Pass(detail) | Answer::Fail(detail) | Answer::Unknown(detail)) = answer;
-    Finding { check, outcome, detail, inputs: case.taken() }
+    Finding { check, outcome, detail, inputs: case.taken(), data: case.kept() }
 }
 
 /// True if the findings say that the release isn't a security patch but carries functionality (checks 21 and 22).

@@ -12,7 +12,7 @@ use crate::scenario::{
     Cast, Expected, Feature, Lane, Release, Scenario, Security, Source, Start, Step, Sweep,
 };
 use patchlane_protocol::Version;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -65,6 +65,17 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
         let document = case.json(path)?;
         let about = statement(&document, TEST_RESULT).map_err(|e| e.at(path.display()))?;
         let predicate = &document["predicate"];
+        case.keep(
+            &path.display().to_string(),
+            json!({
+                "of": if about.is_subset(&old) { "base" } else { "patch" },
+                "result": predicate["result"],
+                "passed": names(predicate, "passedTests"),
+                "failed": names(predicate, "failedTests"),
+                "configuration": predicate["configuration"],
+                "url": predicate["url"],
+            }),
+        );
         match (about.is_subset(&old), about.is_subset(&new), about.is_empty()) {
             (true, false, false) => failed_before.extend(names(predicate, "failedTests")),
             (false, true, false) => {
@@ -120,6 +131,8 @@ pub(super) fn replay(case: &Case<'_>) -> Result<Answer> {
         predicate["inputs"].as_u64().ok_or_else(|| at(broken("doesn't say how many inputs it played")))?;
     let differences =
         predicate["differences"].as_array().ok_or_else(|| at(broken("has no list of differences")))?;
+    case.keep("inputs", inputs);
+    case.keep("differences", differences.clone());
     if inputs == 0 {
         return Ok(Fail("no input was played".into()));
     }
@@ -161,6 +174,8 @@ pub(super) fn budget(case: &Case<'_>) -> Result<Answer> {
         let line = format!("{name} {value} of {limit}");
         if value > *limit { over.push(line) } else { told.push(line) }
     }
+    case.keep("within", told.clone());
+    case.keep("over", over.clone());
     if over.is_empty() { Ok(Pass(told.join(", "))) } else { Ok(Fail(over.join(", "))) }
 }
 
@@ -267,5 +282,7 @@ pub(super) fn installs(case: &Case<'_>) -> Result<Answer> {
         seen.insert(version.to_string(), ());
     }
     let over: Vec<String> = seen.into_keys().collect();
+    case.keep("over", over.clone());
+    case.keep("cuts", cuts);
     Ok(Pass(format!("over {}; {cuts} power cuts survived, a failed trial taken back", over.join(", "))))
 }

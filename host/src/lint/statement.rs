@@ -31,6 +31,7 @@ pub(crate) fn finding(finding: &Finding) -> Value {
             "name": input.name,
             "sha256": input.digest.to_string(),
         })).collect::<Vec<_>>(),
+        "data": finding.data,
     });
     match &finding.outcome {
         Outcome::Waived { reason, by, until } => {
