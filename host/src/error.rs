@@ -43,6 +43,8 @@ codes! {
         "take their entries into your ledger, and build again";
     Separation = "separation", 1, "The separation lint refuses the patch, or there is no evidence that it passed.",
         "run `patchlane lint`: each check says what to do";
+    Evidence = "evidence", 1, "Evidence doesn't hold: a signature, a digest, or an archive that was changed.",
+        "get it again from who made it; if it stays so, don't rely on it";
     Usage = "usage", 2, "The command line contradicts itself, or can't be understood.",
         "see `patchlane help COMMAND`";
     Missing = "missing-file", 3, "A file or folder isn't there.", "check the path";

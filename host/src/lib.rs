@@ -48,6 +48,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod binary;
 pub mod boards;
 pub mod bundle;
@@ -57,6 +58,7 @@ pub mod config;
 pub mod delta;
 pub mod ear;
 pub mod error;
+pub mod evidence;
 mod explain;
 pub mod files;
 pub mod flash;

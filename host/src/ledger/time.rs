@@ -41,6 +41,16 @@ impl Day {
         self.begins() + DAY - 1
     }
 
+    /// The same day so many years later; of 29 February, where there is none, the day after.
+    #[must_use]
+    pub fn years_later(self, years: u16) -> Self {
+        let text = self.to_string();
+        let mut parts = text.split('-').map(|part| part.parse::<u16>().unwrap_or(0));
+        let mut next = || parts.next().unwrap_or(0);
+        let (year, month, day) = (next().saturating_add(years), next() as u8, next() as u8);
+        Self::new(year, month, day).or_else(|| Self::new(year, 3, 1)).unwrap_or(Self(u32::MAX))
+    }
+
     /// Reads `2032-12-31`.
     ///
     /// # Errors
@@ -143,6 +153,9 @@ mod tests {
             assert!(Day::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(Day::parse("2000-02-29").map(Day::begins), Ok(951_782_400));
+        for (day, later) in [("2027-01-15", "2037-01-15"), ("2028-02-29", "2038-03-01"), ("2018-12-31", "2028-12-31")] {
+            assert_eq!(Day::parse(day).map(|day| day.years_later(10).to_string()), Ok(later.to_owned()));
+        }
     }
 
     #[test]
