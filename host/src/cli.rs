@@ -111,6 +111,8 @@ enum Command {
     Ledger(commands::ledger::Command),
     /// Check that a security patch is one: the fix, and no functionality
     Lint(commands::lint::Options),
+    /// Write what an assessor or a customer reads of a release, from its archive alone
+    Report(commands::report::Options),
     /// Draw and check the flash map; write it out for linkers, C, Zephyr or Rust
     Layout(commands::layout::Options),
     /// Make a factory flash image: first release, receipt, root, state
@@ -220,6 +222,7 @@ fn dispatch(global: &Global, command: Command) -> crate::Result<crate::output::R
         Command::Diff(options) => commands::diff::run(global, &options),
         Command::Ledger(command) => commands::ledger::run(global, &command),
         Command::Lint(options) => commands::lint::run(global, &options),
+        Command::Report(options) => commands::report::run(global, &options),
         Command::Layout(options) => commands::layout::run(global, &options),
         Command::Completions(options) => Ok(commands::man::completions(&options, Cli::command())),
         Command::Man(options) => commands::man::man(&options, Cli::command()),

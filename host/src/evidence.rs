@@ -75,10 +75,12 @@ impl Envelope {
         if value.get("payloadType").is_none() && value.get("payload").is_none() {
             return Ok(None);
         }
-        let kind = value["payloadType"].as_str().ok_or_else(|| wrong("is an envelope without a payloadType"))?;
+        let kind =
+            value["payloadType"].as_str().ok_or_else(|| wrong("is an envelope without a payloadType"))?;
         let payload = value["payload"].as_str().and_then(decode);
         let payload = payload.ok_or_else(|| wrong("is an envelope whose payload isn't base64"))?;
-        let list = value["signatures"].as_array().ok_or_else(|| wrong("is an envelope without signatures"))?;
+        let list =
+            value["signatures"].as_array().ok_or_else(|| wrong("is an envelope without signatures"))?;
         if list.len() > 16 {
             return Err(wrong("is an envelope with more than 16 signatures"));
         }
@@ -106,7 +108,8 @@ impl Envelope {
         // An id is a hint: every key is tried on every signature.
         let signed = |key: &&PublicKey| {
             let Ok(verifying) = VerifyingKey::from_bytes(&key.bytes) else { return false };
-            let mut signatures = self.signatures.iter().filter_map(|(_, bytes)| Signature::from_slice(bytes).ok());
+            let mut signatures =
+                self.signatures.iter().filter_map(|(_, bytes)| Signature::from_slice(bytes).ok());
             signatures.any(|signature| verifying.verify_strict(&message, &signature).is_ok())
         };
         keys.iter().find(signed).copied().ok_or_else(|| {
@@ -139,7 +142,11 @@ impl Evidence {
         let envelope = Envelope::parse(bytes)?;
         let payload = envelope.as_ref().map_or(bytes, |envelope| &envelope.payload);
         let statement = serde_json::from_slice(payload).map_err(|e| {
-            Error::new(Code::Malformed, format!("isn't a statement in JSON: {e}"), "check that this is evidence")
+            Error::new(
+                Code::Malformed,
+                format!("isn't a statement in JSON: {e}"),
+                "check that this is evidence",
+            )
         })?;
         Ok(Self { statement, envelope, sha256: Sha::of(bytes) })
     }
@@ -154,7 +161,8 @@ impl Evidence {
     /// # Errors
     /// `evidence` if none did.
     pub fn verify(&self, keys: &[PublicKey]) -> Result<PublicKey> {
-        let envelope = self.envelope.as_ref().ok_or_else(|| wrong("isn't signed: it isn't in an envelope"))?;
+        let envelope =
+            self.envelope.as_ref().ok_or_else(|| wrong("isn't signed: it isn't in an envelope"))?;
         envelope.verify(STATEMENT, keys)
     }
 }
@@ -164,8 +172,10 @@ mod tests {
     use super::*;
 
     fn key(byte: u8) -> SigningKey {
-        SigningKey::from_bytes(&[byte, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
-            23, 24, 25, 26, 27, 28, 29, 30, 31])
+        SigningKey::from_bytes(&[
+            byte, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+            26, 27, 28, 29, 30, 31,
+        ])
     }
 
     /// The example of the DSSE protocol.
@@ -178,7 +188,8 @@ mod tests {
     #[test]
     fn what_is_sealed_opens_and_nothing_else_does() {
         let (ours, other) = (key(1), key(2));
-        let [public, stranger] = [&ours, &other].map(|key| PublicKey::ed25519(key.verifying_key().to_bytes()));
+        let [public, stranger] =
+            [&ours, &other].map(|key| PublicKey::ed25519(key.verifying_key().to_bytes()));
         let text = Envelope::seal(&ours, STATEMENT, b"{\"a\":1}").unwrap();
         let envelope = Envelope::parse(text.as_bytes()).unwrap().unwrap();
         assert_eq!(envelope.payload, b"{\"a\":1}");
@@ -194,10 +205,16 @@ mod tests {
             assert!(wrong.verify(STATEMENT, &[public]).is_err());
         }
         // URL-safe is as good.
-        let safe = text.replace('+', "-").replace('/', "_").replace("application_vnd.in-toto-json", STATEMENT);
-        assert_eq!(Envelope::parse(safe.as_bytes()).unwrap().unwrap().verify(STATEMENT, &[public]), Ok(public));
+        let safe =
+            text.replace('+', "-").replace('/', "_").replace("application_vnd.in-toto-json", STATEMENT);
+        assert_eq!(
+            Envelope::parse(safe.as_bytes()).unwrap().unwrap().verify(STATEMENT, &[public]),
+            Ok(public)
+        );
         assert_eq!(Envelope::parse(b"{\"_type\":1}"), Ok(None));
-        for broken in ["{\"payloadType\":\"x\"}", "{\"payloadType\":\"x\",\"payload\":\"?\",\"signatures\":[]}"] {
+        for broken in
+            ["{\"payloadType\":\"x\"}", "{\"payloadType\":\"x\",\"payload\":\"?\",\"signatures\":[]}"]
+        {
             assert!(Envelope::parse(broken.as_bytes()).is_err(), "{broken}");
         }
     }

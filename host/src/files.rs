@@ -280,7 +280,8 @@ impl NewTree {
         if target.symlink_metadata().is_ok() {
             return Err(wrong(ErrorKind::AlreadyExists.into()));
         }
-        let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent =
+            target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(wrong)?;
         let mut attempt = 0u32;
         loop {

@@ -74,6 +74,7 @@ pub mod output;
 pub mod owner;
 pub mod passphrase;
 pub mod progress;
+pub mod report;
 pub mod root;
 pub mod scenario;
 

@@ -113,7 +113,8 @@ impl Archive {
     pub fn bytes(&self, sha256: &Sha) -> Result<Vec<u8>> {
         let path = self.path(sha256);
         let at = |e: Error| e.at(path.display());
-        let entry = self.entry(sha256).ok_or_else(|| at(broken("is an object that the index doesn't name")))?;
+        let entry =
+            self.entry(sha256).ok_or_else(|| at(broken("is an object that the index doesn't name")))?;
         if entry.redacted {
             return Err(at(broken(format!("is redacted: `{}`", entry.name))));
         }

@@ -136,10 +136,11 @@ impl Draft {
         }
         let (previous, count) = (Sha::of(&archive.index_bytes), new.len());
         let signature = files::read_small(&folder.join(SIGNED))?;
-        let kept = [(Role::Index, &archive.index_bytes), (Role::IndexSigned, &signature)].map(|(role, bytes)| {
-            let name = if role == Role::Index { INDEX } else { SIGNED }.to_owned();
-            Entry { role, name, sha256: Sha::of(bytes), size: bytes.len() as u64, redacted: false }
-        });
+        let kept =
+            [(Role::Index, &archive.index_bytes), (Role::IndexSigned, &signature)].map(|(role, bytes)| {
+                let name = if role == Role::Index { INDEX } else { SIGNED }.to_owned();
+                Entry { role, name, sha256: Sha::of(bytes), size: bytes.len() as u64, redacted: false }
+            });
         let index = self.index(Some(previous), [&old.entries[..], &new, &kept].concat());
         let text = index.text()?;
         Index::parse(text.as_bytes())?;
@@ -155,8 +156,10 @@ impl Draft {
         let top = top(&index)?;
         let paths: Vec<_> = objects.keys().map(|sha256| archive.path(sha256)).collect();
         let pieces: Vec<[&[u8]; 1]> = objects.values().map(|bytes| [*bytes]).collect();
-        let mut all: Vec<New<'_>> = paths.iter().zip(&pieces).map(|(path, pieces)| new_file(path, pieces)).collect();
-        let tops = [(SIGNED, top.signed.as_bytes()), (RECHECK, top.recheck.as_bytes()), (INDEX, text.as_bytes())];
+        let mut all: Vec<New<'_>> =
+            paths.iter().zip(&pieces).map(|(path, pieces)| new_file(path, pieces)).collect();
+        let tops =
+            [(SIGNED, top.signed.as_bytes()), (RECHECK, top.recheck.as_bytes()), (INDEX, text.as_bytes())];
         let tops = tops.map(|(name, bytes)| (folder.join(name), [bytes]));
         let (again, seen) = files::read_seen(&folder.join(INDEX))?;
         if again != archive.index_bytes {

@@ -13,6 +13,7 @@ pub(crate) mod ledger;
 pub(crate) mod lint;
 pub(crate) mod man;
 pub(crate) mod provision;
+pub(crate) mod report;
 pub(crate) mod root;
 pub(crate) mod sign;
 pub(crate) mod simulate;

@@ -132,6 +132,15 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
+/// A stretch of time in its largest unit.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / HOUR),
+        _ => format!("{} days", seconds / DAY),
+    }
+}
+
 /// Reads `--today`: a moment, or a day as it ends, so that what falls due on it counts.
 pub(crate) fn today(text: &str) -> Result<Moment, String> {
     Day::parse(text).map(|day| Moment(day.ends())).or_else(|_| Moment::parse(text)).map_err(|_| {
@@ -153,7 +162,9 @@ mod tests {
             assert!(Day::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(Day::parse("2000-02-29").map(Day::begins), Ok(951_782_400));
-        for (day, later) in [("2027-01-15", "2037-01-15"), ("2028-02-29", "2038-03-01"), ("2018-12-31", "2028-12-31")] {
+        for (day, later) in
+            [("2027-01-15", "2037-01-15"), ("2028-02-29", "2038-03-01"), ("2018-12-31", "2028-12-31")]
+        {
             assert_eq!(Day::parse(day).map(|day| day.years_later(10).to_string()), Ok(later.to_owned()));
         }
     }

@@ -15,6 +15,17 @@ pub struct Row {
     pub b: Vec<String>,
 }
 
+/// Two catalogues, joined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Delta {
+    /// The one, by name.
+    pub a: String,
+    /// The other.
+    pub b: String,
+    /// Clauses that the same checks serve.
+    pub rows: Vec<Row>,
+}
+
 impl Row {
     /// Who asks: `both`, `a` or `b`.
     pub const fn side(&self) -> &'static str {
