@@ -8,6 +8,7 @@ mod firmware;
 mod fuzz;
 mod integrator;
 mod qemu;
+mod report;
 mod run;
 mod sizes;
 mod skips;
@@ -36,6 +37,7 @@ cargo xtask qemu [--board B] [--scenario S] [--list]
                                       scenarios on boards in QEMU; --cuts N, --cost [--write], --replay CUTS
 cargo xtask skips [--quick] [--case C] [--every]
                                       skips instructions of a bootloader's decisions in QEMU; --list, --replay CASE@…
+cargo xtask report [--browser]        the evidence report of a sample product, in target/report; looked at in headless Chromium
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         ["known-bad"] => test::known_bad(false),
         ["known-bad", "--quick"] => test::known_bad(true),
         ["skips", ref rest @ ..] => skips::skips(rest),
+        ["report", ref rest @ ..] => report::report(rest),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
         ["cuts", ref rest @ ..] => cuts::cuts(rest),

@@ -29,6 +29,7 @@ mod programs;
 mod provision;
 #[cfg(unix)]
 mod pty;
+mod report;
 mod review;
 mod same;
 mod schema;

@@ -37,13 +37,24 @@ pub(crate) fn failure_of(value: &Value) -> &'static str {
 
 /// Everything that is wrong with `value`, under the definition of this name.
 pub(crate) fn violations(name: &str, value: &Value) -> Vec<String> {
+    violations_in(definitions(), name, value)
+}
+
+/// The same, under the definition of another schema.
+pub(crate) fn violations_in(defs: &Map<String, Value>, name: &str, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    check(&definitions()[name], value, name, &mut found);
+    check(defs, &defs[name], value, name, &mut found);
     found
 }
 
 /// Checks, and returns the names of the properties that were looked at.
-fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BTreeSet<String> {
+fn check(
+    defs: &Map<String, Value>,
+    schema: &Value,
+    value: &Value,
+    at: &str,
+    found: &mut Vec<String>,
+) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     let schema = schema.as_object().unwrap_or_else(|| panic!("{at}: no schema"));
     let none = Map::new();
@@ -76,39 +87,45 @@ fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BT
             "properties" => {
                 for (name, rule) in rule.as_object().unwrap() {
                     if let Some(value) = object.get(name) {
-                        check(rule, value, &format!("{at}.{name}"), found);
+                        check(defs, rule, value, &format!("{at}.{name}"), found);
                         seen.insert(name.clone());
                     }
                 }
             }
             "items" => {
                 for (i, value) in value.as_array().into_iter().flatten().enumerate() {
-                    check(rule, value, &format!("{at}[{i}]"), found);
+                    check(defs, rule, value, &format!("{at}[{i}]"), found);
                 }
             }
-            "anyOf" => seen.extend(any(rule, value, at, found)),
+            "anyOf" => seen.extend(any(defs, rule, value, at, found)),
             "allOf" => {
                 for rule in rule.as_array().unwrap() {
-                    seen.extend(check(rule, value, at, found));
+                    seen.extend(check(defs, rule, value, at, found));
                 }
             }
             "$ref" => {
                 let name = rule.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
-                let rule = definitions().get(name).unwrap_or_else(|| panic!("{at}: no definition {name}"));
-                seen.extend(check(rule, value, at, found));
+                let rule = defs.get(name).unwrap_or_else(|| panic!("{at}: no definition {name}"));
+                seen.extend(check(defs, rule, value, at, found));
             }
             other => panic!("{at}: this validator doesn't know `{other}`"),
         }
     }
-    closed(schema, object, &seen, at, found);
+    closed(defs, schema, object, &seen, at, found);
     seen
 }
 
 /// One of several forms fits; what is wrong with the one that comes closest otherwise.
-fn any(rules: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BTreeSet<String> {
+fn any(
+    defs: &Map<String, Value>,
+    rules: &Value,
+    value: &Value,
+    at: &str,
+    found: &mut Vec<String>,
+) -> BTreeSet<String> {
     let tried = rules.as_array().unwrap().iter().map(|rule| {
         let mut wrong = Vec::new();
-        let seen = check(rule, value, at, &mut wrong);
+        let seen = check(defs, rule, value, at, &mut wrong);
         (wrong, seen)
     });
     let (wrong, seen) = tried.min_by_key(|(wrong, _)| wrong.len()).unwrap();
@@ -118,6 +135,7 @@ fn any(rules: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BTree
 
 /// Where no other fields are allowed, there are none; or they are as it is said.
 fn closed(
+    defs: &Map<String, Value>,
     schema: &Map<String, Value>,
     object: &Map<String, Value>,
     seen: &BTreeSet<String>,
@@ -130,7 +148,7 @@ fn closed(
             if rule == false {
                 found.push(format!("{at}: {name} isn't described"));
             } else {
-                check(rule, value, &format!("{at}.{name}"), found);
+                check(defs, rule, value, &format!("{at}.{name}"), found);
             }
         }
     }
