@@ -111,6 +111,13 @@ enum Command {
     Ledger(commands::ledger::Command),
     /// Check that a security patch is one: the fix, and no functionality
     Lint(commands::lint::Options),
+    /// State, signed, that a signed bundle went onto every supported release, survived power cuts, and was released
+    Attest(commands::attest::Options),
+    /// Keep what a release needs to be verified in ten years
+    #[command(subcommand)]
+    Archive(commands::archive::Command),
+    /// Verify a release from its archive alone, and recompute what can be recomputed
+    VerifyEvidence(commands::verify_evidence::Options),
     /// Write what an assessor or a customer reads of a release, from its archive alone
     Report(commands::report::Options),
     /// Draw and check the flash map; write it out for linkers, C, Zephyr or Rust
@@ -222,6 +229,9 @@ fn dispatch(global: &Global, command: Command) -> crate::Result<crate::output::R
         Command::Diff(options) => commands::diff::run(global, &options),
         Command::Ledger(command) => commands::ledger::run(global, &command),
         Command::Lint(options) => commands::lint::run(global, &options),
+        Command::Attest(options) => commands::attest::run(global, &options),
+        Command::Archive(command) => commands::archive::run(global, &command),
+        Command::VerifyEvidence(options) => commands::verify_evidence::run(global, &options),
         Command::Report(options) => commands::report::run(global, &options),
         Command::Layout(options) => commands::layout::run(global, &options),
         Command::Completions(options) => Ok(commands::man::completions(&options, Cli::command())),

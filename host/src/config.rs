@@ -42,12 +42,18 @@ pub struct Config {
     /// Where advisories, baselines and releases are recorded.
     #[serde(default, deserialize_with = "some_table")]
     pub ledger: Option<LedgerSection>,
+    /// Who signs evidence.
+    #[serde(default, deserialize_with = "some_table")]
+    pub evidence: Option<EvidenceSection>,
     /// The folder of the file; paths count from there.
     #[serde(skip)]
     pub folder: PathBuf,
     /// The file, for errors.
     #[serde(skip)]
     pub file: PathBuf,
+    /// Its bytes.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
 }
 
 /// What is made.
@@ -173,6 +179,14 @@ pub struct Stretch {
 pub struct LedgerSection {
     /// Its folder; it may lie in another repository.
     pub path: PathBuf,
+}
+
+/// Who signs evidence.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceSection {
+    /// Public keys; none of them may be in the root, or be an approver's.
+    pub keys: Vec<PathBuf>,
 }
 
 /// A table, and not a list of its values in order, which serde would take for one.
@@ -303,6 +317,7 @@ impl Config {
     /// `config`: line, key, and what was probably meant.
     pub fn parse(text: &str) -> Result<Self> {
         let mut config: Self = toml::from_str(text).map_err(|e| explain(text, &e))?;
+        config.bytes = text.as_bytes().to_vec();
         if let Some(flash) = &mut config.flash {
             flash.linked.clone_from(&config.build.addresses);
         }

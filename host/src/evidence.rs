@@ -3,12 +3,15 @@
 //! An evidence key is never a key of the root: one key, one use. Its signature covers DSSE's pre-authentication
 //! encoding, which begins with `DSSEv1` and so is never the preimage of a release, a root or a waiver.
 
+use crate::config::Config;
 use crate::error::{Code, Error, Result};
+use crate::keys::{self, Passphrase, Private};
 use crate::ledger::entry::Sha;
 use base64ct::{Base64, Base64Url, Encoding as _};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use patchlane_protocol::PublicKey;
+use patchlane_protocol::{PublicKey, RootDocument};
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// What the payload of an envelope with a statement is.
 pub const STATEMENT: &str = "application/vnd.in-toto+json";
@@ -120,6 +123,72 @@ impl Envelope {
             ))
         })
     }
+}
+
+/// The text of a signed statement.
+///
+/// # Errors
+/// `internal`.
+pub fn sealed(key: &SigningKey, statement: &Value) -> Result<String> {
+    Envelope::seal(key, STATEMENT, text(statement)?.as_bytes())
+}
+
+/// One key, one use: what signs evidence signs no release, and waives no check.
+fn apart(key: &PublicKey, config: &Config, root: &RootDocument<'_>, path: &Path) -> Result<()> {
+    let no = |what: &str| {
+        let next = "make a key for evidence alone: patchlane key new evidence.pem";
+        Err(Error::new(Code::Key, what, next).at(path.display()))
+    };
+    if root.roles.list(&key.id()) {
+        return no("is a key of the root, and evidence has a key of its own");
+    }
+    let approvers = config.lint.iter().flat_map(|lint| &lint.approvers);
+    for approver in approvers {
+        // An approver's file that isn't there is another command's error.
+        if keys::read_public(&config.path(approver)).is_ok_and(|approver| approver == *key) {
+            return no("is an approver's key, and evidence has a key of its own");
+        }
+    }
+    Ok(())
+}
+
+/// The keys that patchlane.toml names for evidence.
+///
+/// # Errors
+/// `key` if one is used for something else, too; those of the files.
+pub fn trusted(config: &Config, root: &RootDocument<'_>) -> Result<Vec<PublicKey>> {
+    let read = |path: &std::path::PathBuf| {
+        let path = config.path(path);
+        let key = keys::read_public(&path)?;
+        apart(&key, config, root, &path)?;
+        Ok(key)
+    };
+    config.evidence.iter().flat_map(|section| &section.keys).map(read).collect()
+}
+
+/// The private key that signs evidence.
+///
+/// # Errors
+/// `key` if patchlane.toml names others, or if it is used for something else; `development-trust` for a development key
+/// beside a production root; `passphrase`, and those of the file.
+pub fn signer(
+    path: &Path,
+    passphrase: &Passphrase,
+    config: &Config,
+    root: &RootDocument<'_>,
+) -> Result<Private> {
+    let private = keys::read(path, passphrase)?;
+    let public = keys::public_of(&private.key);
+    apart(&public, config, root, path)?;
+    if config.evidence.is_none() || !trusted(config, root)?.contains(&public) {
+        let next = "list its public half in patchlane.toml: [evidence] keys";
+        return Err(Error::new(Code::Key, "isn't an evidence key of this product", next).at(path.display()));
+    }
+    if private.development && !root.development {
+        let what = "is a development key, and the root is a production one";
+        return Err(Error::new(Code::Development, what, "use the production key").at(path.display()));
+    }
+    Ok(private)
 }
 
 /// Evidence as a file has it: an envelope, or a bare statement.

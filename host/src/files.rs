@@ -38,9 +38,6 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Of what was never a file of its own: nothing can be written in its place.
-    pub const NOWHERE: Self = Self { inode: (0, 0), length: u64::MAX, modified: None };
-
     fn of(there: &fs::Metadata) -> Self {
         #[cfg(unix)]
         let inode = {

@@ -434,22 +434,33 @@ pub fn read_production(path: &Path) -> Result<PublicKey> {
     Ok(key)
 }
 
+/// Reads a public key's bytes; the path is for errors.
+///
+/// # Errors
+/// As [`read_public`].
+pub fn parse_public(path: &Path, bytes: &[u8]) -> Result<PublicKey> {
+    Ok(parse_public_marked(path, bytes)?.0)
+}
+
 fn read_public_marked(path: &Path) -> Result<(PublicKey, bool)> {
-    let bytes = content(path)?;
+    parse_public_marked(path, &content(path)?)
+}
+
+fn parse_public_marked(path: &Path, bytes: &[u8]) -> Result<(PublicKey, bool)> {
     let mut development = false;
-    match Kind::of(&bytes) {
+    match Kind::of(bytes) {
         Some(Kind::PublicKey) => {}
         Some(Kind::PrivateKey) => {
             let next = format!("name its public half, such as {}", public_path(path).display());
             return Err(Error { next, ..broken(path, "is a private key, where a public one is needed") });
         }
-        _ => return Err(kind::explain(broken(path, "isn't a key file"), &bytes, Kind::PublicKey)),
+        _ => return Err(kind::explain(broken(path, "isn't a key file"), bytes, Kind::PublicKey)),
     }
-    let der = match kind::pem_begin(&bytes) {
+    let der = match kind::pem_begin(bytes) {
         None => bytes.to_vec(),
         Some(begin) => {
             let unsound = |e: &dyn std::fmt::Display| broken(path, format!("isn't a sound PEM file: {e}"));
-            let text = std::str::from_utf8(&bytes).map_err(|e| unsound(&e))?;
+            let text = std::str::from_utf8(bytes).map_err(|e| unsound(&e))?;
             let (before, block) = text.split_at(begin);
             development = is_marked(before);
             if block.matches("-----BEGIN ").count() > 1 {

@@ -49,6 +49,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+pub mod attest;
 pub mod binary;
 pub mod boards;
 pub mod bundle;

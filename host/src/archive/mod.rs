@@ -11,7 +11,10 @@
 //! reaches nothing outside. What is added later comes under a new index, which names the one before; that is kept as an
 //! object. Confidential parts may be redacted: their entries stay, and their bytes don't.
 
+pub mod collect;
 pub mod index;
+pub mod recheck;
+pub mod verify;
 pub mod write;
 
 pub use index::{Audience, Entry, Index, Role};

@@ -1,17 +1,21 @@
 //! `lint`: thirty checks on a change, and waivers of the ones that can be waived.
 
 use super::now;
+use crate::bundle::sha256;
 use crate::cli::Global;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
+use crate::evidence;
 use crate::files::{self, Over, Secrecy};
 use crate::keys;
 use crate::ledger::time::Day;
+use crate::lint::archived::CONFIG;
 use crate::lint::catalogue::Catalogue;
 use crate::lint::change::Change;
 use crate::lint::delta::{self, Delta};
+use crate::lint::statement::{self, JudgedBy};
 use crate::lint::waiver::{self, Waiver};
-use crate::lint::{self, CHECKS, Case, Emergency, Finding, Grade, Outcome, Profile, Rules, statement};
+use crate::lint::{self, CHECKS, Case, Emergency, Finding, Grade, Input, Outcome, Profile, Rules};
 use crate::output::{Colour, Report, paint, plain};
 use clap::{Args, Subcommand};
 use patchlane_protocol::PublicKey;
@@ -22,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   patchlane lint                                  judge change.toml by the profile of patchlane.toml
   patchlane lint -o evidence.json                 and keep what was found, for `build --evidence`
+  patchlane lint -o evidence.json --key evidence.pem    the same, signed
   patchlane lint --list                           every check, and what to do when it fails
   patchlane lint waive 8 --reason generated --until 2027-03-01 --key boss.pem -o 8.txt
 
@@ -72,6 +77,9 @@ struct Judge {
     /// Write what was found as an in-toto statement
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Sign what is written, with an evidence key; its public half is listed under [evidence] keys
+    #[arg(long, value_name = "FILE", requires = "output")]
+    key: Option<PathBuf>,
     /// Replace an existing file
     #[arg(long, requires = "output")]
     force: bool,
@@ -122,26 +130,27 @@ fn approvers(config: &Config) -> Result<Vec<PublicKey>> {
     listed.map(|path| keys::read_public(&config.path(path))).collect()
 }
 
-/// What the checks say before anything is waived.
-fn first_look(case: &Case<'_>) -> Vec<Finding> {
-    lint::run(case, &Rules { profile: Profile::Starter, catalogues: &[], waivers: &[], emergency: None })
+/// The waivers that the change record names, each verified against what its check says; and their digests.
+fn waivers(case: &Case<'_>, config: &Config) -> Result<(Vec<Waiver>, Vec<Input>)> {
+    let texts = case.change.waivers.iter().map(|path| {
+        let text = files::read_text(&case.change.path(path))?;
+        Ok((path.display().to_string(), text))
+    });
+    let texts = texts.collect::<Result<Vec<_>>>()?;
+    let inputs =
+        texts.iter().map(|(name, text)| Input { name: name.clone(), digest: sha256(text.as_bytes()) });
+    Ok((waiver::verify_all(&texts, case, &|| approvers(config))?, inputs.collect()))
 }
 
-/// The waivers that the change record names, each verified against what its check says.
-fn waivers(case: &Case<'_>, config: &Config) -> Result<Vec<Waiver>> {
-    if case.change.waivers.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (approvers, findings) = (approvers(config)?, first_look(case));
-    let seen = |number: u8| {
-        findings.iter().find(|finding| finding.check.number == number).map(|finding| finding.detail.clone())
-    };
-    let read = |path: &PathBuf| {
-        let path = case.change.path(path);
-        let text = files::read_text(&path)?;
-        waiver::verify(&text, case, &approvers, &seen).map_err(|e| e.at(path.display()))
-    };
-    case.change.waivers.iter().map(read).collect()
+/// What the evidence names beside the change record.
+fn judged_by(config: &Config, case: &Case<'_>, waivers: Vec<Input>) -> Result<JudgedBy> {
+    let approvers = config.lint.iter().flat_map(|lint| &lint.approvers).map(|path| {
+        let bytes = files::read_small(&config.path(path))?;
+        Ok(Input { name: format!("{CONFIG}{}", path.display()), digest: sha256(&bytes) })
+    });
+    // Who may approve counts where something was waived.
+    let approvers = if waivers.is_empty() { Vec::new() } else { approvers.collect::<Result<_>>()? };
+    Ok(JudgedBy { evidence_keys: evidence::trusted(config, &case.root.document()?)?, approvers, waivers })
 }
 
 fn catalogues(config: &Config, named: &[String]) -> Result<Vec<Catalogue>> {
@@ -170,7 +179,12 @@ fn judge(global: &Global, options: &Judge) -> Result<Report> {
     let now = now()?;
     let case = Case::open(global, &config, &change, now, !options.no_rebuild)?;
     let own = config.lint.as_ref().map_or(Profile::Starter, |lint| lint.profile);
-    let (catalogues, waivers) = (catalogues(&config, &options.catalogue)?, waivers(&case, &config)?);
+    let signer = options
+        .key
+        .as_ref()
+        .map(|path| evidence::signer(path, &global.passphrase(), &config, &case.root.document()?));
+    let signer = signer.transpose()?;
+    let (catalogues, (waivers, named)) = (catalogues(&config, &options.catalogue)?, waivers(&case, &config)?);
     let rules = Rules {
         profile: options.profile.unwrap_or(own),
         catalogues: &catalogues,
@@ -178,9 +192,12 @@ fn judge(global: &Global, options: &Judge) -> Result<Report> {
         emergency: emergency(options, now)?,
     };
     let findings = lint::run(&case, &rules);
-    let made = statement::make(&case, &rules, &findings)?;
+    let made = statement::make(&case, &rules, &findings, &judged_by(&config, &case, named)?)?;
     if let Some(path) = &options.output {
-        let text = serde_json::to_string_pretty(&made).map_err(|e| Error::internal(e.to_string()))? + "\n";
+        let text = match &signer {
+            None => evidence::text(&made)?,
+            Some(signer) => evidence::sealed(&signer.key, &made)?,
+        };
         let over = if options.force { Over::Existing } else { Over::Nothing };
         files::write(path, text.as_bytes(), over, Secrecy::Public)?;
     }
@@ -202,6 +219,7 @@ fn judge(global: &Global, options: &Judge) -> Result<Report> {
     data["evidence"] = json!(options.output.as_ref().map(|path| path.display().to_string()));
     let mut report = Report::of_text(text, data);
     report.summary = summary(&findings);
+    report.notes.extend(signer.into_iter().flat_map(|signer| signer.notes));
     for waiver in waivers
         .iter()
         .filter(|w| !findings.iter().any(|f| f.check.number == w.check && f.outcome.name() == "waived"))
@@ -412,7 +430,7 @@ fn waive(global: &Global, options: &Waive) -> Result<Report> {
             "list its public half under [lint] approvers in patchlane.toml",
         );
     }
-    let findings = first_look(&case);
+    let findings = waiver::first_look(&case);
     let finding = findings.iter().find(|finding| finding.check.number == options.check);
     if let Some(finding) = finding.filter(|finding| finding.outcome != Outcome::Fail) {
         let what = format!("check {} doesn't fail: {}", options.check, finding.detail);

@@ -1,5 +1,7 @@
 //! One module for each verb.
 
+pub(crate) mod archive;
+pub(crate) mod attest;
 pub(crate) mod build;
 pub(crate) mod describe;
 pub(crate) mod device;
@@ -18,6 +20,7 @@ pub(crate) mod root;
 pub(crate) mod sign;
 pub(crate) mod simulate;
 pub(crate) mod verify;
+pub(crate) mod verify_evidence;
 
 use crate::bundle::{Bundle, Linked};
 use crate::cli::Global;

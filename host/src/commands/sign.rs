@@ -5,6 +5,7 @@ use crate::bundle::Bundle;
 use crate::cli::Global;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
+use crate::evidence::{self, Evidence};
 use crate::files::{self, New, Over, Secrecy};
 use crate::keys;
 use crate::lint::statement;
@@ -134,13 +135,14 @@ fn separated(
     if bundle.manifest()?.kind != Kind::SecurityPatch {
         return Ok(Vec::new());
     }
-    let lint = match Config::find(global.config.as_deref()) {
-        Ok(config) => config.lint,
+    let config = match Config::find(global.config.as_deref()) {
+        Ok(config) => Some(config),
         Err(error) if error.code == Code::Missing && global.config.is_none() => None,
         Err(error) => return Err(error),
     };
     let beside = options.file.with_extension("evidence.json");
-    let Some(lint) = lint else {
+    let Some((config, lint)) = config.as_ref().and_then(|config| Some((config, config.lint.as_ref()?)))
+    else {
         if root.development {
             return Ok(Vec::new());
         }
@@ -157,7 +159,19 @@ fn separated(
         .at(path.display()),
         _ => e,
     })?;
-    statement::judge(&bytes, bundle, lint.profile, now()?).map_err(|e| e.at(path.display()))
+    let at = |e: Error| e.at(path.display());
+    let evidence = Evidence::parse(&bytes).map_err(at)?;
+    let mut notes = statement::judge(&evidence, bundle, lint.profile, now()?).map_err(at)?;
+    if config.evidence.is_some() {
+        let signed = evidence.verify(&evidence::trusted(config, root)?).map_err(|e| {
+            let next = "make it with `patchlane lint -o FILE --key KEY`, and build the bundle with that";
+            at(Error { next: next.into(), ..e })
+        })?;
+        notes.push(format!("the evidence is signed by {}", signed.id()));
+    } else if evidence.envelope.is_some() {
+        notes.push("nobody verified who signed the evidence: patchlane.toml names no [evidence] keys".into());
+    }
+    Ok(notes)
 }
 
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {

@@ -57,7 +57,7 @@ fn misspelt_keys_are_named_at_every_level_with_the_one_that_was_meant() {
     }
     let (what, next) = told("[build]", "[frobnicate]");
     assert_eq!(what, "unknown key `frobnicate`");
-    assert_eq!(next, "there are: product, trust, build, flash, lint, ram, ledger");
+    assert_eq!(next, "there are: product, trust, build, flash, lint, ram, ledger, evidence");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn full() -> toml::Table {
         "[product]\nvendor = \"a\"\nclass = \"b\"\nhardware = [1]\n[trust]\nroot = \"r\"\nsecurity = [\"s\"]\n\
          feature = [\"f\"]\n[build]\nchunk = 512\naddresses = [1]\n[flash]\nboard = \"x\"\naddress = 1\n\
          write_size = 1\nerase_size = 1\ndirect_xip = false\nbootloader = {}\nstate = {}\nprimary = {}\nsecondary = {}\n\
-         [ram]\naddress = 1\nsize = 1\n[ledger]\npath = \"l\"\n\
+         [ram]\naddress = 1\nsize = 1\n[ledger]\npath = \"l\"\n[evidence]\nkeys = [\"e\"]\n\
          [lint]\nprofile = \"cra\"\ncatalogues = [\"cra\"]\napprovers = [\"a\"]\n\
          [lint.reproduce]\ncommand = [\"make\"]\nartifact = \"a\"\n",
         stretch(0),

@@ -27,6 +27,7 @@ use crate::files::{self, New, Over, Secrecy, Seen};
 use entry::{Advisory, Head, Line, Release, Seal, Sha};
 use patchlane_protocol::{Baseline, Version};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -164,14 +165,13 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 }
 
 fn filed<T: Entry>(folder: &Path, name: &str) -> Result<Filed<T>> {
-    let (bytes, seen) = files::read_seen(&folder.join(T::FOLDER).join(name))?;
-    understood(folder, name, &bytes, seen)
+    filed_at(&folder.join(T::FOLDER).join(name), name)
 }
 
-/// The bytes of a file as an entry.
-fn understood<T: Entry>(folder: &Path, name: &str, bytes: &[u8], seen: Seen) -> Result<Filed<T>> {
+/// An entry of this name, wherever its file lies.
+fn filed_at<T: Entry>(path: &Path, name: &str) -> Result<Filed<T>> {
     let file = format!("{}/{name}", T::FOLDER);
-    let path = folder.join(&file);
+    let (bytes, seen) = files::read_seen(path)?;
     let wrong = |what: String| {
         let next = "correct it, or take it from version control as it was";
         Error::new(Code::Entry, what, next).at(path.display())
@@ -179,15 +179,15 @@ fn understood<T: Entry>(folder: &Path, name: &str, bytes: &[u8], seen: Seen) -> 
     if bytes.len() as u64 > files::LARGEST_TEXT {
         return Err(wrong("is larger than 1 MiB".into()));
     }
-    let mut entry: T = parse(bytes).map_err(|e| e.at(path.display()))?;
+    let mut entry: T = parse(&bytes).map_err(|e| e.at(path.display()))?;
     entry.sound().map_err(|what| wrong(format!("isn't {} that can be: {what}", T::KIND)))?;
-    let sha256 = Sha::of(bytes);
+    let sha256 = Sha::of(&bytes);
     let stem = entry.stem(&sha256);
     // A seal that isn't named by what it holds was edited: `check` says so.
     if T::FOLDER != Seal::FOLDER && name != format!("{stem}.toml") {
         return Err(wrong(format!("says what belongs into {}/{stem}.toml", T::FOLDER)));
     }
-    let text = String::from_utf8_lossy(bytes);
+    let text = String::from_utf8_lossy(&bytes);
     entry.remember(text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect());
     Ok(Filed { file, sha256, entry, seen })
 }
@@ -214,6 +214,14 @@ fn all<T: Entry>(folder: &Path, wrong: &mut Vec<Error>) -> Vec<Filed<T>> {
         }
     }
     found
+}
+
+/// Those of a kind among files that lie anywhere.
+fn some<T: Entry>(files: &BTreeMap<&str, PathBuf>) -> Result<Vec<Filed<T>>> {
+    let inside =
+        |file: &&str| file.strip_prefix(T::FOLDER).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+    let all = files.iter().filter_map(|(file, path)| Some((inside(file)?, path)));
+    all.map(|(name, path)| filed_at(path, &name)).collect()
 }
 
 impl Ledger {
@@ -254,39 +262,27 @@ impl Ledger {
         Err(first)
     }
 
-    /// A ledger that isn't in a folder of its own any more: its files, by their paths in it. Nothing can be written to it.
+    /// A ledger of these entries only, by their names in it; each lies somewhere else. Nobody can write to it.
     ///
     /// # Errors
-    /// `ledger-entry`: the first file that is wrong, or isn't a ledger's.
-    pub fn kept(files: &[(String, Vec<u8>)]) -> Result<Self> {
-        let folder = Path::new("");
-        let next = "check where the ledger was kept";
-        let head = files.iter().find(|(name, _)| name == NAME);
-        let (_, bytes) = head.ok_or_else(|| Error::new(Code::Entry, format!("has no {NAME}"), next))?;
-        let entry: Head = parse(bytes).map_err(|e| e.at(NAME))?;
-        let head = Filed { file: NAME.to_owned(), sha256: Sha::of(bytes), entry, seen: Seen::NOWHERE };
+    /// `ledger-entry`: what is wrong with one, or that the ledger's head isn't there.
+    pub fn of_files(folder: &Path, files: &BTreeMap<&str, PathBuf>) -> Result<Self> {
+        let lacks = || {
+            let next = "take it from the ledger: every ledger has it";
+            Error::new(Code::Entry, format!("there is no {NAME}"), next).at(folder.display())
+        };
+        let path = files.get(NAME).ok_or_else(lacks)?;
+        let (bytes, seen) = files::read_seen(path)?;
+        let entry: Head = parse(&bytes).map_err(|e| e.at(path.display()))?;
+        let head = Filed { file: NAME.to_owned(), sha256: Sha::of(&bytes), entry, seen };
         let mut ledger = Self {
             folder: folder.to_path_buf(),
             head,
-            advisories: Vec::new(),
-            baselines: Vec::new(),
-            releases: Vec::new(),
-            seals: Vec::new(),
+            advisories: some(files)?,
+            baselines: some(files)?,
+            releases: some(files)?,
+            seals: some(files)?,
         };
-        for (name, bytes) in files.iter().filter(|(name, _)| name != NAME) {
-            let seen = Seen::NOWHERE;
-            match name.split_once('/') {
-                Some((Advisory::FOLDER, name)) => {
-                    ledger.advisories.push(understood(folder, name, bytes, seen)?);
-                }
-                Some((Line::FOLDER, name)) => ledger.baselines.push(understood(folder, name, bytes, seen)?),
-                Some((Release::FOLDER, name)) => ledger.releases.push(understood(folder, name, bytes, seen)?),
-                Some((Seal::FOLDER, name)) => ledger.seals.push(understood(folder, name, bytes, seen)?),
-                _ => return Err(Error::new(Code::Entry, "isn't a file of a ledger", next).at(name)),
-            }
-        }
-        ledger.advisories.sort_by(|a, b| a.file.cmp(&b.file));
-        ledger.releases.sort_by(|a, b| a.file.cmp(&b.file));
         ledger.baselines.sort_by_key(|line| line.entry.baseline);
         ledger.seals.sort_by_key(|seal| seal.entry.number);
         Ok(ledger)

@@ -160,10 +160,11 @@ pub(super) fn features(case: &Case<'_>) -> Result<Answer> {
 }
 
 /// A folder that goes when it is dropped.
-struct Temporary(PathBuf);
+#[derive(Debug)]
+pub(super) struct Temporary(pub(super) PathBuf);
 
 impl Temporary {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|e| Error::internal(format!("no randomness: {e}")))?;
         let name = format!("patchlane-build-{:016x}", u64::from_le_bytes(random));
@@ -184,6 +185,9 @@ pub(super) fn reproducible(case: &Case<'_>) -> Result<Answer> {
     let Some(reproduce) = case.config.lint.as_ref().and_then(|lint| lint.reproduce.as_ref()) else {
         return Ok(Unknown("patchlane.toml has no [lint.reproduce]".into()));
     };
+    if case.archived.is_some() {
+        case.lacks("a rebuild runs the vendor's tools, and nothing of an archive is run");
+    }
     if !case.rebuild {
         return Ok(Unknown("not asked for: --no-rebuild".into()));
     }

@@ -1,6 +1,7 @@
 //! What is judged: a change record with what it names.
 
 use super::Input;
+use super::archived::{Archived, CONFIG, LEDGER};
 use super::change::Change;
 use crate::bundle::{Bundle, Linked, sha256};
 use crate::cli::Global;
@@ -9,12 +10,15 @@ use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::files;
 use crate::image;
-use crate::ledger::Ledger;
+use crate::ledger::{Filed, Ledger};
 use crate::root::Root;
-use patchlane_protocol::{Baseline, Open, Security, Version};
+use patchlane_protocol::{Baseline, Digest, Open, Security, Version};
 use serde_json::{Map, Value};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
+
+/// A JSON document of an archive is no larger, in bytes: in memory it takes ten times that.
+pub(crate) const LARGEST_FOREIGN: u64 = 32 << 20;
 
 /// A change, and what it is judged by.
 #[derive(Debug)]
@@ -37,8 +41,25 @@ pub struct Case<'a> {
     pub now: u64,
     /// False if nothing is to be built.
     pub rebuild: bool,
+    /// Where the files lie, if not where the record does.
+    pub archived: Option<Archived<'a>>,
+    check: Cell<u8>,
     seen: RefCell<Vec<Input>>,
     found: RefCell<Map<String, Value>>,
+    lacking: RefCell<Vec<String>>,
+}
+
+/// What a case is opened with, wherever its files lie.
+#[derive(Debug)]
+pub struct Opened {
+    /// Advisories, baselines and releases, if they are recorded.
+    pub ledger: Option<Ledger>,
+    /// What devices trust.
+    pub root: Root,
+    /// The release that devices run.
+    pub base: Bundle,
+    /// The images of the patch.
+    pub images: Vec<Linked>,
 }
 
 impl<'a> Case<'a> {
@@ -60,6 +81,22 @@ impl<'a> Case<'a> {
             Ok(Linked { address: loaded.address, bytes: loaded.bytes })
         });
         let images = images.collect::<Result<Vec<_>>>()?;
+        let opened = Opened { ledger: Ledger::of(config)?, root: anchor(global, None)?, base, images };
+        Ok(Self { rebuild, ..Self::new(config, change, now, opened, None)? })
+    }
+
+    /// A case of what was read already. Nothing is built.
+    ///
+    /// # Errors
+    /// `config` for a record that contradicts itself.
+    pub fn new(
+        config: &'a Config,
+        change: &'a Change,
+        now: u64,
+        opened: Opened,
+        archived: Option<Archived<'a>>,
+    ) -> Result<Self> {
+        let Opened { ledger, root, base, images } = opened;
         let wrong = |what: String| {
             Error::new(Code::Config, what, "correct the change record").at(change.file.display())
         };
@@ -69,23 +106,62 @@ impl<'a> Case<'a> {
         Ok(Self {
             change,
             config,
-            ledger: Ledger::of(config)?,
-            root: anchor(global, None)?,
+            ledger,
+            root,
             base,
             images,
             version: Version { feature: baseline, security },
             now,
-            rebuild,
+            rebuild: false,
+            archived,
+            check: Cell::new(0),
             seen: RefCell::default(),
             found: RefCell::default(),
+            lacking: RefCell::default(),
         })
     }
 
     /// Reads a file that the record names, and notes its digest for the finding.
     pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>> {
-        let bytes = files::read(&self.change.path(path))?;
-        self.saw(path.display().to_string(), &bytes);
+        self.named(path.display().to_string(), || files::read(&self.change.path(path)))
+    }
+
+    /// The same of a file that patchlane.toml names.
+    pub(super) fn read_of_config(&self, path: &Path) -> Result<Vec<u8>> {
+        self.named(format!("{CONFIG}{}", path.display()), || files::read_small(&self.config.path(path)))
+    }
+
+    pub(super) fn named(&self, name: String, on_disk: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        let bytes = match &self.archived {
+            None => on_disk()?,
+            Some(archived) => archived.read(self.check.get(), &name).map_err(|why| {
+                self.lacks(&why);
+                Error::new(Code::Missing, why, "look for it where the archive came from")
+            })?,
+        };
+        self.saw(name, &bytes);
         Ok(bytes)
+    }
+
+    /// Notes that a check looked at an entry of the ledger.
+    pub(super) fn saw_entry<T>(&self, filed: &Filed<T>) {
+        let input = Input { name: format!("{LEDGER}{}", filed.file), digest: Digest(filed.sha256.0) };
+        self.seen.borrow_mut().push(input);
+    }
+
+    /// Notes that something isn't there: what the check says then is no finding.
+    pub(super) fn lacks(&self, why: &str) {
+        self.lacking.borrow_mut().push(why.to_owned());
+    }
+
+    /// A check begins.
+    pub(super) fn begin(&self, check: u8) {
+        self.check.set(check);
+    }
+
+    /// What wasn't there since the last call.
+    pub(super) fn lacked(&self) -> Vec<String> {
+        self.lacking.take()
     }
 
     /// The same of a text.
@@ -97,7 +173,13 @@ impl<'a> Case<'a> {
 
     /// The same of a JSON document.
     pub(super) fn json(&self, path: &Path) -> Result<serde_json::Value> {
-        serde_json::from_slice(&self.read(path)?).map_err(|e| {
+        let bytes = self.read(path)?;
+        if self.archived.is_some() && bytes.len() as u64 > LARGEST_FOREIGN {
+            let why = format!("{} is too large to be read from an archive", path.display());
+            self.lacks(&why);
+            return Err(Error::new(Code::Malformed, why, "check the file"));
+        }
+        serde_json::from_slice(&bytes).map_err(|e| {
             Error::new(Code::Malformed, format!("isn't JSON: {e}"), "check the file").at(path.display())
         })
     }

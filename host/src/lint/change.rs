@@ -278,14 +278,22 @@ impl Change {
     /// # Errors
     /// `config`: line, key, and what was probably meant; and those of the file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = files::read_text(path)?;
-        let mut change: Self = toml::from_str(&text).map_err(|e| explain(&text, &e).at(path.display()))?;
-        if change.format != FORMAT {
-            let what = format!("is a change record of format {}", change.format);
-            return Err(Error::new(Code::Config, what, "this program reads format 1").at(path.display()));
-        }
+        let mut change = Self::parse(files::read_text(path)?).map_err(|e| e.at(path.display()))?;
         change.folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         change.file = path.to_path_buf();
+        Ok(change)
+    }
+
+    /// Reads the text of a change record.
+    ///
+    /// # Errors
+    /// `config`: line, key, and what was probably meant.
+    pub fn parse(text: String) -> Result<Self> {
+        let mut change: Self = toml::from_str(&text).map_err(|e| explain(&text, &e))?;
+        if change.format != FORMAT {
+            let what = format!("is a change record of format {}", change.format);
+            return Err(Error::new(Code::Config, what, "this program reads format 1"));
+        }
         change.bytes = text.into_bytes();
         Ok(change)
     }

@@ -1,13 +1,17 @@
 //! Asks git. Read only; no hooks, pagers or prompts run, and no option can come from a name.
 
 use crate::error::{Code, Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+/// A pack unpacks to no more, in bytes.
+const UNPACKED: u64 = 1 << 30;
 
 /// A git work tree.
-#[derive(Debug)]
-pub(super) struct Repository {
+#[derive(Debug, Clone)]
+pub(crate) struct Repository {
     folder: PathBuf,
 }
 
@@ -30,16 +34,27 @@ pub(super) struct Commit {
 
 /// Why git can't be asked.
 #[derive(Debug)]
-pub(super) enum Absent {
+pub(crate) enum Absent {
     /// There is no program of that name.
     NoGit,
     /// The folder isn't in a work tree.
     NoRepository,
 }
 
+/// The next object that `cat-file --batch` printed: its name, its text, and what follows.
+fn object_of(printed: &[u8]) -> Option<(String, String, &[u8])> {
+    let end = printed.iter().position(|byte| *byte == b'\n')?;
+    let head = std::str::from_utf8(printed.get(..end)?).ok()?;
+    let mut words = head.split(' ');
+    let (name, size) = (words.next()?, words.nth(1)?.parse::<usize>().ok()?);
+    let text = printed.get(end + 1..)?.get(..size)?;
+    let after = printed.get(end + 1..)?.get(size.checked_add(1)?..)?;
+    Some((name.to_owned(), String::from_utf8_lossy(text).into_owned(), after))
+}
+
 impl Repository {
     /// The work tree around a folder.
-    pub(super) fn at(folder: &Path) -> std::result::Result<Self, Absent> {
+    pub(crate) fn at(folder: &Path) -> std::result::Result<Self, Absent> {
         let repository = Self { folder: folder.to_path_buf() };
         match repository.command(&["rev-parse", "--is-inside-work-tree"]).output() {
             Err(_) => Err(Absent::NoGit),
@@ -83,7 +98,7 @@ impl Repository {
     }
 
     /// The full name of a commit.
-    pub(super) fn commit(&self, name: &str) -> Result<String> {
+    pub(crate) fn commit(&self, name: &str) -> Result<String> {
         let wanted = format!("{name}^{{commit}}");
         Ok(self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])?.trim().to_owned())
     }
@@ -211,6 +226,93 @@ impl Repository {
         let range = format!("{base}..{head}");
         let text = self.ask(&["log", "--format=%H", "--full-history", &range, "--", file])?;
         Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// The commits between two, and the trees of those and of their parents, as a pack: what every question here needs.
+    pub(crate) fn pack(&self, base: &str, head: &str) -> Result<Vec<u8>> {
+        let range = format!("{base}..{head}");
+        let listed = self.ask(&["rev-list", "--boundary", &range, "--"])?;
+        let mut commits: Vec<&str> = listed.lines().map(|line| line.trim_start_matches('-')).collect();
+        commits.push(base);
+        commits.push(head);
+        commits.sort_unstable();
+        commits.dedup();
+        let list = commits.join("\n") + "\n";
+        let named =
+            self.feed(&["rev-list", "--objects", "--no-walk=unsorted", "--stdin"], list.as_bytes())?;
+        let named = String::from_utf8_lossy(&named).into_owned();
+        let objects: Vec<&str> = named.lines().filter_map(|line| line.split(' ').next()).collect();
+        // One thread and fresh deltas: the same git makes the same bytes.
+        let options =
+            ["pack-objects", "--quiet", "--stdout", "--threads=1", "--no-reuse-delta", "--no-reuse-object"];
+        self.feed(&options, (objects.join("\n") + "\n").as_bytes())
+    }
+
+    /// What git prints for this input.
+    fn feed(&self, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+        let wrong = |what: String| {
+            Error::new(Code::Malformed, what, "check the repository").at(self.folder.display())
+        };
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| wrong(format!("git doesn't run: {e}")))?;
+        let stdin = child.stdin.take();
+        let output = std::thread::scope(|scope| {
+            // Written beside: a pipe that is full in both directions would wait for ever.
+            let writer = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(input)));
+            let output = child.wait_with_output();
+            let _ = writer.join();
+            output
+        });
+        let output = output.map_err(|e| wrong(format!("git doesn't run: {e}")))?;
+        if !output.status.success() {
+            let told = String::from_utf8_lossy(&output.stderr);
+            let line = told.lines().next().unwrap_or("it says nothing").to_owned();
+            return Err(wrong(format!("git {}: {line}", arguments.first().unwrap_or(&""))));
+        }
+        Ok(output.stdout)
+    }
+
+    /// A repository of a pack's objects, without a work tree; a commit without its parents ends the history.
+    pub(super) fn unpack(pack: &[u8], folder: &Path) -> Result<Self> {
+        let repository = Self { folder: folder.to_path_buf() };
+        repository.ask(&["init", "--quiet", "--bare", "--template="])?;
+        // Every object is named by its content: git counts the digests itself. Large ones aren't held in memory.
+        let most = format!("--max-input-size={}", crate::files::LARGEST);
+        repository
+            .feed(&["-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", "--strict", &most], pack)?;
+        let all = repository.ask(&[
+            "cat-file",
+            "--batch-all-objects",
+            "--batch-check=%(objectname) %(objecttype) %(objectsize)",
+        ])?;
+        let (mut commits, mut total) = (BTreeSet::new(), 0u64);
+        for line in all.lines() {
+            let mut words = line.split(' ');
+            let (name, kind, size) = (words.next(), words.next(), words.next());
+            total = total.saturating_add(size.and_then(|size| size.parse().ok()).unwrap_or(u64::MAX));
+            commits.extend(name.filter(|_| kind == Some("commit")).map(str::to_owned));
+        }
+        if total > UNPACKED {
+            let what = format!("unpacks to more than {} MiB", UNPACKED >> 20);
+            return Err(Error::new(Code::Malformed, what, "check that this is the right archive"));
+        }
+        let mut shallow = String::new();
+        let list: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
+        let told = repository.feed(&["cat-file", "--batch"], list.as_bytes())?;
+        let mut rest = &told[..];
+        while let Some((commit, text, after)) = object_of(rest) {
+            rest = after;
+            let header = text.lines().take_while(|line| !line.is_empty());
+            if header.filter_map(|line| line.strip_prefix("parent ")).any(|parent| !commits.contains(parent))
+            {
+                shallow.push_str(&commit);
+                shallow.push('\n');
+            }
+        }
+        let path = folder.join("shallow");
+        std::fs::write(&path, shallow).map_err(|e| crate::files::failed(&e, &path, "written"))?;
+        Ok(repository)
     }
 
     /// A clean copy of a commit in a new folder.

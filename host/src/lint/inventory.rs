@@ -102,6 +102,7 @@ fn compare(case: &Case<'_>, groups: &[&str]) -> Result<Answer> {
     let text = case.text(&pair.base)?;
     // What a ledger froze when the baseline was added is the base's, whatever lies beside the record now.
     let line = case.ledger.as_ref().and_then(|ledger| ledger.baseline(case.version.feature));
+    line.into_iter().for_each(|line| case.saw_entry(line));
     let frozen = line.and_then(|line| line.entry.inventory.as_ref());
     if frozen.is_some_and(|frozen| frozen.sha256 != Sha::of(text.as_bytes())) {
         return Ok(Fail(format!("{} isn't the inventory that the ledger froze", pair.base.display())));

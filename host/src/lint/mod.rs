@@ -5,6 +5,7 @@
 //! right by a missing input: what can't be evaluated is said, with its reason.
 
 mod advisory;
+pub mod archived;
 mod build;
 mod case;
 pub mod catalogue;
@@ -12,7 +13,7 @@ pub mod change;
 mod checks;
 mod csaf;
 pub mod delta;
-mod git;
+pub(crate) mod git;
 mod image;
 mod inventory;
 pub mod proof;
@@ -24,7 +25,8 @@ pub mod statement;
 mod vex;
 pub mod waiver;
 
-pub use case::Case;
+pub(crate) use case::LARGEST_FOREIGN;
+pub use case::{Case, Opened};
 pub use checks::CHECKS;
 
 use crate::error::Result;
@@ -141,6 +143,8 @@ pub struct Finding {
     pub inputs: Vec<Input>,
     /// What it found, for programs; empty if it got to nothing.
     pub data: serde_json::Map<String, serde_json::Value>,
+    /// What wasn't where it was looked for: nothing follows from the finding then. Only of a case in an archive.
+    pub lacking: Vec<String>,
 }
 
 /// How strict.
@@ -234,11 +238,12 @@ pub fn run(case: &Case<'_>, rules: &Rules<'_>) -> Vec<Finding> {
 }
 
 fn one(check: &'static Check, case: &Case<'_>, rules: &Rules<'_>) -> Finding {
+    case.begin(check.number);
     // An input that can't be read fails its check: nothing fails open.
     let answer = (check.run)(case).unwrap_or_else(|error| Answer::Fail(error.to_string()));
     let outcome = rules.outcome(check, &answer);
     let (Answer::Pass(detail) | Answer::Fail(detail) | Answer::Unknown(detail)) = answer;
-    Finding { check, outcome, detail, inputs: case.taken(), data: case.kept() }
+    Finding { check, outcome, detail, inputs: case.taken(), data: case.kept(), lacking: case.lacked() }
 }
 
 /// True if the findings say that the release isn't a security patch but carries functionality (checks 21 and 22).

@@ -4,7 +4,6 @@ use super::Answer::{Fail, Pass, Unknown};
 use super::{Answer, Case};
 use crate::commands::date;
 use crate::error::{Code, Error, Result};
-use crate::files;
 use crate::keys;
 use crate::ledger::time::Day;
 use serde_json::json;
@@ -25,8 +24,10 @@ pub(super) fn base(case: &Case<'_>) -> Result<Answer> {
     let Some(ledger) = &case.ledger else {
         return Ok(Pass(format!("{told}; there is no ledger to find it in")));
     };
+    case.saw_entry(&ledger.head);
     let digest = case.base.digest();
-    if ledger.released(&version).any(|release| release.entry.manifest_sha256.0 == digest.0) {
+    if let Some(release) = ledger.released(&version).find(|filed| filed.entry.manifest_sha256.0 == digest.0) {
+        case.saw_entry(release);
         return Ok(Pass(format!("{told}, and released")));
     }
     Ok(Fail(format!("{told}; the ledger has no such release")))
@@ -56,6 +57,7 @@ pub(super) fn version(case: &Case<'_>) -> Result<Answer> {
 pub(super) fn support(case: &Case<'_>) -> Result<Answer> {
     let before = case.base.manifest()?.support_end;
     let line = case.ledger.as_ref().map(|ledger| ledger.baseline(case.version.feature));
+    line.flatten().into_iter().for_each(|line| case.saw_entry(line));
     let recorded = match line {
         Some(None) => return Ok(Fail(format!("the ledger has no baseline {}", case.version.feature))),
         Some(Some(line)) if line.entry.retired.is_some() => {
@@ -164,9 +166,9 @@ pub(super) fn roles(case: &Case<'_>) -> Result<Answer> {
     let root = case.root.document()?;
     let mut found = BTreeSet::new();
     for path in paths {
-        let public = keys::public_path(&case.config.path(path));
-        let key = keys::read_public(&public)?;
-        case.saw(public.display().to_string(), &files::read_small(&public)?);
+        let public = keys::public_path(path);
+        let bytes = case.read_of_config(&public)?;
+        let key = keys::parse_public(&public, &bytes)?;
         if root.roles.security().key(&key.id()).is_none_or(|listed| listed != key) {
             return Ok(Fail(format!(
                 "{} isn't a key of the security role of root {}",

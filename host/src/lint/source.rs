@@ -1,19 +1,21 @@
 //! Checks of the source: commits, paths, size, review.
 
 use super::Answer::{Fail, Pass, Unknown};
+use super::archived::{COMMITS, commits_of, commits_text};
 use super::change::Commits;
 use super::git::{Absent, Commit, Repository};
-use super::release::lacks;
+use super::release::{broken, lacks};
 use super::{Answer, Case};
 use crate::binary::Hunk;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::plural;
 use serde_json::json;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The range of commits that make the patch.
 pub(super) struct Range<'a> {
-    pub(super) repository: Repository,
+    pub(super) repository: Cow<'a, Repository>,
     pub(super) said: &'a Commits,
     pub(super) base: String,
     pub(super) head: String,
@@ -25,6 +27,21 @@ pub(super) fn range<'a>(case: &'a Case<'_>) -> Result<std::result::Result<Range<
         Ok(said) => said,
         Err(answer) => return Ok(Err(answer)),
     };
+    let name = format!("{COMMITS}{}..{}", said.base, said.head);
+    if let Some(archived) = &case.archived {
+        // The names of both commits are the evidence's word; what they hold follows from them.
+        let text = String::from_utf8(case.named(name, || Err(Error::internal("not on disk")))?);
+        let both = text.ok().and_then(|text| commits_of(&text));
+        let (base, head) = both.ok_or_else(|| broken("doesn't name two commits"))?;
+        let repository = match archived.sources(&base, &head) {
+            Ok(repository) => repository,
+            Err(why) => {
+                case.lacks(&why);
+                return Ok(Err(Unknown(why)));
+            }
+        };
+        return ancestry(Range { repository: Cow::Borrowed(repository), said, base, head });
+    }
     let folder = case.path(&said.repository);
     let repository = match Repository::at(&folder) {
         Ok(repository) => repository,
@@ -34,11 +51,16 @@ pub(super) fn range<'a>(case: &'a Case<'_>) -> Result<std::result::Result<Range<
         }
     };
     let (base, head) = (repository.commit(&said.base)?, repository.commit(&said.head)?);
-    if !repository.is_ancestor(&base, &head)? {
+    case.saw(name, commits_text(&base, &head).as_bytes());
+    ancestry(Range { repository: Cow::Owned(repository), said, base, head })
+}
+
+fn ancestry(range: Range<'_>) -> Result<std::result::Result<Range<'_>, Answer>> {
+    if !range.repository.is_ancestor(&range.base, &range.head)? {
         // What the base had and the head lacks is in no commit between them.
-        return Ok(Err(Fail(format!("{} isn't an ancestor of {}", said.base, said.head))));
+        return Ok(Err(Fail(format!("{} isn't an ancestor of {}", range.said.base, range.said.head))));
     }
-    Ok(Ok(Range { repository, said, base, head }))
+    Ok(Ok(range))
 }
 
 impl Range<'_> {
@@ -203,6 +225,10 @@ pub(super) fn review(case: &Case<'_>) -> Result<Answer> {
         Ok(range) => range,
         Err(answer) => return Ok(answer),
     };
+    if case.archived.is_some() {
+        case.lacks("that the tree was clean, checked out and tagged is seen only where it lies");
+        return Ok(Unknown("an archive has no work tree".into()));
+    }
     let dirty = range.repository.ask(&["status", "--porcelain", "-z", "--untracked-files=normal"])?;
     let dirty: Vec<String> =
         dirty.split('\0').filter(|line| !line.is_empty()).map(|l| l.chars().skip(3).collect()).collect();

@@ -1,11 +1,14 @@
 //! Evidence made before signing: what the lint found, as an in-toto statement. Its digest goes into the manifest.
 
 use super::catalogue::Catalogue;
-use super::{CHECKS, Case, Emergency, Finding, Outcome, Profile, Rules};
+use super::{CHECKS, Case, Emergency, Finding, Input, Outcome, Profile, Rules};
 use crate::bundle::{Bundle, sha256};
 use crate::commands::date;
 use crate::error::{Code, Error, Result};
+use crate::evidence::Evidence;
+use crate::hex;
 use crate::ledger::time::Day;
+use patchlane_protocol::{Digest, PublicKey};
 use serde_json::{Value, json};
 
 /// The kind of statement.
@@ -27,10 +30,7 @@ pub(crate) fn finding(finding: &Finding) -> Value {
         "blocks": finding.outcome.blocks(),
         "detail": finding.detail,
         "next": if finding.outcome == Outcome::Pass { "" } else { check.next },
-        "inputs": finding.inputs.iter().map(|input| json!({
-            "name": input.name,
-            "sha256": input.digest.to_string(),
-        })).collect::<Vec<_>>(),
+        "inputs": inputs(&finding.inputs),
         "data": finding.data,
     });
     match &finding.outcome {
@@ -74,11 +74,26 @@ pub(crate) fn clauses(catalogue: &Catalogue, findings: &[Finding]) -> Value {
     })
 }
 
+/// What findings were judged by, beside the change record: it is archived with them.
+#[derive(Debug, Clone, Default)]
+pub struct JudgedBy {
+    /// Public keys that may sign evidence of this release.
+    pub evidence_keys: Vec<PublicKey>,
+    /// Public keys of approvers, as patchlane.toml names them.
+    pub approvers: Vec<Input>,
+    /// Waivers, as the change record names them.
+    pub waivers: Vec<Input>,
+}
+
+fn inputs(inputs: &[Input]) -> Vec<Value> {
+    inputs.iter().map(|i| json!({ "name": i.name, "sha256": i.digest.to_string() })).collect()
+}
+
 /// The whole statement.
 ///
 /// # Errors
 /// `malformed`; not for a base that was read.
-pub fn make(case: &Case<'_>, rules: &Rules<'_>, findings: &[Finding]) -> Result<Value> {
+pub fn make(case: &Case<'_>, rules: &Rules<'_>, findings: &[Finding], by: &JudgedBy) -> Result<Value> {
     let blocks = findings.iter().any(|finding| finding.outcome.blocks());
     let subject = case.images.iter().map(|image| {
         let name = match image.address {
@@ -116,6 +131,16 @@ pub fn make(case: &Case<'_>, rules: &Rules<'_>, findings: &[Finding]) -> Result<
             "to": { "release": case.version.to_string() },
             "closes": closes.collect::<Vec<_>>(),
             "change_sha256": sha256(&case.change.bytes).to_string(),
+            "judged_by": {
+                "config_sha256": sha256(&case.config.bytes).to_string(),
+                "root": {
+                    "version": case.root.document()?.version,
+                    "sha256": sha256(case.root.bytes()).to_string(),
+                },
+                "evidence_keys": by.evidence_keys.iter().map(|key| hex::write(&key.bytes)).collect::<Vec<_>>(),
+                "approvers": inputs(&by.approvers),
+                "waivers": inputs(&by.waivers),
+            },
             "evaluated": date(case.now),
             "profile": rules.profile.name(),
             "verdict": if blocks { "refused" } else { "passed" },
@@ -131,17 +156,16 @@ pub fn make(case: &Case<'_>, rules: &Rules<'_>, findings: &[Finding]) -> Result<
 ///
 /// # Errors
 /// `separation`: what doesn't fit.
-pub fn judge(evidence: &[u8], bundle: &Bundle, profile: Profile, now: u64) -> Result<Vec<String>> {
+pub fn judge(evidence: &Evidence, bundle: &Bundle, profile: Profile, now: u64) -> Result<Vec<String>> {
     let no = |what: String, next: &str| Err(Error::new(Code::Separation, what, next));
     let again = "run `patchlane lint`, and build the bundle with `--change` and `--evidence`";
     let manifest = bundle.manifest()?;
-    if manifest.evidence != Some(sha256(evidence)) {
+    if manifest.evidence != Some(Digest(evidence.sha256.0)) {
         return no("isn't the evidence that the manifest names".into(), again);
     }
-    let statement: Value = serde_json::from_slice(evidence)
-        .map_err(|e| Error::new(Code::Separation, format!("isn't JSON: {e}"), again))?;
+    let statement = &evidence.statement;
     let predicate = &statement["predicate"];
-    if statement["predicateType"].as_str() != Some(KIND) {
+    if evidence.kind() != KIND {
         return no("isn't what `patchlane lint` writes".into(), again);
     }
     let version = manifest.version.to_string();

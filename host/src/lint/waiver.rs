@@ -3,7 +3,7 @@
 //! A waiver speaks of one check of one release with these images, and of what the check saw: if that changes, it says
 //! nothing any more. The file is text; the last line is the signature over the SHA-256 digest of the lines before.
 
-use super::{CHECKS, Case, Grade};
+use super::{CHECKS, Case, Finding, Grade, Profile, Rules};
 use crate::bundle::sha256;
 use crate::error::{Code, Error, Result};
 use crate::hex;
@@ -11,6 +11,7 @@ use crate::ledger::time::Day;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use patchlane_protocol::PublicKey;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The first line, and what keeps a waiver's signature from being anything else's.
 const DOMAIN: &str = "patchlane waiver 1\n";
@@ -83,6 +84,33 @@ pub fn sign(
     let signature = hex::write(&key.sign(&preimage(&text)).to_bytes());
     let _ = writeln!(text, "signature: {signature}");
     Ok(text)
+}
+
+/// What the checks say before anything is waived.
+pub fn first_look(case: &Case<'_>) -> Vec<Finding> {
+    super::run(case, &Rules { profile: Profile::Starter, catalogues: &[], waivers: &[], emergency: None })
+}
+
+/// Verifies waivers, each with its name, against what their checks say for this case.
+///
+/// # Errors
+/// As [`verify`], and those of the approvers' keys.
+pub fn verify_all(
+    texts: &[(String, String)],
+    case: &Case<'_>,
+    approvers: &dyn Fn() -> Result<Vec<PublicKey>>,
+) -> Result<Vec<Waiver>> {
+    if texts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (approvers, findings) = (approvers()?, first_look(case));
+    let seen = |number: u8| {
+        findings.iter().find(|finding| finding.check.number == number).map(|finding| finding.detail.clone())
+    };
+    let one = |(name, text): &(String, String)| {
+        verify(text, case, &approvers, &seen).map_err(|e| e.at(case.path(Path::new(name)).display()))
+    };
+    texts.iter().map(one).collect()
 }
 
 /// Reads a waiver and verifies it for this case; `seen` is what each check says now.

@@ -10,6 +10,7 @@ use crate::ledger::time::Day;
 use crate::lint::statement;
 use crate::root::Root;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// An archive, read.
 pub(super) struct Source {
@@ -71,9 +72,13 @@ fn before(archive: &Archive, bundle: &Bundle) -> Result<std::result::Result<(Evi
 }
 
 fn ledger(archive: &Archive) -> Result<Option<Ledger>> {
-    let files = archive.of(Role::Ledger).map(|entry| Ok((entry.name.clone(), archive.bytes(&entry.sha256)?)));
-    let files = files.collect::<Result<Vec<_>>>()?;
-    if files.is_empty() { Ok(None) } else { Ledger::kept(&files).map(Some) }
+    let mut files = BTreeMap::new();
+    for entry in archive.of(Role::Ledger) {
+        // Checked against its digest: what is read next is what was kept.
+        archive.bytes(&entry.sha256)?;
+        files.insert(entry.name.as_str(), archive.path(&entry.sha256));
+    }
+    if files.is_empty() { Ok(None) } else { Ledger::of_files(&archive.folder, &files).map(Some) }
 }
 
 impl Source {

@@ -1,5 +1,7 @@
 //! Transcripts: the command line as people and scripts use it, and as they misuse it.
 
+#[cfg(unix)]
+mod archive;
 mod badinput;
 #[cfg(unix)]
 mod bench;

@@ -26,6 +26,7 @@ pub(crate) fn name_of(line: &str) -> String {
 pub(crate) fn failure_of(value: &Value) -> &'static str {
     let has = |name: &str| value.get(name).is_some();
     match () {
+        () if has("rows") => "verify-evidence-differs",
         () if has("profile") => "lint-refused",
         () if has("verdict") => "diff-refused",
         () if has("findings") => "ledger-check-failed",
@@ -44,6 +45,16 @@ pub(crate) fn violations(name: &str, value: &Value) -> Vec<String> {
 pub(crate) fn violations_in(defs: &Map<String, Value>, name: &str, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     check(defs, &defs[name], value, name, &mut found);
+    found
+}
+
+/// The same under a schema of its own.
+pub(crate) fn violations_of(schema: &str, value: &Value) -> Vec<String> {
+    let mut schema: Value = serde_json::from_str(schema).unwrap();
+    // What names the schema says nothing of the value.
+    ["$schema", "$id", "title"].iter().for_each(|key| drop(schema.as_object_mut().unwrap().remove(*key)));
+    let mut found = Vec::new();
+    check(&schema, value, "", &mut found);
     found
 }
 

@@ -11,7 +11,19 @@ const FILES: [&str; 3] = ["report.json", "report.md", "report.html"];
 
 /// Nothing in a page that loads, runs, or leaves it.
 fn stays_at_home(html: &str) {
-    for wrong in ["<script", "javascript:", " src=", "url(", "@import", "<link", "<iframe", "<img", "<form", "onload", "http-equiv=\"refresh"] {
+    for wrong in [
+        "<script",
+        "javascript:",
+        " src=",
+        "url(",
+        "@import",
+        "<link",
+        "<iframe",
+        "<img",
+        "<form",
+        "onload",
+        "http-equiv=\"refresh",
+    ] {
         assert!(!html.contains(wrong), "{wrong}");
     }
     assert!(html.contains("default-src 'none'") && html.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
@@ -24,13 +36,21 @@ fn texts_of_files_are_shown_and_do_nothing() {
     sample.bench.replace("change.toml", "no new way in", evil);
     sample.bench.replace("change.toml", "two seconds of restart", evil);
     sample.bench.replace("change.toml", "CVE-2027-1", "X<script>|");
-    for file in ["csaf.json", "vex.json", "exploit-base.json", "exploit-patch.json", "replay.json", "snapshot.json"] {
+    for file in
+        ["csaf.json", "vex.json", "exploit-base.json", "exploit-patch.json", "replay.json", "snapshot.json"]
+    {
         sample.bench.replace(file, "CVE-2027-1", "X<script>|");
     }
     sample.bench.replace("replay.json", "\"over-read\"", "\"<script>in|put\\u001b[2J\"");
-    sample.bench.commit("<script>subject</script> | `x`\n\nFixes: X<script>|\nReviewed-by: Rev <rev@example.com>", "v2");
+    sample.bench.commit(
+        "<script>subject</script> | `x`\n\nFixes: X<script>|\nReviewed-by: Rev <rev@example.com>",
+        "v2",
+    );
     sample.bench.desk.run("lint --profile starter -o patch.evidence.json --no-rebuild");
-    let built = sample.bench.desk.run("build security --change change.toml --evidence patch.evidence.json -o patch.plb");
+    let built = sample
+        .bench
+        .desk
+        .run("build security --change change.toml --evidence patch.evidence.json -o patch.plb");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     sample.archive("archive");
     let report = sample.report("archive", "");
@@ -65,8 +85,22 @@ fn a_customer_sees_digests_in_the_place_of_what_is_confidential() {
         text(&separation["changed"][0]["name"]),
         text(&separation["changed"][0]["lines"][0]["text"][0])[1..].trim().to_owned(),
     ];
-    let plain = ["modbus.c", "Check bounds", "dev@example.com", "rev@example.com", "pkg:generic", "1.0.1", "build.sh", "-Os",
-        "base.elf", "risk.txt", "csaf.json", "ledger.toml", "w8.txt", "NDEBUG"];
+    let plain = [
+        "modbus.c",
+        "Check bounds",
+        "dev@example.com",
+        "rev@example.com",
+        "pkg:generic",
+        "1.0.1",
+        "build.sh",
+        "-Os",
+        "base.elf",
+        "risk.txt",
+        "csaf.json",
+        "ledger.toml",
+        "w8.txt",
+        "NDEBUG",
+    ];
     secrets.extend(plain.map(str::to_owned));
     let shown = FILES.map(|file| sample.text("archive", file)).concat();
     assert!(secrets.iter().all(|secret| shown.contains(secret)), "the assessor sees them");
@@ -84,25 +118,46 @@ fn a_customer_sees_digests_in_the_place_of_what_is_confidential() {
     // What was counted isn't hidden, and digests stay.
     let it = &report["predicate"];
     assert_eq!(it["separation"]["orphans"], 0);
-    assert_eq!(it["requirements"]["checks"][17]["inputs"][0]["sha256"], all["predicate"]["requirements"]["checks"][17]["inputs"][0]["sha256"]);
+    assert_eq!(
+        it["requirements"]["checks"][17]["inputs"][0]["sha256"],
+        all["predicate"]["requirements"]["checks"][17]["inputs"][0]["sha256"]
+    );
 }
 
 #[test]
 fn what_is_missing_is_said_and_no_table_is_empty() {
     let sample = Sample::bare("missing");
     let desk = &sample.bench.desk;
-    let bundle = File { role: Role::Bundle, name: "base.plb".into(), bytes: std::fs::read(desk.path("base.plb")).unwrap() };
+    let bundle = File {
+        role: Role::Bundle,
+        name: "base.plb".into(),
+        bytes: std::fs::read(desk.path("base.plb")).unwrap(),
+    };
     write(&desk.path("alone"), vec![bundle]);
     let report = sample.report("alone", "");
     assert_eq!(violations(&report), [""; 0]);
     let it = &report["predicate"];
     assert_eq!(it["verdict"]["result"], "no-evidence");
     assert!(it["verdict"]["sentence"].as_str().unwrap().contains("names no evidence"));
-    for section in ["requirements", "vulnerabilities", "separation", "build", "sbom", "verification", "distribution", "assessment"] {
-        assert!(!it[section]["missing"].as_array().unwrap().is_empty(), "{section} says nothing of what it lacks");
+    for section in [
+        "requirements",
+        "vulnerabilities",
+        "separation",
+        "build",
+        "sbom",
+        "verification",
+        "distribution",
+        "assessment",
+    ] {
+        assert!(
+            !it[section]["missing"].as_array().unwrap().is_empty(),
+            "{section} says nothing of what it lacks"
+        );
     }
     let html = sample.text("alone", "report.html");
-    assert!(!html.contains("<tbody>\n</tbody>") && html.contains("Not here:") && html.contains("No evidence"));
+    assert!(
+        !html.contains("<tbody>\n</tbody>") && html.contains("Not here:") && html.contains("No evidence")
+    );
     assert!((1..=12).all(|number| html.contains(&format!("id=\"section-{number}\""))));
     // A first day: the record has no more than it needs.
     for section in ["source", "build", "sbom", "elf", "proof", "budget", "assessment", "advisory"] {
@@ -115,7 +170,9 @@ fn what_is_missing_is_said_and_no_table_is_empty() {
     let it = &report["predicate"];
     assert_eq!(it["verdict"]["result"], "passed");
     assert!(it["build"]["missing"][0].as_str().unwrap().contains("the change record has no [build]"));
-    assert!(it["separation"]["missing"][0].as_str().unwrap().starts_with("check 6 (commits) wasn't evaluated"));
+    assert!(
+        it["separation"]["missing"][0].as_str().unwrap().starts_with("check 6 (commits) wasn't evaluated")
+    );
     assert_eq!(it["exceptions"]["not_evaluated"].as_array().unwrap().len(), 17);
     assert!(!sample.text("archive", "report.html").contains("<tbody>\n</tbody>"));
 }
@@ -142,7 +199,8 @@ fn what_nothing_explains_is_an_orphan() {
 #[test]
 fn colours_can_be_read_by_day_by_night_and_on_paper() {
     let style = include_str!("../../../src/report/style.css");
-    let blocks: Vec<&str> = style.split(":root {").skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+    let blocks: Vec<&str> =
+        style.split(":root {").skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
     assert_eq!(blocks.len(), 3, "light, dark, print");
     let light = |hex: &str| {
         let channel = |at: usize| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
@@ -151,15 +209,32 @@ fn colours_can_be_read_by_day_by_night_and_on_paper() {
     };
     for block in blocks {
         let colour = |name: &str| {
-            let at = block.find(&format!("--{name}: #")).unwrap_or_else(|| panic!("{name} has no colour")) + name.len() + 5;
+            let at = block.find(&format!("--{name}: #")).unwrap_or_else(|| panic!("{name} has no colour"))
+                + name.len()
+                + 5;
             light(&block[at..at + 6])
         };
         for (text, paper) in [
-            ("ink", "paper"), ("soft", "paper"), ("link", "paper"), ("ink", "raised"), ("soft", "raised"),
-            ("good", "good-paper"), ("bad", "bad-paper"), ("care", "care-paper"), ("quiet", "quiet-paper"),
-            ("good", "raised"), ("bad", "raised"), ("paper", "bad"), ("ink", "care-paper"), ("soft", "care-paper"), ("ink", "good-paper"),
-            ("ink", "security-paper"), ("soft", "security-paper"), ("security", "security-paper"),
-            ("ink", "feature-paper"), ("feature", "feature-paper"),
+            ("ink", "paper"),
+            ("soft", "paper"),
+            ("link", "paper"),
+            ("ink", "raised"),
+            ("soft", "raised"),
+            ("good", "good-paper"),
+            ("bad", "bad-paper"),
+            ("care", "care-paper"),
+            ("quiet", "quiet-paper"),
+            ("good", "raised"),
+            ("bad", "raised"),
+            ("paper", "bad"),
+            ("ink", "care-paper"),
+            ("soft", "care-paper"),
+            ("ink", "good-paper"),
+            ("ink", "security-paper"),
+            ("soft", "security-paper"),
+            ("security", "security-paper"),
+            ("ink", "feature-paper"),
+            ("feature", "feature-paper"),
         ] {
             let (a, b) = (colour(text), colour(paper));
             let ratio = (a.max(b) + 0.05) / (a.min(b) + 0.05);

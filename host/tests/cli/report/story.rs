@@ -32,22 +32,45 @@ fn the_sample_says_all_twelve_sections() {
     let report = sample.report("archive", "");
     assert_eq!(violations(&report), [""; 0]);
     let it = &report["predicate"];
-    assert_eq!((&it["verdict"]["result"], &it["verdict"]["profile"]), (&json!("passed"), &json!("cra+replay")));
+    assert_eq!(
+        (&it["verdict"]["result"], &it["verdict"]["profile"]),
+        (&json!("passed"), &json!("cra+replay"))
+    );
     let identity = &it["identity"];
-    assert_eq!((&identity["from"]["release"], &identity["to"]["release"]), (&json!("4.1 s7"), &json!("4.1 s8")));
+    assert_eq!(
+        (&identity["from"]["release"], &identity["to"]["release"]),
+        (&json!("4.1 s7"), &json!("4.1 s8"))
+    );
     requirements(&it["requirements"]);
     vulnerability(&it["vulnerabilities"]["closed"][0]);
     separation(&it["separation"]);
-    assert_eq!(it["build"]["rows"][0], json!({
-        "name": "toolchain", "base": "arm-none-eabi-gcc 12.2.1", "patch": "arm-none-eabi-gcc 12.2.1", "same": true }));
+    assert_eq!(
+        it["build"]["rows"][0],
+        json!({
+        "name": "toolchain", "base": "arm-none-eabi-gcc 12.2.1", "patch": "arm-none-eabi-gcc 12.2.1", "same": true })
+    );
     let made = &it["build"]["reproduced"];
     assert_eq!((&made["command"], &made["result"]), (&json!("sh build.sh"), &json!("pass")));
-    assert_eq!((&made["built_sha256"][0], &made["built_sha256"][1]), (&made["image_sha256"], &made["image_sha256"]));
-    assert_eq!(it["sbom"]["rows"], json!([
-        { "component": "pkg:generic/modbus", "was": "1.0.0", "is": "1.0.1", "named": true }]));
-    let tests: Vec<&str> = it["verification"]["rows"].as_array().unwrap().iter().map(|row| row["result"].as_str().unwrap()).collect();
+    assert_eq!(
+        (&made["built_sha256"][0], &made["built_sha256"][1]),
+        (&made["image_sha256"], &made["image_sha256"])
+    );
+    assert_eq!(
+        it["sbom"]["rows"],
+        json!([
+        { "component": "pkg:generic/modbus", "was": "1.0.0", "is": "1.0.1", "named": true }])
+    );
+    let tests: Vec<&str> = it["verification"]["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["result"].as_str().unwrap())
+        .collect();
     assert!(tests[0].contains("the exploit works") && tests[1].contains("the exploit fails"), "{tests:?}");
-    assert!(tests[2].contains("40 inputs, 1 answered otherwise") && tests[4].contains("power cuts survived"), "{tests:?}");
+    assert!(
+        tests[2].contains("40 inputs, 1 answered otherwise") && tests[4].contains("power cuts survived"),
+        "{tests:?}"
+    );
     let distribution = &it["distribution"];
     assert_eq!((&distribution["verified"], &distribution["root"]), (&json!("verified"), &json!(1)));
     assert!(distribution["signed_by"][0].as_str().unwrap().ends_with("(security)"));
@@ -56,7 +79,10 @@ fn the_sample_says_all_twelve_sections() {
     assert_eq!(it["exceptions"]["waivers"][0]["reason"], "generated");
     assert_eq!(it["exceptions"]["debts"], json!([]));
     let notice = &it["notice"];
-    assert_eq!((&notice["support_end"], &notice["retain_until"]), (&json!("2032-12-31"), &json!("2037-01-15")));
+    assert_eq!(
+        (&notice["support_end"], &notice["retain_until"]),
+        (&json!("2032-12-31"), &json!("2037-01-15"))
+    );
     assert!(it["tool"]["files"].as_array().unwrap().len() > 25);
     lanes(&it["lines"]);
     keep(&sample);
@@ -69,7 +95,10 @@ fn requirements(it: &Value) {
         rows.iter().find(|row| row["id"] == id).unwrap().clone()
     };
     assert_eq!(clause("I.II(2)")["result"], "in-part", "check 8 is waived");
-    assert_eq!((&clause("I.II(8)")["result"], &clause("I.II(8)")["checks"]), (&json!("pass"), &json!([5, 29])));
+    assert_eq!(
+        (&clause("I.II(8)")["result"], &clause("I.II(8)")["checks"]),
+        (&json!("pass"), &json!([5, 29]))
+    );
     let delta = &it["deltas"][0];
     assert_eq!((&delta["a"], &delta["b"]), (&json!("cra"), &json!("iec-62443-4-1-2018")));
     let rows = delta["rows"].as_array().unwrap();
@@ -78,18 +107,30 @@ fn requirements(it: &Value) {
 }
 
 fn vulnerability(it: &Value) {
-    assert_eq!((&it["id"], &it["exploited"], &it["aliases"][0]), (&json!("CVE-2027-1"), &json!(true), &json!("EUVD-2027-9")));
-    let step = |name: &str| it["steps"].as_array().unwrap().iter().find(|step| step["step"] == name).unwrap().clone();
+    assert_eq!(
+        (&it["id"], &it["exploited"], &it["aliases"][0]),
+        (&json!("CVE-2027-1"), &json!(true), &json!("EUVD-2027-9"))
+    );
+    let step = |name: &str| {
+        it["steps"].as_array().unwrap().iter().find(|step| step["step"] == name).unwrap().clone()
+    };
     assert_eq!(step("early warning")["elapsed"], 77_400, "21 hours and a half");
     assert_eq!(step("this release")["at"], "2027-01-15T08:00:00Z");
-    let met: Vec<&Value> = it["deadlines"].as_array().unwrap().iter().map(|deadline| &deadline["met"]).collect();
+    let met: Vec<&Value> =
+        it["deadlines"].as_array().unwrap().iter().map(|deadline| &deadline["met"]).collect();
     assert_eq!(met, [&json!(true), &json!(false), &json!(true)], "the notification came after 74 hours");
     assert_eq!(it["upstream"], json!(["https://example.com/modbus/issues/7"]));
-    assert_eq!(it["baselines"], json!([{ "baseline": "4.1", "state": "fixed" }, { "baseline": "5.0", "state": "not-affected" }]));
+    assert_eq!(
+        it["baselines"],
+        json!([{ "baseline": "4.1", "state": "fixed" }, { "baseline": "5.0", "state": "not-affected" }])
+    );
 }
 
 fn separation(it: &Value) {
-    assert_eq!((&it["orphans"], &it["functions"]["changed"], &it["method"]), (&json!(0), &json!(1), &json!("relocations")));
+    assert_eq!(
+        (&it["orphans"], &it["functions"]["changed"], &it["method"]),
+        (&json!(0), &json!(1), &json!("relocations"))
+    );
     let row = &it["rows"][0];
     assert_eq!((&row["ids"], &row["orphan"]), (&json!(["CVE-2027-1"]), &json!(false)));
     assert_eq!(row["commits"][0], it["commits"][0]["id"]);
@@ -105,11 +146,18 @@ fn separation(it: &Value) {
 fn lanes(lines: &Value) {
     let of = |line: usize| -> Vec<String> {
         let releases = lines[line]["releases"].as_array().unwrap().iter();
-        releases.map(|release| format!("{} {}", release["release"].as_str().unwrap(), release["lane"].as_str().unwrap())).collect()
+        releases
+            .map(|release| {
+                format!("{} {}", release["release"].as_str().unwrap(), release["lane"].as_str().unwrap())
+            })
+            .collect()
     };
     assert_eq!(of(0), ["4.1 s6 feature", "4.1 s7 security", "4.1 s8 security"]);
     assert_eq!(of(1), ["5.0 s7 feature", "5.0 s8 security"]);
-    assert_eq!((&lines[0]["releases"][2]["this"], &lines[1]["support_end"]), (&json!(true), &json!("2034-06-30")));
+    assert_eq!(
+        (&lines[0]["releases"][2]["this"], &lines[1]["support_end"]),
+        (&json!(true), &json!("2034-06-30"))
+    );
 }
 
 /// Whoever has the archive makes the same report, wherever and whenever.

@@ -1,0 +1,314 @@
+//! Verifies a release from its archive alone, and recomputes what can be recomputed.
+//!
+//! Nothing in the archive is believed because it is there: the root is the anchor, the device's own verifier judges the
+//! bundle, the manifest names the evidence, the evidence names its files and the keys that may sign more of it.
+
+mod checks;
+mod whole;
+
+use super::Archive;
+use super::index::Role;
+use crate::attest::{self, Filing};
+use crate::config::Config;
+use crate::error::Result;
+use crate::evidence::Evidence;
+use crate::ledger::Ledger;
+use crate::ledger::entry::Sha;
+use crate::ledger::time::Moment;
+use crate::lint::proof::SIMULATED;
+use crate::root::Root;
+use patchlane_protocol::{PublicKey, SignedRoot};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was seen here, from the archive's bytes.
+    Reproduced,
+    /// It can't be seen from here: the vendor says so.
+    VendorsWord,
+    /// It is otherwise than claimed.
+    Differs,
+}
+
+impl Verdict {
+    /// Its stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reproduced => "reproduced",
+            Self::VendorsWord => "vendors-word",
+            Self::Differs => "differs",
+        }
+    }
+}
+
+/// One claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// What part it belongs to: `archive`, `trust`, `checks`, `after`.
+    pub part: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The number of the check, if it is one.
+    pub check: Option<u8>,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// What was seen, or why nothing was.
+    pub detail: String,
+}
+
+/// Claims, as they are looked at.
+#[derive(Debug, Default)]
+pub struct Rows(pub Vec<Row>);
+
+impl Rows {
+    fn add(&mut self, part: &'static str, name: &str, verdict: Verdict, detail: impl Into<String>) {
+        self.0.push(Row { part, name: name.to_owned(), check: None, verdict, detail: detail.into() });
+    }
+
+    /// What is seen is reproduced; an error says what is otherwise.
+    fn seen(&mut self, part: &'static str, name: &str, seen: Result<String>) {
+        match seen {
+            Ok(detail) => self.add(part, name, Verdict::Reproduced, detail),
+            Err(error) => self.add(part, name, Verdict::Differs, error.to_string()),
+        }
+    }
+}
+
+/// What the archive is about, once it is known to hold together.
+struct Release {
+    bundle: Filing,
+    root: Root,
+    roots: Vec<Root>,
+    before: Evidence,
+    keys: Vec<PublicKey>,
+}
+
+/// Verifies everything. `anchor` is the root that the assessor got elsewhere.
+///
+/// # Errors
+/// What keeps it from being looked at: a file that can't be read at all. What is otherwise than claimed is a row.
+pub fn verify(archive: &Archive, anchor: Option<&Root>) -> Result<Vec<Row>> {
+    let mut rows = Rows::default();
+    rows.seen("archive", "files", whole::objects(archive));
+    rows.seen("archive", "no others", whole::strangers(archive));
+    let release = match opened(archive) {
+        Ok(release) => release,
+        Err(error) => {
+            rows.add("trust", "release", Verdict::Differs, error.to_string());
+            return Ok(rows.0);
+        }
+    };
+    trust(archive, &release, anchor, &mut rows);
+    rows.seen("archive", "index", whole::signed(archive, &release.keys));
+    rows.seen("archive", "history", whole::history(archive, &release.keys));
+    rows.seen("archive", "release", whole::release(archive, &release.bundle));
+    rows.seen("archive", "RECHECK.md", whole::recheck(archive, &release));
+    checks::rows(archive, &release, &mut rows);
+    after(archive, &release, &mut rows);
+    // As they are read: trust first.
+    let rank = |row: &Row| ["trust", "archive", "checks", "after"].iter().position(|part| *part == row.part);
+    rows.0.sort_by_key(rank);
+    Ok(rows.0)
+}
+
+fn opened(archive: &Archive) -> Result<Release> {
+    let entry = archive.only(Role::Bundle)?;
+    let bundle = Filing::new(&archive.path(&entry.sha256), archive.bytes(&entry.sha256)?)?;
+    let roots = archive.of(Role::Root).map(|entry| Root::parse(&archive.bytes(&entry.sha256)?));
+    let mut roots = roots.collect::<Result<Vec<_>>>()?;
+    let root = roots.first().cloned().ok_or_else(|| super::broken("has no root"))?;
+    roots.sort_by_key(|root| root.document().map_or(0, |document| document.version));
+    roots.dedup();
+    let before = whole::evidence(archive, &archive.only(Role::EvidenceBefore)?.sha256)?;
+    let keys = super::collect::evidence_keys(&before.statement["predicate"])?;
+    Ok(Release { bundle, root, roots, before, keys })
+}
+
+fn trust(archive: &Archive, release: &Release, anchor: Option<&Root>, rows: &mut Rows) {
+    rows.seen("trust", "root chain", chain(&release.roots));
+    let sha256 = Sha::of(release.root.bytes());
+    match anchor {
+        Some(anchor) if anchor.document_bytes().ok() == release.root.document_bytes().ok() => {
+            rows.add("trust", "anchor", Verdict::Reproduced, "the root is the one given");
+        }
+        Some(anchor)
+            if release
+                .roots
+                .iter()
+                .any(|root| root.document_bytes().ok() == anchor.document_bytes().ok()) =>
+        {
+            rows.add("trust", "anchor", Verdict::Reproduced, "the chain begins at the root given");
+        }
+        Some(_) => {
+            rows.add("trust", "anchor", Verdict::Differs, "the root given isn't in the archive's chain")
+        }
+        None => {
+            let told =
+                format!("compare its SHA-256 with one that you got elsewhere, or give --root: {sha256}");
+            rows.add("trust", "anchor", Verdict::VendorsWord, told);
+        }
+    }
+    let judged = || -> Result<String> {
+        let document = release.root.document()?;
+        release.bundle.bundle.verify(&document, |_| Ok(()))?;
+        let kind =
+            if document.development { ", a development root: production devices refuse it" } else { "" };
+        Ok(format!("by the device's verifier, under root {}{kind}", document.version))
+    };
+    rows.seen("trust", "bundle", judged());
+    let named = || -> Result<String> {
+        let profile = whole::profile(&release.before)?;
+        let evaluated = whole::evaluated(&release.before)?;
+        let notes =
+            crate::lint::statement::judge(&release.before, &release.bundle.bundle, profile, evaluated.0)?;
+        let notes = if notes.is_empty() { String::new() } else { format!("; {}", notes.join("; ")) };
+        Ok(format!("the manifest names it: passed by profile {}{notes}", profile.name()))
+    };
+    rows.seen("trust", "evidence", named());
+    let signed = || -> Result<String> {
+        let document = release.root.document()?;
+        if let Some(key) = release.keys.iter().find(|key| document.roles.list(&key.id())) {
+            return Err(super::broken(format!(
+                "names the key {} for evidence, which the root lists",
+                key.id()
+            )));
+        }
+        Ok(format!("by {}, which the manifest vouches for", release.before.verify(&release.keys)?.id()))
+    };
+    rows.seen("trust", "evidence signature", signed());
+    let _ = archive;
+}
+
+/// Each root follows the one before.
+fn chain(roots: &[Root]) -> Result<String> {
+    for pair in roots.windows(2) {
+        let [old, new] = pair else { continue };
+        let at = |error: crate::Error| {
+            let version = new.document().map_or(0, |document| document.version);
+            crate::Error { what: format!("root {version}: {}", error.what), ..error }
+        };
+        let link = SignedRoot::parse(new.bytes())?;
+        patchlane_device::verify::link(&link, &old.document()?).map_err(|refusal| at(refusal.into()))?;
+    }
+    let versions =
+        roots.iter().map(|root| Ok(root.document()?.version.to_string())).collect::<Result<Vec<_>>>()?;
+    Ok(format!("root {}", versions.join(", then ")))
+}
+
+fn after(archive: &Archive, release: &Release, rows: &mut Rows) {
+    let mut none = true;
+    for entry in archive.of(Role::EvidenceAfter) {
+        none = false;
+        let evidence = match whole::evidence(archive, &entry.sha256) {
+            Ok(evidence) => evidence,
+            Err(error) => {
+                rows.add("after", "statement", Verdict::Differs, error.to_string());
+                continue;
+            }
+        };
+        let signed = || -> Result<String> {
+            let key = evidence.verify(&release.keys)?;
+            let about = evidence.statement["subject"][0]["digest"]["sha256"].as_str();
+            let fits = about == Some(&release.bundle.sha256.to_string()) && evidence.kind() == attest::KIND;
+            if !fits || evidence.statement["predicate"]["verdict"] != "passed" {
+                return Err(super::broken("is about something else, or doesn't say that it passed"));
+            }
+            Ok(format!("about this bundle, signed by {}", key.id()))
+        };
+        rows.seen("after", "statement", signed());
+        bases(archive, release, &evidence.statement["predicate"], rows);
+        recorded(archive, release, &evidence.statement["predicate"]["ledger"], rows);
+    }
+    if none {
+        rows.add("after", "statement", Verdict::VendorsWord, "there is no evidence made after signing");
+    }
+}
+
+/// Plays the bundle to every base once more.
+fn bases(archive: &Archive, release: &Release, predicate: &Value, rows: &mut Rows) {
+    let config = || -> Result<Config> {
+        let bytes = archive.bytes(&archive.only(Role::Config)?.sha256)?;
+        Config::parse(
+            std::str::from_utf8(&bytes).map_err(|_| super::broken("has a patchlane.toml that isn't text"))?,
+        )
+    };
+    for base in predicate["bases"].as_array().into_iter().flatten() {
+        let name = format!("over {}", crate::output::plain(base["release"].as_str().unwrap_or("a base")));
+        let Some(sha256) = base["bundle_sha256"].as_str().and_then(Sha::parse) else {
+            rows.add("after", &name, Verdict::Differs, "it has no digest");
+            continue;
+        };
+        if archive.entry(&sha256).is_none_or(|entry| entry.redacted) {
+            rows.add("after", &name, Verdict::VendorsWord, "the base isn't in the archive");
+            continue;
+        }
+        let played = || -> Result<std::result::Result<u64, String>> {
+            let config = config()?;
+            let flash =
+                config.flash.iter().flat_map(|flash| flash.stretches()).map(|(_, s)| u64::from(s.size));
+            if flash.sum::<u64>() > SIMULATED {
+                return Err(super::broken("has a flash that is too large to be simulated"));
+            }
+            let filing = Filing::new(&archive.path(&sha256), archive.bytes(&sha256)?)?;
+            let said = base["release"].as_str().unwrap_or_default();
+            if filing.bundle.manifest()?.version.to_string() != said {
+                return Err(super::broken("is of another version than the statement says"));
+            }
+            attest::over(&release.bundle, &filing, &release.roots, &config)
+        };
+        match played() {
+            Ok(Ok(cuts)) if base["cuts"].as_u64().is_some_and(|said| said <= cuts) => {
+                rows.add("after", &name, Verdict::Reproduced, format!("{cuts} power cuts survived"));
+            }
+            Ok(Ok(cuts)) => {
+                let told =
+                    format!("{cuts} power cuts survived here, and the statement says {}", base["cuts"]);
+                rows.add("after", &name, Verdict::Differs, told);
+            }
+            Ok(Err(what)) => rows.add("after", &name, Verdict::Differs, what),
+            Err(error) => rows.add("after", &name, Verdict::Differs, error.to_string()),
+        }
+    }
+}
+
+/// The ledger's entry is about this bundle, and the seal holds it.
+fn recorded(archive: &Archive, release: &Release, named: &Value, rows: &mut Rows) {
+    if named.is_null() {
+        rows.add("after", "released", Verdict::VendorsWord, "the statement tells of no ledger");
+        return;
+    }
+    let seen = || -> Result<String> {
+        let mut files: BTreeMap<&str, PathBuf> = BTreeMap::new();
+        for entry in archive.of(Role::Ledger).filter(|entry| entry.name == crate::ledger::NAME) {
+            files.insert(&entry.name, archive.path(&entry.sha256));
+        }
+        for one in [&named["entry"], &named["seal"]] {
+            let sha256 = one["sha256"].as_str().and_then(Sha::parse);
+            let sha256 =
+                sha256.ok_or_else(|| super::broken("names an entry of the ledger without its digest"))?;
+            archive.bytes(&sha256)?;
+            files.insert(one["file"].as_str().unwrap_or_default(), archive.path(&sha256));
+        }
+        let ledger = Ledger::of_files(&archive.folder, &files)?;
+        let (Some(entry), Some(seal)) = (ledger.releases.first(), ledger.seals.first()) else {
+            return Err(super::broken("names no release and seal"));
+        };
+        if entry.entry.bundle_sha256 != release.bundle.sha256 {
+            return Err(super::broken("has a ledger's entry of another bundle"));
+        }
+        if seal.entry.entries.get(&entry.file).is_none_or(|sealed| sealed.sha256 != entry.sha256) {
+            return Err(super::broken("has a seal that doesn't hold the ledger's entry"));
+        }
+        Ok(format!("{}, under seal {}", entry.file, seal.entry.number))
+    };
+    rows.seen("after", "released", seen());
+}
+
+/// When the evidence was made.
+pub(super) fn moment(value: &Value) -> Result<Moment> {
+    let moment = value.as_str().and_then(|text| Moment::parse(text).ok());
+    moment.ok_or_else(|| super::broken("doesn't say when it was made"))
+}
