@@ -1,8 +1,8 @@
 //! `cargo xtask report`: the report of a sample product, and what a browser says of it.
 
 use crate::run::{cargo, run};
-use crate::tools::{self, Package};
 use crate::toolchain::root;
+use crate::tools::{self, Package};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -210,7 +210,11 @@ fn tiles(it: &Dossier) -> Vec<(&'static str, String)> {
         ("checks", if checks.is_empty() { "none".into() } else { checks.join(", ") }),
         (
             "vulnerabilities closed",
-            if exploited > 0 { format!("{closed}, {exploited} exploited") } else { closed.to_string() },
+            if exploited > 0 {
+                format!("{closed}, of which {exploited} exploited")
+            } else {
+                closed.to_string()
+            },
         ),
         (
             "functions changed",
@@ -250,7 +254,9 @@ pub(super) fn page(it: &Dossier) -> Page {
         title: format!("{} {}", it.identity.class, it.identity.to.release),
         subtitle: format!(
             "{}{from}, by {}, issued {}",
-            it.identity.lane, it.identity.vendor, it.identity.issued
+            it.identity.lane,
+            it.identity.vendor,
+            it.identity.issued.chars().take(10).collect::<String>()
         ),
         audience: it.audience.to_owned(),
         verdict: it.verdict.result.clone(),

@@ -128,6 +128,8 @@ pub struct Definition {
 pub struct Requirements {
     /// What isn't there.
     pub missing: Vec<String>,
+    /// Digest of the change record: what checks without a file of their own are made from.
+    pub change_sha256: Option<String>,
     /// Every check.
     pub checks: Vec<Check>,
     /// Every catalogue.
@@ -153,6 +155,8 @@ pub struct Check {
     pub blocks: bool,
     /// What was seen.
     pub detail: String,
+    /// Why it may go all the same, or until when it is owed.
+    pub note: Option<String>,
     /// What it read.
     pub inputs: Vec<Input>,
 }

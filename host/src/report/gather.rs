@@ -120,7 +120,18 @@ fn check(row: &Value, hider: &Hider) -> Check {
     let number = row["check"].as_u64().unwrap_or(0);
     let open = row["result"] == "pass" && OPEN.contains(&number);
     let detail = word(row, "detail");
-    let inputs = items(row, "inputs").map(|input| hider.input(word(input, "name"), word(input, "sha256")));
+    let mut inputs: Vec<Input> = Vec::new();
+    for input in items(row, "inputs").map(|input| hider.input(word(input, "name"), word(input, "sha256"))) {
+        if !inputs.contains(&input) {
+            inputs.push(input);
+        }
+    }
+    let waiver = &row["waiver"];
+    let note = match word(row, "result") {
+        "waived" => Some(format!("waived until {}: {}", word(waiver, "until"), word(waiver, "reason"))),
+        "owed" => Some(format!("owed until {}", word(row, "due"))),
+        _ => None,
+    };
     Check {
         check: number,
         name: word(row, "name").into(),
@@ -129,7 +140,8 @@ fn check(row: &Value, hider: &Hider) -> Check {
         result: word(row, "result").into(),
         blocks: row["blocks"] == true,
         detail: if open { detail.to_owned() } else { hider.text(detail) },
-        inputs: inputs.collect(),
+        note,
+        inputs,
     }
 }
 
@@ -163,6 +175,7 @@ pub(super) fn requirements(source: &Source, hider: &Hider) -> Requirements {
     });
     Requirements {
         missing: source.before.as_ref().err().cloned().into_iter().collect(),
+        change_sha256: predicate["change_sha256"].as_str().map(str::to_owned),
         checks: items(predicate, "checks").map(|row| check(row, hider)).collect(),
         catalogues: all.iter().map(|value| catalogue(value)).collect(),
         deltas: deltas.collect(),

@@ -13,6 +13,8 @@ const ROW: usize = 46;
 /// Above the rows of a lane: its name.
 const HEAD: usize = 30;
 const GAP: usize = 14;
+/// Below the rows of a lane: levels of the last one.
+const FOOT: usize = 8;
 
 /// A release in its column.
 struct Placed<'a> {
@@ -48,12 +50,17 @@ pub(super) fn figures(lines: &[Lane]) -> Vec<String> {
 
 impl Figure<'_> {
     fn height(&self) -> usize {
-        2 * (HEAD + self.lines.len() * ROW) + GAP + 30
+        2 * self.lane() + GAP + 30
+    }
+
+    /// How high a lane is.
+    fn lane(&self) -> usize {
+        HEAD + self.lines.len() * ROW + FOOT
     }
 
     /// Where a lane begins: the feature lane is above.
     fn top(&self, lane: &str) -> usize {
-        if lane == "feature" { 0 } else { HEAD + self.lines.len() * ROW + GAP }
+        if lane == "feature" { 0 } else { self.lane() + GAP }
     }
 
     fn y(&self, lane: &str, row: usize) -> usize {
@@ -71,7 +78,7 @@ impl Figure<'_> {
 
     fn bands(&mut self) {
         for (lane, title) in [("feature", "Feature lane"), ("security", "Security lane")] {
-            let (top, height) = (self.top(lane), HEAD + self.lines.len() * ROW);
+            let (top, height) = (self.top(lane), self.lane());
             let _ = writeln!(
                 self.out,
                 "<rect class=\"band {lane}\" x=\"0\" y=\"{top}\" width=\"{WIDTH}\" height=\"{height}\" rx=\"6\"/>"
@@ -154,8 +161,13 @@ impl Figure<'_> {
             };
             let title = escaped(&format!("{}{closes}", point.release));
             let _ = writeln!(self.out, "{shape}<title>{title}</title></{end}>");
-            let class = if point.this { "level now" } else { "level" };
-            self.text(class, (x, y + 28), &format!("s{}", point.level));
+            let now = if point.this { " now" } else { "" };
+            let level = format!("s{}", point.level);
+            // Beside a feature, below a patch: nothing runs through it there.
+            match point.lane {
+                "feature" => self.text(&format!("beside{now}"), (x + 16, y + 4), &level),
+                _ => self.text(&format!("level{now}"), (x, y + 28), &level),
+            }
             let day: String = point.issued.chars().take(10).collect();
             if day != last_day {
                 let bottom = self.height() - 8;

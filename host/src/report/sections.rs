@@ -64,12 +64,13 @@ pub(super) fn identity(it: &Identity) -> Vec<Block> {
     blocks
 }
 
-fn checks(list: &[Check]) -> Block {
+fn checks(it: &Requirements) -> Block {
+    let record = it.change_sha256.as_deref().unwrap_or_default();
     let columns =
         [("check", "check"), ("result", "result"), ("what was seen", ""), ("what it read", "digest")];
     let mut table = Table::new("checks", "The thirty checks, and the digests of what they read", &columns);
     table.filters = vec![("open", "not passed".into()), ("waivable", "waivable".into())];
-    for check in list {
+    for check in &it.checks {
         let inputs = check.inputs.iter().flat_map(|input| [code(&input.name), digest(&input.sha256)]);
         let inputs: Cell = inputs.collect();
         let mut tags = Vec::new();
@@ -84,8 +85,8 @@ fn checks(list: &[Check]) -> Block {
                     text(check.title.clone()),
                 ],
                 vec![result(&check.result)],
-                vec![text(check.detail.clone())],
-                if inputs.is_empty() { vec![text("no file of its own")] } else { inputs },
+                [text(check.detail.clone())].into_iter().chain(check.note.clone().map(text)).collect(),
+                if inputs.is_empty() { vec![text("the change record"), digest(record)] } else { inputs },
             ],
         });
     }
@@ -93,7 +94,7 @@ fn checks(list: &[Check]) -> Block {
 }
 
 /// A check that serves a clause: number, name, result, and the digests of what it read.
-fn serving(number: u64, checks: &[Check]) -> Line {
+fn serving(number: u64, checks: &[Check], record: Option<&str>) -> Line {
     let Some(check) = checks.iter().find(|check| check.check == number) else {
         return text(format!("{number}: not in the evidence"));
     };
@@ -102,6 +103,10 @@ fn serving(number: u64, checks: &[Check]) -> Line {
         Span::Text(" ".into()),
         Span::Result(check.result.clone()),
     ];
+    // What has no file of its own is in the change record.
+    if let (true, Some(record)) = (check.inputs.is_empty(), record) {
+        line.extend([Span::Text(" change record ".into()), Span::Short(record.to_owned())]);
+    }
     for input in check.inputs.iter().take(2) {
         line.extend([Span::Text(" ".into()), Span::Short(input.sha256.clone())]);
     }
@@ -111,7 +116,8 @@ fn serving(number: u64, checks: &[Check]) -> Line {
     line
 }
 
-fn matrix(index: usize, catalogue: &Catalogue, all: &[Check]) -> Block {
+fn matrix(index: usize, catalogue: &Catalogue, it: &Requirements) -> Block {
+    let record = it.change_sha256.as_deref();
     let columns = [
         ("clause", "clause"),
         ("what it asks for, in our words", ""),
@@ -129,7 +135,8 @@ fn matrix(index: usize, catalogue: &Catalogue, all: &[Check]) -> Block {
         tags.extend((clause.result != "pass").then_some("open"));
         tags.extend(clause.required.then_some("required"));
         tags.extend((!clause.verified).then_some("unverified"));
-        let mut serves: Cell = clause.checks.iter().map(|number| serving(*number, all)).collect();
+        let mut serves: Cell =
+            clause.checks.iter().map(|number| serving(*number, &it.checks, record)).collect();
         serves.extend(clause.also.iter().map(|also| text(format!("also {also}"))));
         let mut head = vec![vec![Span::Strong(clause.id.clone())]];
         head.extend((!clause.verified).then(|| text("id not verified against the text")));
@@ -149,7 +156,7 @@ fn matrix(index: usize, catalogue: &Catalogue, all: &[Check]) -> Block {
 }
 
 fn delta(index: usize, delta: &Delta, all: &[Check]) -> Block {
-    let columns = [("asked by", "name"), ("checks", "serving"), (&delta.a, "clause"), (&delta.b, "clause")];
+    let columns = [("asked by", "name"), ("checks", "serving"), (&delta.a, "ids"), (&delta.b, "ids")];
     let caption = format!("{} and {} side by side, joined by the checks that serve both", delta.a, delta.b);
     let mut table = Table::new(&format!("delta-{index}"), caption, &columns);
     let only = [format!("only {}", delta.a), format!("only {}", delta.b)];
@@ -189,7 +196,7 @@ pub(super) fn requirements(it: &Requirements) -> Vec<Block> {
     }
     for (index, catalogue) in it.catalogues.iter().enumerate() {
         blocks.push(Block::Heading(format!("By clause: {}", catalogue.name)));
-        blocks.push(matrix(index + 1, catalogue, &it.checks));
+        blocks.push(matrix(index + 1, catalogue, it));
         let line = vec![Span::Text("The catalogue is data: ".into()), Span::Digest(catalogue.sha256.clone())];
         blocks.push(Block::Text(line));
     }
@@ -201,7 +208,7 @@ pub(super) fn requirements(it: &Requirements) -> Vec<Block> {
         blocks.push(self::delta(index + 1, delta, &it.checks));
     }
     blocks.push(Block::Heading("By check".into()));
-    blocks.push(checks(&it.checks));
+    blocks.push(checks(it));
     blocks
 }
 

@@ -100,7 +100,7 @@ impl Sample {
         desk.ok(
             "ledger open CVE-2027-1 --title over-read --severity high --exploited --aware 2027-01-12T09:30Z \
              --affects 4.1 --alias EUVD-2027-9 --csaf https://example.com/csaf/EX-2027-1.json \
-             --upstream https://example.com/modbus/issues/7",
+             --upstream https://example.com/upstream/issues/7",
         );
         desk.ok("ledger amend CVE-2027-1 --early-warning 2027-01-13T07:00Z --notification 2027-01-15T11:30Z");
     }

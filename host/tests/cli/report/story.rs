@@ -119,7 +119,7 @@ fn vulnerability(it: &Value) {
     let met: Vec<&Value> =
         it["deadlines"].as_array().unwrap().iter().map(|deadline| &deadline["met"]).collect();
     assert_eq!(met, [&json!(true), &json!(false), &json!(true)], "the notification came after 74 hours");
-    assert_eq!(it["upstream"], json!(["https://example.com/modbus/issues/7"]));
+    assert_eq!(it["upstream"], json!(["https://example.com/upstream/issues/7"]));
     assert_eq!(
         it["baselines"],
         json!([{ "baseline": "4.1", "state": "fixed" }, { "baseline": "5.0", "state": "not-affected" }])
