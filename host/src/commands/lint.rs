@@ -220,19 +220,22 @@ fn judge(global: &Global, options: &Judge) -> Result<Report> {
     let mut report = Report::of_text(text, data);
     report.summary = summary(&findings);
     report.notes.extend(signer.into_iter().flat_map(|signer| signer.notes));
-    for waiver in waivers
-        .iter()
-        .filter(|w| !findings.iter().any(|f| f.check.number == w.check && f.outcome.name() == "waived"))
-    {
-        report
-            .notes
-            .push(format!("the waiver of check {} isn't needed: the check doesn't fail", waiver.check));
-    }
+    report.notes.extend(unneeded(&waivers, &findings));
     report.failed = refusal(&findings, &options.change);
     if report.failed.is_some() {
         report.summary.clear();
     }
     Ok(report)
+}
+
+/// Waivers of what doesn't fail.
+fn unneeded(waivers: &[Waiver], findings: &[Finding]) -> Vec<String> {
+    let used =
+        |w: &&Waiver| findings.iter().any(|f| f.check.number == w.check && f.outcome.name() == "waived");
+    let unused = waivers.iter().filter(|waiver| !used(waiver));
+    unused
+        .map(|waiver| format!("the waiver of check {} isn't needed: the check doesn't fail", waiver.check))
+        .collect()
 }
 
 fn count(findings: &[Finding], name: &str) -> usize {

@@ -8,7 +8,7 @@ use crate::bundle::sha256;
 use crate::commands::date;
 use crate::commands::describe::{encoding, place};
 use crate::error::Result;
-use patchlane_protocol::{RootDocument, root};
+use patchlane_protocol::{Manifest, RootDocument, root};
 use serde_json::Value;
 
 /// Requirement, what is there by which mechanism, and what the vendor's claim for the whole device hangs on.
@@ -71,13 +71,8 @@ fn signers(source: &Source, document: Option<&RootDocument<'_>>) -> Vec<String> 
     signed.collect()
 }
 
-pub(super) fn distribution(source: &Source) -> Result<Distribution> {
-    let m = source.bundle.manifest()?;
-    let document = source.root.as_ref().map(|root| root.document()).transpose()?;
-    let mut missing = Vec::new();
-    if document.is_none() {
-        missing.push("no root is in the archive: nothing says which keys had to sign".into());
-    }
+/// What devices can take.
+fn payloads(m: &Manifest<'_>) -> Vec<String> {
     let payloads = m.components.iter().flat_map(|component| {
         let of = |payload: patchlane_protocol::Alternative| {
             let address = component.images.at(usize::from(payload.image)).and_then(|image| image.address);
@@ -86,6 +81,16 @@ pub(super) fn distribution(source: &Source) -> Result<Distribution> {
         };
         component.alternatives.iter().map(of).collect::<Vec<_>>()
     });
+    payloads.collect()
+}
+
+pub(super) fn distribution(source: &Source) -> Result<Distribution> {
+    let m = source.bundle.manifest()?;
+    let document = source.root.as_ref().map(|root| root.document()).transpose()?;
+    let mut missing = Vec::new();
+    if document.is_none() {
+        missing.push("no root is in the archive: nothing says which keys had to sign".into());
+    }
     let verified = document.as_ref().map(|root| match source.bundle.verify(root, |_| Ok(())) {
         Ok(()) => "verified".to_owned(),
         Err(error) => format!("not verified: {error}"),
@@ -130,7 +135,7 @@ pub(super) fn distribution(source: &Source) -> Result<Distribution> {
         ceiling: document
             .as_ref()
             .map(|root| format!("baseline {}, level {}", root.ceilings.feature, root.ceilings.level)),
-        payloads: payloads.collect(),
+        payloads: payloads(&m),
         claims: CLAIMS.map(claim).to_vec(),
     })
 }
