@@ -188,6 +188,20 @@ fn tool(it: &Tool) -> Vec<Block> {
     vec![Block::Facts(facts), files.or("The archive is empty.")]
 }
 
+/// Deadlines of CRA Art. 14(2): how many ran, and how many weren't met.
+fn deadlines(it: &Vulnerabilities) -> String {
+    let all: Vec<&Deadline> = it.closed.iter().flat_map(|closed| &closed.deadlines).collect();
+    let wrong = all.iter().filter(|deadline| deadline.met == Some(false)).count();
+    let open = all.iter().filter(|deadline| deadline.met.is_none()).count();
+    match (all.len(), wrong, open) {
+        (0, ..) if it.closed.iter().any(|closed| closed.exploited) => "not recorded".into(),
+        (0, ..) => "none runs".into(),
+        (all, 0, 0) => format!("{all} met"),
+        (all, 0, open) => format!("{} of {all} met, {open} open", all - open),
+        (all, wrong, _) => format!("{wrong} of {all} not met"),
+    }
+}
+
 fn tiles(it: &Dossier) -> Vec<(&'static str, String)> {
     let count = |result: &str| it.verdict.counts.get(result).copied().unwrap_or(0);
     let checks = [
@@ -228,7 +242,7 @@ fn tiles(it: &Dossier) -> Vec<(&'static str, String)> {
                 it.separation.orphans.to_string()
             },
         ),
-        ("waived or owed", (count("waived") + count("owed")).to_string()),
+        ("CRA Art. 14 deadlines", deadlines(&it.vulnerabilities)),
         ("supported until", it.notice.support_end.clone().unwrap_or_else(|| "not stated".into())),
     ]
 }

@@ -2,7 +2,7 @@
 
 use super::dossier::*;
 use super::page::*;
-use crate::ledger::time::span;
+use crate::ledger::time::{DAY, HOUR, span};
 use crate::output::plural;
 
 fn missing(list: &[String]) -> impl Iterator<Item = Block> + '_ {
@@ -212,6 +212,14 @@ pub(super) fn requirements(it: &Requirements) -> Vec<Block> {
     blocks
 }
 
+/// Since awareness: to the hour, for what is due in hours.
+fn elapsed(seconds: u64) -> String {
+    match seconds / DAY {
+        0 | 1 => span(seconds),
+        days => format!("{days} days {} h", seconds % DAY / HOUR),
+    }
+}
+
 /// What happened when, and what CRA Art. 14 says of it.
 fn timeline(index: usize, it: &Vulnerability) -> Block {
     let columns = [
@@ -234,7 +242,7 @@ fn timeline(index: usize, it: &Vulnerability) -> Block {
         table.row(vec![
             vec![text(step.step)],
             vec![text(step.at.clone().unwrap_or_else(|| "not recorded".into()))],
-            vec![text(step.elapsed.map_or_else(|| "–".into(), span))],
+            vec![text(step.elapsed.map_or_else(|| "–".into(), elapsed))],
             vec![text(deadline.map_or_else(|| "–".into(), |deadline| deadline.due.clone()))],
             vec![met.unwrap_or_else(|| text("no deadline"))],
         ]);
