@@ -171,6 +171,20 @@ impl Collector<'_> {
             self.root.bytes().to_vec(),
         ));
         all.push(file(Role::Root, name_of(&root_path), self.find(&root_path, &by["root"]["sha256"])?));
+        all.extend(self.named(predicate)?);
+        let base = all.iter().find(|file| file.role == Role::Base).map(|file| file.bytes.clone());
+        let base = base.ok_or_else(|| broken("names no base")).map_err(at)?;
+        let base = Bundle::parse(base)?;
+        all.extend(self.roots(&base)?);
+        let evidence_keys = evidence_keys(predicate)?;
+        all.extend(public_keys(self.root, &evidence_keys)?);
+        all.extend(self.ledger_files(&base)?);
+        Ok(all)
+    }
+
+    /// What a predicate names by digest: what checks read, waivers, catalogues.
+    fn named(&self, predicate: &Value) -> Result<Vec<File>> {
+        let mut all = Vec::new();
         for check in predicate["checks"].as_array().into_iter().flatten() {
             for input in check["inputs"].as_array().into_iter().flatten() {
                 let name = input["name"].as_str().unwrap_or_default();
@@ -183,7 +197,7 @@ impl Collector<'_> {
         }
         all.extend(self.sources()?);
         for (list, role) in [("waivers", Role::Waiver), ("approvers", Role::Key)] {
-            for input in by[list].as_array().into_iter().flatten() {
+            for input in predicate["judged_by"][list].as_array().into_iter().flatten() {
                 let name = input["name"].as_str().unwrap_or_default();
                 let path = match name.strip_prefix(CONFIG) {
                     Some(name) => self.config.path(Path::new(name)),
@@ -195,13 +209,6 @@ impl Collector<'_> {
         for catalogue in predicate["catalogues"].as_array().into_iter().flatten() {
             all.push(self.catalogue(catalogue)?);
         }
-        let base = all.iter().find(|file| file.role == Role::Base).map(|file| file.bytes.clone());
-        let base = base.ok_or_else(|| broken("names no base")).map_err(at)?;
-        let base = Bundle::parse(base)?;
-        all.extend(self.roots(&base)?);
-        let evidence_keys = evidence_keys(predicate)?;
-        all.extend(public_keys(self.root, &evidence_keys)?);
-        all.extend(self.ledger_files(&base)?);
         Ok(all)
     }
 

@@ -141,8 +141,14 @@ fn manifest(text: &mut String, index: &Index, parts: &Parts<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Commands that verify an envelope whose payload is in `$work/payload`.
-fn envelope(text: &mut String, file: &str, kind: &str, key: &str) {
+/// Commands that verify an envelope, and leave its payload in `$work/payload`.
+fn envelope(text: &mut String, index: &Index, file: &str, kind: &str, key: &PublicKey) -> Result<()> {
+    let hex = crate::hex::write(&key.bytes);
+    let key = object(&key_of(index, &format!("evidence {}", key.id()))?.sha256);
+    let _ = writeln!(
+        text,
+        "test \"$(openssl pkey -pubin -in {key} -outform DER | tail -c 32 | od -An -v -tx1 | tr -d ' \\n')\" = {hex}"
+    );
     let field = |name: &str| {
         format!("sed -n 's/^.*\"{name}\": \"\\([^\"]*\\)\".*$/\\1/p' {file} | openssl base64 -d -A")
     };
@@ -157,15 +163,15 @@ fn envelope(text: &mut String, file: &str, kind: &str, key: &str) {
         text,
         "openssl pkeyutl -verify -rawin -pubin -inkey {key} -sigfile \"$work/signature\" -in \"$work/message\""
     );
+    Ok(())
 }
 
 fn before(text: &mut String, index: &Index, parts: &Parts<'_>) -> Result<()> {
     let entry = index.entries.iter().find(|entry| entry.role == Role::EvidenceBefore);
     let entry = entry.ok_or_else(|| broken("has no evidence made before signing"))?;
-    let key = key_of(index, &format!("evidence {}", parts.evidence_key.id()))?;
     text.push_str("## 3. The manifest names the evidence, and the evidence its files\n\n```sh\n");
     let _ = writeln!(text, "od -An -v -tx1 \"$work/manifest\" | tr -d ' \\n' | grep -q {}", entry.sha256);
-    envelope(text, &object(&entry.sha256), evidence::STATEMENT, &object(&key.sha256));
+    envelope(text, index, &object(&entry.sha256), evidence::STATEMENT, &parts.evidence_key)?;
     text.push_str("# it names the key that signed it: whoever signed the manifest vouches for that key\n");
     let _ = writeln!(text, "grep -q {} \"$work/payload\"", crate::hex::write(&parts.evidence_key.bytes));
     let payload = String::from_utf8_lossy(&parts.before.payload);
@@ -190,17 +196,14 @@ fn before(text: &mut String, index: &Index, parts: &Parts<'_>) -> Result<()> {
 }
 
 fn signed_index(text: &mut String, index: &Index, parts: &Parts<'_>) -> Result<()> {
-    let key = |key: &PublicKey| -> Result<String> {
-        Ok(object(&key_of(index, &format!("evidence {}", key.id()))?.sha256))
-    };
     text.push_str("## 4. Nothing was dropped from the index since it was signed\n\n```sh\n");
-    envelope(text, SIGNED, evidence::INDEX, &key(&parts.index_key)?);
+    envelope(text, index, SIGNED, evidence::INDEX, &parts.index_key)?;
     let _ = writeln!(text, "cmp \"$work/payload\" {INDEX}");
     for entry in index.entries.iter().filter(|entry| entry.role == Role::EvidenceAfter) {
         let _ = writeln!(text, "# evidence made after signing");
         let signer =
             parts.after_keys.get(&entry.sha256).ok_or_else(|| broken("holds a statement nobody signed"))?;
-        envelope(text, &object(&entry.sha256), evidence::STATEMENT, &key(signer)?);
+        envelope(text, index, &object(&entry.sha256), evidence::STATEMENT, signer)?;
         let _ = writeln!(text, "grep -q {} \"$work/payload\"", index.release.bundle_sha256);
     }
     text.push_str("rm -r \"$work\"\necho 'the core holds'\n```\n");

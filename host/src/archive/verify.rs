@@ -101,7 +101,7 @@ pub fn verify(archive: &Archive, anchor: Option<&Root>) -> Result<Vec<Row>> {
             return Ok(rows.0);
         }
     };
-    trust(archive, &release, anchor, &mut rows);
+    trust(&release, anchor, &mut rows);
     rows.seen("archive", "index", whole::signed(archive, &release.keys));
     rows.seen("archive", "history", whole::history(archive, &release.keys));
     rows.seen("archive", "release", whole::release(archive, &release.bundle));
@@ -127,7 +127,7 @@ fn opened(archive: &Archive) -> Result<Release> {
     Ok(Release { bundle, root, roots, before, keys })
 }
 
-fn trust(archive: &Archive, release: &Release, anchor: Option<&Root>, rows: &mut Rows) {
+fn trust(release: &Release, anchor: Option<&Root>, rows: &mut Rows) {
     rows.seen("trust", "root chain", chain(&release.roots));
     let sha256 = Sha::of(release.root.bytes());
     match anchor {
@@ -179,7 +179,6 @@ fn trust(archive: &Archive, release: &Release, anchor: Option<&Root>, rows: &mut
         Ok(format!("by {}, which the manifest vouches for", release.before.verify(&release.keys)?.id()))
     };
     rows.seen("trust", "evidence signature", signed());
-    let _ = archive;
 }
 
 /// Each root follows the one before.

@@ -277,10 +277,10 @@ impl Repository {
     pub(super) fn unpack(pack: &[u8], folder: &Path) -> Result<Self> {
         let repository = Self { folder: folder.to_path_buf() };
         repository.ask(&["init", "--quiet", "--bare", "--template="])?;
-        // Every object is named by its content: git counts the digests itself. Large ones aren't held in memory.
+        // Every object is named by its content: git counts the digests itself. Large ones aren't held in memory. Links
+        // aren't followed (--strict): the history ends where the patch begins.
         let most = format!("--max-input-size={}", crate::files::LARGEST);
-        repository
-            .feed(&["-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", "--strict", &most], pack)?;
+        repository.feed(&["-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", &most], pack)?;
         let all = repository.ask(&[
             "cat-file",
             "--batch-all-objects",

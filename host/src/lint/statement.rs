@@ -89,6 +89,19 @@ fn inputs(inputs: &[Input]) -> Vec<Value> {
     inputs.iter().map(|i| json!({ "name": i.name, "sha256": i.digest.to_string() })).collect()
 }
 
+fn judged_by(case: &Case<'_>, by: &JudgedBy) -> Result<Value> {
+    Ok(json!({
+        "config_sha256": sha256(&case.config.bytes).to_string(),
+        "root": {
+            "version": case.root.document()?.version,
+            "sha256": sha256(case.root.bytes()).to_string(),
+        },
+        "evidence_keys": by.evidence_keys.iter().map(|key| hex::write(&key.bytes)).collect::<Vec<_>>(),
+        "approvers": inputs(&by.approvers),
+        "waivers": inputs(&by.waivers),
+    }))
+}
+
 /// The whole statement.
 ///
 /// # Errors
@@ -131,16 +144,7 @@ pub fn make(case: &Case<'_>, rules: &Rules<'_>, findings: &[Finding], by: &Judge
             "to": { "release": case.version.to_string() },
             "closes": closes.collect::<Vec<_>>(),
             "change_sha256": sha256(&case.change.bytes).to_string(),
-            "judged_by": {
-                "config_sha256": sha256(&case.config.bytes).to_string(),
-                "root": {
-                    "version": case.root.document()?.version,
-                    "sha256": sha256(case.root.bytes()).to_string(),
-                },
-                "evidence_keys": by.evidence_keys.iter().map(|key| hex::write(&key.bytes)).collect::<Vec<_>>(),
-                "approvers": inputs(&by.approvers),
-                "waivers": inputs(&by.waivers),
-            },
+            "judged_by": judged_by(case, by)?,
             "evaluated": date(case.now),
             "profile": rules.profile.name(),
             "verdict": if blocks { "refused" } else { "passed" },

@@ -102,6 +102,29 @@ fn time_passes_and_the_evidence_is_judged_as_of_its_day() {
 }
 
 #[test]
+fn a_history_that_began_before_the_base_ends_there() {
+    let bench = keyed("history");
+    for line in ["checkout -q --orphan pre", "rm -rfq ."] {
+        bench.git(line);
+    }
+    bench.write("fw/before.txt", "before\n");
+    bench.commit("Before", "v0");
+    for line in ["rebase -q --onto pre --root v2", "tag -f v1 HEAD~1", "tag -f v2 HEAD"] {
+        bench.git(line);
+    }
+    bench.desk.ok("lint -o patch.evidence.json --key evidence.pem");
+    bench.desk.ok("build security --change change.toml --evidence patch.evidence.json -o patch.plb");
+    bench.desk.ok("sign patch.plb");
+    bench.desk.ok(&CREATE.replace(" --after patch.release.json", ""));
+    std::fs::remove_dir_all(bench.desk.path("fw")).unwrap();
+    let value = verified(&bench, "ar");
+    for number in [6, 7, 8, 18] {
+        assert_eq!(check(&value, number).0, "reproduced", "{value}");
+    }
+    assert_eq!(value["ok"], true);
+}
+
+#[test]
 fn the_root_from_elsewhere_is_the_anchor() {
     let bench = archived("anchor");
     let value = verified(&bench, "ar --root trust/root-1.plr");
@@ -231,7 +254,7 @@ fn an_archive_is_added_to_and_never_exchanged() {
     bench.desk.fails("archive add ar --key evidence.pem", 2, "usage");
     // Another release's archive, or something else, stays as it is.
     bench.desk.ok("lint -o other.json --key evidence.pem --profile cra");
-    bench.desk.ok("build security --change change.toml --evidence other.json --message other -o other.plb");
+    bench.desk.ok("build security --change change.toml --evidence other.json -o other.plb");
     bench.replace("patchlane.toml", "cra+replay", "cra");
     bench.desk.ok("sign other.plb --evidence other.json");
     bench.replace("patchlane.toml", "profile = \"cra\"", "profile = \"cra+replay\"");
@@ -243,6 +266,31 @@ fn an_archive_is_added_to_and_never_exchanged() {
     std::fs::create_dir(bench.desk.path("full")).unwrap();
     bench.write("full/mine.txt", "mine");
     bench.desk.fails(&create.replace("-o ar", "-o full"), 3, "file-exists");
+}
+
+#[test]
+fn only_what_holds_is_attested() {
+    let bench = keyed("attest");
+    bench.desk.ok("build security --baseline 4.1 --level 8 --image patch.elf -o loose.plb");
+    let line = "attest loose.plb --base base.plb --key evidence.pem";
+    bench.desk.fails(line, 1, "not-enough-signatures");
+    // A base that wasn't signed, one that is no older, one of another baseline.
+    bench.desk.ok("build feature --baseline 4.1 --level 7 --image base.elf -o bare.plb");
+    bench.desk.ok("build feature --baseline 5.0 --level 8 --image patch.elf -o five.plb");
+    bench.desk.ok("sign five.plb");
+    bench.desk.fails("attest five.plb --base bare.plb --key evidence.pem", 1, "not-enough-signatures");
+    bench.desk.fails("attest base.plb --base five.plb --key evidence.pem", 1, "differs");
+    bench.desk.fails("attest five.plb --base five.plb --key evidence.pem", 1, "differs");
+    bench.desk.fails("attest five.plb --base base.plb --key approver.pem", 4, "key");
+    // A feature update is attested as well as a patch.
+    let stated = bench.desk.ok("attest five.plb --base base.plb --key evidence.pem");
+    assert_eq!(
+        (&stated["lane"], &stated["bases"][0]["release"]),
+        (&"feature-update".into(), &"4.1 s7".into())
+    );
+    assert!(stated["cuts"].as_u64().unwrap() >= 50, "{stated}");
+    assert_eq!(stated["bases"][0]["cuts"], stated["cuts"]);
+    bench.desk.fails("attest five.plb --base base.plb --key evidence.pem", 3, "file-exists");
 }
 
 #[test]
@@ -308,6 +356,15 @@ fn sign_takes_signed_evidence_only_where_keys_are_named() {
     // Without keys in patchlane.toml an envelope is judged by what is in it, and that is said.
     bench.replace("patchlane.toml", "[evidence]\nkeys = [\"evidence.pub\"]", "");
     bench.desk.ok("build security --change change.toml --evidence strange.json -o loose.plb");
+    // Keys without [lint] ask for evidence as well.
+    bench.edit("patchlane.toml", |text| {
+        text.replace("[lint]", "[evidence]\nkeys = [\"evidence.pub\"]\n[lint]")
+    });
+    let whole = std::fs::read_to_string(bench.desk.path("patchlane.toml")).unwrap();
+    bench.write("patchlane.toml", whole.split("[lint]").next().unwrap());
+    bench.desk.fails("sign loose.plb --evidence strange.json", 1, "evidence");
+    bench.desk.fails("sign loose.plb", 1, "separation");
+    bench.write("patchlane.toml", &whole.replace("[evidence]\nkeys = [\"evidence.pub\"]\n", ""));
     let signed = bench.desk.ok("sign loose.plb --evidence strange.json");
     assert!(signed["notes"].to_string().contains("nobody verified"), "{signed}");
 }
