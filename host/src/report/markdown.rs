@@ -26,7 +26,7 @@ fn code(text: &str) -> String {
     if let Some(digest) = text.strip_prefix(MARK) {
         return format!("redacted `{}`", short(digest));
     }
-    let safe = |c: char| c.is_ascii_alphanumeric() || " ._:/@+-=,()[]{}#*<>".contains(c);
+    let safe = |c: char| c.is_ascii_alphanumeric() || " ._:/@+-=,()#".contains(c);
     if !text.is_empty() && text.chars().all(safe) && text.trim() == text {
         format!("`{text}`")
     } else {
