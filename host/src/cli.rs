@@ -120,6 +120,8 @@ enum Command {
     Archive(commands::archive::Command),
     /// Verify a release from its archive alone, and recompute what can be recomputed
     VerifyEvidence(commands::verify_evidence::Options),
+    /// Write what an assessor or a customer reads of a release, from its archive alone
+    Report(commands::report::Options),
     /// Draw and check the flash map; write it out for linkers, C, Zephyr or Rust
     Layout(commands::layout::Options),
     /// Make a factory flash image: first release, receipt, root, state
@@ -233,6 +235,7 @@ fn dispatch(global: &Global, command: Command) -> crate::Result<crate::output::R
         Command::Attest(options) => commands::attest::run(global, &options),
         Command::Archive(command) => commands::archive::run(global, &command),
         Command::VerifyEvidence(options) => commands::verify_evidence::run(global, &options),
+        Command::Report(options) => commands::report::run(global, &options),
         Command::Layout(options) => commands::layout::run(global, &options),
         Command::Completions(options) => Ok(commands::man::completions(&options, Cli::command())),
         Command::Man(options) => commands::man::man(&options, Cli::command()),

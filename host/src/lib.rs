@@ -76,6 +76,7 @@ pub mod owner;
 pub mod passphrase;
 pub mod progress;
 pub mod replay;
+pub mod report;
 pub mod root;
 pub mod scenario;
 

@@ -84,7 +84,7 @@ impl Report {
 }
 
 /// True for what steers a terminal, or turns the direction of the text that follows (Unicode UAX #9).
-fn steers(c: char) -> bool {
+pub(crate) fn steers(c: char) -> bool {
     let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }

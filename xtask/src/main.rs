@@ -11,6 +11,7 @@ mod integrator;
 mod mutants;
 mod qemu;
 mod replay;
+mod report;
 mod run;
 mod sizes;
 mod skips;
@@ -48,6 +49,7 @@ cargo xtask skips [--quick] [--case C] [--every]
 cargo xtask cases [NAME] [--list] [--no-rebuild] [--write]
                                       released fixes of others, built from source, before diff and lint; ends with 77 if
                                       sources can't be had; --write: docs/CASES.md
+cargo xtask report [--browser]        the evidence report of a sample product, in target/report; looked at in headless Chromium
 cargo xtask sizes                     code and RAM of the device crate against tests/sizes.txt; panic paths
 cargo xtask firmware                  builds the boards' firmware into target/firmware
 cargo xtask vectors [--check]         writes protocol/vectors and the generated parts of SPEC.md";
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         ["mutants", ref rest @ ..] => mutants::mutants(rest),
         ["skips", ref rest @ ..] => skips::skips(rest),
         ["cases", ref rest @ ..] => return cases::cases(rest),
+        ["report", ref rest @ ..] => report::report(rest),
         ["sizes"] => sizes::sizes(),
         ["bench", "host"] => bench::host(),
         ["bench", "lint"] => cases::bench::bench(),

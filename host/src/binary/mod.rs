@@ -24,6 +24,7 @@ mod elf;
 mod findings;
 pub mod hunks;
 mod join;
+mod json;
 mod names;
 mod pairing;
 mod parts;
@@ -36,6 +37,7 @@ mod tables;
 pub use elf::Machine;
 pub use findings::*;
 pub use hunks::Hunk;
+pub use json::json;
 
 use crate::error::{Code, Error, Result};
 use shape::Program;

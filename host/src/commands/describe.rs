@@ -24,7 +24,7 @@ pub(crate) fn advisory(a: &Advisory<'_>) -> String {
 }
 
 /// An encoding's name.
-pub(super) const fn encoding(encoding: Encoding) -> &'static str {
+pub(crate) const fn encoding(encoding: Encoding) -> &'static str {
     match encoding {
         Encoding::Raw => "raw",
         Encoding::Compressed => "compressed",

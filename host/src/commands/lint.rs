@@ -12,6 +12,7 @@ use crate::ledger::time::Day;
 use crate::lint::archived::CONFIG;
 use crate::lint::catalogue::Catalogue;
 use crate::lint::change::{self, Change};
+use crate::lint::delta::{self, Delta};
 use crate::lint::statement::{self, JudgedBy};
 use crate::lint::waiver::{self, Waiver};
 use crate::lint::{self, CHECKS, Case, Emergency, Finding, Grade, Input, Outcome, Profile, Rules};
@@ -62,7 +63,7 @@ struct Judge {
     /// A requirement catalogue to report by, by name or file; repeat it for each (default: those of patchlane.toml, else cra)
     #[arg(long, value_name = "NAME")]
     catalogue: Vec<String>,
-    /// Show what the findings say of each clause; with two catalogues, side by side
+    /// Show what the findings say of each clause; of two catalogues, which clauses the same checks serve, side by side
     #[arg(long)]
     clauses: bool,
     /// Turn missing evidence into debt: why the patch can't wait; what shows a feature change is never excused
@@ -222,27 +223,33 @@ fn judge(global: &Global, options: &Judge) -> Result<Report> {
         rules.profile.name()
     );
     text.push_str(&table(&findings, colour));
+    let deltas = deltas(&made["predicate"]["catalogues"]);
     if options.clauses {
+        deltas.iter().for_each(|delta| text.push_str(&side_by_side(delta, &findings, colour)));
         text.push_str(&clauses(&made["predicate"]["catalogues"], colour));
     }
     let mut data = made["predicate"].clone();
+    data["deltas"] = json!(deltas);
     data["evidence"] = json!(options.output.as_ref().map(|path| path.display().to_string()));
     let mut report = Report::of_text(text, data);
     report.summary = summary(&findings);
     report.notes.extend(signer.into_iter().flat_map(|signer| signer.notes));
-    for waiver in waivers
-        .iter()
-        .filter(|w| !findings.iter().any(|f| f.check.number == w.check && f.outcome.name() == "waived"))
-    {
-        report
-            .notes
-            .push(format!("the waiver of check {} isn't needed: the check doesn't fail", waiver.check));
-    }
+    report.notes.extend(unneeded(&waivers, &findings));
     report.failed = refusal(&findings, &options.change);
     if report.failed.is_some() {
         report.summary.clear();
     }
     Ok(report)
+}
+
+/// Waivers of what doesn't fail.
+fn unneeded(waivers: &[Waiver], findings: &[Finding]) -> Vec<String> {
+    let used =
+        |w: &&Waiver| findings.iter().any(|f| f.check.number == w.check && f.outcome.name() == "waived");
+    let unused = waivers.iter().filter(|waiver| !used(waiver));
+    unused
+        .map(|waiver| format!("the waiver of check {} isn't needed: the check doesn't fail", waiver.check))
+        .collect()
 }
 
 fn count(findings: &[Finding], name: &str) -> usize {
@@ -315,7 +322,56 @@ fn table(findings: &[Finding], colour: bool) -> String {
     text
 }
 
-/// What the findings say of each clause. Of a catalogue with another beside it, too, so that a delta is seen.
+/// The first catalogue beside each of the others.
+fn deltas(catalogues: &Value) -> Vec<Delta> {
+    let all: Vec<&Value> = catalogues.as_array().into_iter().flatten().collect();
+    let name = |catalogue: &Value| catalogue["name"].as_str().unwrap_or_default().to_owned();
+    let Some((a, others)) = all.split_first() else { return Vec::new() };
+    others.iter().map(|b| Delta { a: name(a), b: name(b), rows: delta::rows(a, b) }).collect()
+}
+
+/// Clauses of two catalogues in one table, joined by the checks that serve them: what both ask for, and what only one.
+fn side_by_side(delta: &Delta, findings: &[Finding], colour: bool) -> String {
+    let ids = |ids: &[String]| if ids.is_empty() { "-".to_owned() } else { plain(&ids.join(", ")) };
+    let checks = |row: &delta::Row| match &row.checks[..] {
+        [] => "no check".to_owned(),
+        checks => checks.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+    };
+    // The worst of its checks: what isn't shown, isn't shown to both.
+    let result = |row: &delta::Row| {
+        let served =
+            || findings.iter().filter(|finding| row.checks.contains(&u64::from(finding.check.number)));
+        match () {
+            () if row.checks.is_empty() => "elsewhere",
+            () if served().any(|finding| finding.outcome == Outcome::Fail) => "fail",
+            () if served().all(|finding| finding.outcome == Outcome::Pass) => "pass",
+            () => "in-part",
+        }
+    };
+    let cells = delta.rows.iter().map(|row| {
+        let mark = match row.side() {
+            "both" => "=",
+            "a" => "<",
+            _ => ">",
+        };
+        [mark.to_owned(), checks(row), result(row).to_owned(), ids(&row.a), ids(&row.b)]
+    });
+    let head = ["", "checks", "result", &delta.a, &delta.b].map(plain);
+    let rows: Vec<[String; 5]> = std::iter::once(head).chain(cells).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [0, 1, 2, 3, 4].map(width);
+    let mut text =
+        format!("\n= asked for by both, < only by {}, > only by {}\n", plain(&delta.a), plain(&delta.b));
+    for (index, row) in rows.iter().enumerate() {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let line = cells.join("  ");
+        text.push_str(&format!("{}\n", paint(colour && index == 0, "1", line.trim_end())));
+    }
+    text
+}
+
+/// What the findings say of each clause.
 fn clauses(catalogues: &Value, colour: bool) -> String {
     let mut text = String::new();
     for catalogue in catalogues.as_array().into_iter().flatten() {

@@ -17,6 +17,7 @@ pub(crate) mod lint;
 pub(crate) mod man;
 pub(crate) mod provision;
 pub(crate) mod replay;
+pub(crate) mod report;
 pub(crate) mod root;
 pub(crate) mod sign;
 pub(crate) mod simulate;

@@ -220,6 +220,9 @@ pub struct Advisory {
     /// VEX documents: files or addresses.
     #[serde(default, deserialize_with = "lines")]
     pub vex: Vec<String>,
+    /// Where it, or its fix, was reported to whoever maintains the component: CRA Art. 13(6).
+    #[serde(default, deserialize_with = "lines")]
+    pub upstream: Vec<String>,
     /// What happened when.
     #[serde(default, deserialize_with = "table")]
     pub dates: Dates,

@@ -132,6 +132,15 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
+/// A stretch of time in its largest unit.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / HOUR),
+        _ => format!("{} days", seconds / DAY),
+    }
+}
+
 /// Reads `--today`: a moment, or a day as it ends, so that what falls due on it counts.
 pub(crate) fn today(text: &str) -> Result<Moment, String> {
     Day::parse(text).map(|day| Moment(day.ends())).or_else(|_| Moment::parse(text)).map_err(|_| {

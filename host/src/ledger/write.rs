@@ -78,6 +78,7 @@ pub fn advisory(entry: &Advisory) -> String {
     toml.maybe("closed", entry.closed, ToString::to_string);
     toml.texts("csaf", &entry.csaf);
     toml.texts("vex", &entry.vex);
+    toml.texts("upstream", &entry.upstream);
     let dates = entry.dates;
     let named = [
         ("aware", dates.aware),

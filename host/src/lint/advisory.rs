@@ -7,6 +7,7 @@ use super::vex::{self, Statement, Status};
 use super::{Answer, Case};
 use crate::error::Result;
 use crate::ledger::time::Day;
+use serde_json::json;
 use std::collections::BTreeSet;
 
 fn csafs(case: &Case<'_>) -> Result<Vec<Csaf>> {
@@ -43,6 +44,7 @@ pub(super) fn csaf(case: &Case<'_>) -> Result<Answer> {
         let Some(embargo) = &advisory.embargo else {
             return Ok(Unknown("the change record names no CSAF advisory and states no embargo".into()));
         };
+        case.keep("embargo", json!({ "reason": embargo.reason, "until": embargo.until.to_string() }));
         if embargo.reason.trim().is_empty() {
             return Ok(Fail("the embargo has no reason".into()));
         }
@@ -52,6 +54,7 @@ pub(super) fn csaf(case: &Case<'_>) -> Result<Answer> {
         return Ok(Pass(format!("under embargo until {}: {}", embargo.until, embargo.reason)));
     }
     let documents = csafs(case)?;
+    case.keep("advisories", documents.iter().map(|document| document.id.clone()).collect::<Vec<_>>());
     let (class, version) = (&case.config.product.class, case.version.to_string());
     for id in case.ids() {
         if !documents.iter().any(|document| document.names(id)) {
@@ -84,6 +87,7 @@ pub(super) fn snapshot(case: &Case<'_>) -> Result<Answer> {
     let taken = taken
         .and_then(|taken| Day::parse(taken).ok())
         .ok_or_else(|| at("has no date: /metadata/timestamp"))?;
+    case.keep("taken", taken.to_string());
     let days = case.now.saturating_sub(taken.begins()) / 86_400;
     if days > advisory.snapshot_days {
         return Ok(Fail(format!(
@@ -103,6 +107,8 @@ pub(super) fn snapshot(case: &Case<'_>) -> Result<Answer> {
         !(own || closed || excused)
     });
     let left: Vec<String> = left.map(|finding| finding.ids.join("/")).collect();
+    case.keep("known", found.len());
+    case.keep("left", left.clone());
     if left.is_empty() {
         return Ok(Pass(format!("as of {taken}: {} known, none left", found.len())));
     }

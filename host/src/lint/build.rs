@@ -5,16 +5,18 @@ use super::extract;
 use super::release::{broken, lacks};
 use super::source::range;
 use super::{Answer, Case};
+use crate::bundle::sha256;
 use crate::error::Result;
 use crate::explain::explain;
 use crate::{files, image};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A build description: how an image was made. The build writes it beside the image.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
     /// The format: 1.
@@ -75,6 +77,14 @@ pub(super) fn toolchain(case: &Case<'_>) -> Result<Answer> {
         beside(case, &old_path, old.linker_script.as_ref())?,
         beside(case, &new_path, new.linker_script.as_ref())?,
     );
+    let digest = |script: &Option<Vec<u8>>| script.as_ref().map(|bytes| sha256(bytes).to_string());
+    let told = |description: &Description, script| {
+        let mut told = json!(description);
+        told["linker_script_sha256"] = json!(digest(script));
+        told
+    };
+    case.keep("base", told(&old, &scripts.0));
+    case.keep("patch", told(&new, &scripts.1));
     let mut other = Vec::new();
     other.extend(
         (old.toolchain != new.toolchain).then(|| format!("{} is now {}", old.toolchain, new.toolchain)),
@@ -131,6 +141,9 @@ pub(super) fn features(case: &Case<'_>) -> Result<Answer> {
         ("defines", set(&old.defines), set(&new.defines)),
         ("kconfig", options(&old_path, &old)?, options(&new_path, &new)?),
     ];
+    for (name, old, new) in &groups {
+        case.keep(name, json!({ "base": old, "patch": new }));
+    }
     let other = groups.iter().filter(|(_, old, new)| old != new);
     let other: Vec<_> = other.map(|(name, old, new)| format!("{name}: {}", changes(old, new))).collect();
     if !other.is_empty() {
@@ -161,6 +174,10 @@ pub(super) fn reproducible(case: &Case<'_>) -> Result<Answer> {
     let Some((program, arguments)) = reproduce.command.split_first() else {
         return Ok(Fail("[lint.reproduce] command is empty".into()));
     };
+    case.keep("command", reproduce.command.clone());
+    case.keep("artifact", reproduce.artifact.display().to_string());
+    case.keep("commit", range.head.clone());
+    case.keep("image_sha256", sha256(&image.bytes).to_string());
     let time = range.repository.ask(&["log", "-1", "--format=%ct", &range.head, "--"])?;
     let mut made = Vec::new();
     // Two folders of different names: a path that gets into the image shows.
@@ -184,6 +201,7 @@ pub(super) fn reproducible(case: &Case<'_>) -> Result<Answer> {
         let bytes = files::read(&artifact)?;
         case.saw(format!("{name}/{}", reproduce.artifact.display()), &bytes);
         made.push(image::parse(&artifact, bytes)?.bytes);
+        case.keep("built_sha256", made.iter().map(|bytes| sha256(bytes).to_string()).collect::<Vec<_>>());
     }
     if made.first() != made.get(1) {
         return Ok(Fail("two clean builds differ from each other".into()));

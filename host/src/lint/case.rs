@@ -13,6 +13,7 @@ use crate::image;
 use crate::ledger::{Filed, Ledger};
 use crate::root::Root;
 use patchlane_protocol::{Baseline, Digest, Open, Security, Version};
+use serde_json::{Map, Value};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,7 @@ pub struct Case<'a> {
     pub archived: Option<Archived<'a>>,
     check: Cell<u8>,
     seen: RefCell<Vec<Input>>,
+    found: RefCell<Map<String, Value>>,
     lacking: RefCell<Vec<String>>,
 }
 
@@ -120,6 +122,7 @@ impl<'a> Case<'a> {
             archived,
             check: Cell::new(0),
             seen: RefCell::default(),
+            found: RefCell::default(),
             lacking: RefCell::default(),
         })
     }
@@ -195,6 +198,16 @@ impl<'a> Case<'a> {
     /// What was read since the last call.
     pub(super) fn taken(&self) -> Vec<Input> {
         self.seen.take()
+    }
+
+    /// Keeps what was found for whoever reports on it: nobody should have to find it again, or read it out of a sentence.
+    pub(super) fn keep(&self, name: &str, value: impl Into<Value>) {
+        self.found.borrow_mut().insert(name.to_owned(), value.into());
+    }
+
+    /// What was kept since the last call.
+    pub(super) fn kept(&self) -> Map<String, Value> {
+        self.found.take()
     }
 
     /// The ids that the patch closes.

@@ -234,6 +234,8 @@ pub struct Assessment {
     pub impact: Reply,
     /// The risk assessment as it stands for this release.
     pub risk_assessment: PathBuf,
+    /// Of a type-examined product: does it need an addition to its certificate (CRA Annex VIII)?
+    pub type_certificate: Option<Reply>,
 }
 
 /// An answer with its reason.
@@ -258,6 +260,8 @@ pub struct Notice {
     pub residual_risk: String,
     /// How to go back.
     pub rollback: String,
+    /// Where the update stays obtainable.
+    pub archive: Option<String>,
 }
 
 fn some_baseline<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<Option<Baseline>, D::Error> {

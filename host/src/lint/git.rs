@@ -1,7 +1,7 @@
 //! Asks git. Read only; no hooks, pagers or prompts run, and no option can come from a name.
 
 use crate::error::{Code, Error, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,6 +18,8 @@ pub(crate) struct Repository {
 /// One commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Commit {
+    /// Its whole name.
+    pub(super) id: String,
     /// Its short name.
     pub(super) name: String,
     /// Its subject.
@@ -130,7 +132,7 @@ impl Repository {
     fn log(&self, base: &str, head: &str, trailer: &str, which: &str) -> Result<Vec<Commit>> {
         let values = |key: &str| format!("%(trailers:key={key},valueonly,separator=%x1f)");
         let format =
-            format!("--format=%h%x1e%s%x1e%ae%x1e{}%x1e{}%x00", values(trailer), values("Reviewed-by"));
+            format!("--format=%H%x1e%h%x1e%s%x1e%ae%x1e{}%x1e{}%x00", values(trailer), values("Reviewed-by"));
         let range = format!("{base}..{head}");
         let text = self.ask(&["log", which, &format, &range, "--"])?;
         let list = |text: &str| -> Vec<String> {
@@ -142,11 +144,12 @@ impl Repository {
             .map(|record| {
                 let mut fields = record.split('\x1e');
                 let mut next = || fields.next().map(str::to_owned);
-                let read = (next(), next(), next(), next(), next());
-                let (Some(name), Some(subject), Some(author), Some(fixes), Some(reviewers)) = read else {
+                let read = (next(), next(), next(), next(), next(), next());
+                let (Some(id), Some(name), Some(subject), Some(author), Some(fixes), Some(reviewers)) = read
+                else {
                     return Err(Error::internal("git log prints other fields than it was asked for"));
                 };
-                Ok(Commit { name, subject, author, fixes: list(&fixes), reviewers: list(&reviewers) })
+                Ok(Commit { id, name, subject, author, fixes: list(&fixes), reviewers: list(&reviewers) })
             })
             .collect()
     }
@@ -188,6 +191,41 @@ impl Repository {
             head,
             "--",
         ])
+    }
+
+    /// The commits that lines of a file at `head` came from, by line; lines as old as `base` have none.
+    pub(super) fn blame(
+        &self,
+        base: &str,
+        head: &str,
+        file: &str,
+        lines: &[(u32, u32)],
+    ) -> Result<BTreeMap<u32, String>> {
+        let stretches: Vec<String> =
+            lines.iter().map(|(first, count)| format!("-L{first},+{count}")).collect();
+        let range = format!("{base}..{head}");
+        let mut words = vec!["blame", "--incremental"];
+        words.extend(stretches.iter().map(String::as_str));
+        words.extend([&range, "--", file]);
+        let text = self.ask(&words)?;
+        let mut found = BTreeMap::new();
+        // `COMMIT WAS IS COUNT`, then headers: texts of lines aren't printed.
+        for line in text.lines() {
+            let fields: Vec<&str> = line.split(' ').collect();
+            let [commit, _, first, count] = fields[..] else { continue };
+            let (Ok(first), Ok(count)) = (first.parse::<u32>(), count.parse::<u32>()) else { continue };
+            if commit.len() >= 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()) && commit != base {
+                found.extend((0..count).map(|more| (first.saturating_add(more), commit.to_owned())));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The commits after `base` up to `head` that touch a file.
+    pub(super) fn touching(&self, base: &str, head: &str, file: &str) -> Result<Vec<String>> {
+        let range = format!("{base}..{head}");
+        let text = self.ask(&["log", "--format=%H", "--full-history", &range, "--", file])?;
+        Ok(text.lines().map(str::to_owned).collect())
     }
 
     /// The commits between two, and the trees of those and of their parents, as a pack: what every question here needs.

@@ -9,6 +9,7 @@ use crate::bundle::sha256;
 use crate::error::Result;
 use crate::image;
 use patchlane_protocol::Digest;
+use serde_json::json;
 
 /// Both programs, if they are the ones that base and patch are made of.
 fn both(case: &Case<'_>) -> Result<std::result::Result<[Vec<u8>; 2], Answer>> {
@@ -59,6 +60,8 @@ pub(super) fn functions(case: &Case<'_>) -> Result<Answer> {
         Ok(comparison) => comparison,
         Err(answer) => return Ok(answer),
     };
+    case.keep("comparison", binary::json(&comparison));
+    case.keep("hunk_commits", range.commits_of(&hunks)?);
     let Some(table) = &comparison.table else {
         return Ok(Unknown("the source diff wasn't joined with the functions".into()));
     };
@@ -80,6 +83,7 @@ pub(super) fn symbols(case: &Case<'_>) -> Result<Answer> {
         Ok(comparison) => comparison,
         Err(answer) => return Ok(answer),
     };
+    case.keep("functions", json!({ "base": comparison.functions.0, "patch": comparison.functions.1 }));
     let mut told = Vec::new();
     let mut side = |what: &str, names: Vec<String>| {
         told.extend((!names.is_empty()).then(|| format!("{what} {}", some(&names))));
@@ -116,6 +120,9 @@ pub(super) fn growth(case: &Case<'_>) -> Result<Answer> {
         bytes(section.is).saturating_sub(bytes(section.was))
     });
     let (grown, texts) = (sizes.sum::<u64>(), &comparison.strings.added);
+    case.keep("grown", grown);
+    case.keep("most", elf.growth);
+    case.keep("texts", texts.clone());
     let told = format!("{grown} bytes, {} are the most", elf.growth);
     if grown > elf.growth {
         return Ok(Fail(told));

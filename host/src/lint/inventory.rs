@@ -155,7 +155,12 @@ fn compare(case: &Case<'_>, groups: &[&str]) -> Result<Answer> {
         return Ok(Fail(format!("{} isn't the inventory that the ledger froze", pair.base.display())));
     }
     let old = Inventory::parse(&text, &pair.base)?;
-    let new = Inventory::parse(&case.text(&pair.patch)?, &pair.patch)?;
+    let patch = case.text(&pair.patch)?;
+    case.keep("patch_sha256", Sha::of(patch.as_bytes()).to_string());
+    let new = Inventory::parse(&patch, &pair.patch)?;
+    case.keep("base_sha256", Sha::of(text.as_bytes()).to_string());
+    case.keep("groups", groups.to_vec());
+    case.keep("frozen", frozen.is_some());
     let (mut told, mut count) = (Vec::new(), 0);
     for name in groups {
         let (old, new) = match (old.group(name), new.group(name)) {
@@ -173,6 +178,7 @@ fn compare(case: &Case<'_>, groups: &[&str]) -> Result<Answer> {
         count += new.len();
         told.extend(changes(name, old, new));
     }
+    case.keep("changes", told.clone());
     if told.is_empty() {
         Ok(Pass(format!("the same: {}", entries(count))))
     } else {

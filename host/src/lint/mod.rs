@@ -13,6 +13,7 @@ pub mod change;
 mod checks;
 mod csaf;
 pub mod debt;
+pub mod delta;
 pub(crate) mod extract;
 pub(crate) mod git;
 mod image;
@@ -142,6 +143,8 @@ pub struct Finding {
     pub detail: String,
     /// What it read.
     pub inputs: Vec<Input>,
+    /// What it found, for programs; empty if it got to nothing.
+    pub data: serde_json::Map<String, serde_json::Value>,
     /// What wasn't where it was looked for: nothing follows from the finding then. Only of a case in an archive.
     pub lacking: Vec<String>,
 }
@@ -242,7 +245,7 @@ fn one(check: &'static Check, case: &Case<'_>, rules: &Rules<'_>) -> Finding {
     let answer = (check.run)(case).unwrap_or_else(|error| Answer::Fail(error.to_string()));
     let outcome = rules.outcome(check, &answer);
     let (Answer::Pass(detail) | Answer::Fail(detail) | Answer::Unknown(detail)) = answer;
-    Finding { check, outcome, detail, inputs: case.taken(), lacking: case.lacked() }
+    Finding { check, outcome, detail, inputs: case.taken(), data: case.kept(), lacking: case.lacked() }
 }
 
 /// True if the findings say that the release isn't a security patch but carries functionality (checks 21 and 22).

@@ -14,7 +14,7 @@ use crate::scenario::{
 };
 use patchlane_device::Layout;
 use patchlane_protocol::Version;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -66,6 +66,17 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
         let document = case.json(path)?;
         let about = statement(&document, TEST_RESULT).map_err(|e| e.at(path.display()))?;
         let predicate = &document["predicate"];
+        case.keep(
+            &path.display().to_string(),
+            json!({
+                "of": if about.is_subset(&old) { "base" } else { "patch" },
+                "result": predicate["result"],
+                "passed": names(predicate, "passedTests"),
+                "failed": names(predicate, "failedTests"),
+                "configuration": predicate["configuration"],
+                "url": predicate["url"],
+            }),
+        );
         match (about.is_subset(&old), about.is_subset(&new), about.is_empty()) {
             (true, false, false) => failed_before.extend(names(predicate, "failedTests")),
             (false, true, false) => {
@@ -174,6 +185,8 @@ pub(super) fn replay(case: &Case<'_>) -> Result<Answer> {
     let given = words.filter_map(Value::as_str).any(|word| word.contains("{image}"));
     let host = if given { "" } else { "; not by the image, but by what the adapter takes for it" };
     let inputs = plural(recording.inputs().count() as u64, "input");
+    case.keep("inputs", recording.inputs().count());
+    case.keep("differences", replay::differences(&played));
     Ok(Pass(format!("{inputs}, {other} answered otherwise and explained{masked}; {swept}{host}")))
 }
 
@@ -196,6 +209,8 @@ pub(super) fn budget(case: &Case<'_>) -> Result<Answer> {
         let line = format!("{name} {value} of {limit}");
         if value > *limit { over.push(line) } else { told.push(line) }
     }
+    case.keep("within", told.clone());
+    case.keep("over", over.clone());
     if over.is_empty() { Ok(Pass(told.join(", "))) } else { Ok(Fail(over.join(", "))) }
 }
 
@@ -324,5 +339,7 @@ pub(super) fn installs(case: &Case<'_>) -> Result<Answer> {
         seen.insert(version.to_string(), ());
     }
     let over: Vec<String> = seen.into_keys().collect();
+    case.keep("over", over.clone());
+    case.keep("cuts", cuts);
     Ok(Pass(format!("over {}; {cuts} power cuts survived, a failed trial taken back", over.join(", "))))
 }

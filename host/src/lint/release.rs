@@ -7,7 +7,8 @@ use crate::error::{Code, Error, Result};
 use crate::keys;
 use crate::ledger::time::Day;
 use crate::root::Root;
-use std::collections::BTreeSet;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// 1: the base is a released, signed bundle.
 pub(super) fn base(case: &Case<'_>) -> Result<Answer> {
@@ -29,6 +30,8 @@ pub(super) fn base(case: &Case<'_>) -> Result<Answer> {
     }
     let follows = if made < present { format!(", which root {present} follows") } else { String::new() };
     let told = format!("{version}, signed under root {made}{follows}");
+    case.keep("root", made);
+    case.keep("ledger", case.ledger.is_some());
     let Some(ledger) = &case.ledger else {
         return Ok(Pass(format!("{told}; there is no ledger to find it in")));
     };
@@ -81,6 +84,7 @@ pub(super) fn support(case: &Case<'_>) -> Result<Answer> {
         return Ok(Fail(format!("the ledger says that support ends on {other}")));
     }
     let end_text = date(end).get(..10).unwrap_or_default().to_owned();
+    case.keep("support_end", end_text.clone());
     if end < before {
         let was = date(before).get(..10).unwrap_or_default().to_owned();
         return Ok(Fail(format!("support ends on {end_text}, and the base promised {was}")));
@@ -120,6 +124,13 @@ pub(super) fn assessment(case: &Case<'_>) -> Result<Answer> {
         ("likelihood", &assessment.likelihood),
         ("impact", &assessment.impact),
     ];
+    let asked = questions
+        .iter()
+        .map(|(question, reply)| json!({ "question": question, "changes": reply.changes, "why": reply.why }));
+    case.keep("questions", asked.collect::<Vec<_>>());
+    if let Some(reply) = &assessment.type_certificate {
+        case.keep("type_certificate", json!({ "changes": reply.changes, "why": reply.why }));
+    }
     for (question, reply) in questions {
         if reply.why.trim().is_empty() {
             return Ok(Fail(format!("{question}: no reason is given")));
@@ -143,6 +154,10 @@ pub(super) fn notice(case: &Case<'_>) -> Result<Answer> {
         ("residual_risk", &notice.residual_risk),
         ("rollback", &notice.rollback),
     ];
+    case.keep("notice", json!(parts.iter().copied().collect::<BTreeMap<_, _>>()));
+    if let Some(archive) = &notice.archive {
+        case.keep("archive", archive.clone());
+    }
     let empty: Vec<_> =
         parts.iter().filter(|(_, text)| text.trim().is_empty()).map(|(name, _)| *name).collect();
     if empty.is_empty() {
@@ -175,6 +190,9 @@ pub(super) fn roles(case: &Case<'_>) -> Result<Answer> {
         found.insert(key.id());
     }
     let needed = usize::from(root.roles.security().threshold());
+    case.keep("keys", found.iter().map(ToString::to_string).collect::<Vec<_>>());
+    case.keep("threshold", needed);
+    case.keep("root", root.version);
     if found.len() < needed {
         return Ok(Fail(format!("{} of {needed} keys of the security role are listed", found.len())));
     }

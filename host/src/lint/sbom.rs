@@ -6,7 +6,7 @@ use super::semver::{Step, step};
 use super::{Answer, Case, advisory};
 use crate::error::Result;
 use crate::output::plural;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha512};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -183,6 +183,8 @@ pub(super) fn valid(case: &Case<'_>) -> Result<Answer> {
         Ok(both) => both,
         Err(answer) => return Ok(answer),
     };
+    case.keep("format", sbom.format.clone());
+    case.keep("components", sbom.components.len());
     if sbom.components.is_empty() {
         return Ok(Fail(format!("{} names no component", sbom.format)));
     }
@@ -213,6 +215,8 @@ pub(super) fn components(case: &Case<'_>) -> Result<Answer> {
         a.components.keys().filter(|key| !b.components.contains_key(*key)).cloned().collect()
     };
     let (added, removed) = (only(&new, &old), only(&old, &new));
+    case.keep("added", added.clone());
+    case.keep("removed", removed.clone());
     let mut told = Vec::new();
     told.extend((!added.is_empty()).then(|| format!("added: {}", added.join(", "))));
     told.extend((!removed.is_empty()).then(|| format!("removed: {}", removed.join(", "))));
@@ -242,9 +246,14 @@ pub(super) fn versions(case: &Case<'_>) -> Result<Answer> {
     };
     let moved = moved(&old, &new);
     if moved.is_empty() {
+        case.keep("moved", Vec::<Value>::new());
         return Ok(Pass("no version changed".into()));
     }
     let named = advisory::components(case)?;
+    let rows = moved.iter().map(
+        |(key, old, new)| json!({ "component": key, "was": old, "is": new, "named": named.contains(key) }),
+    );
+    case.keep("moved", rows.collect::<Vec<_>>());
     let told = |(key, old, new): &(String, BTreeSet<String>, BTreeSet<String>)| {
         format!("{key} {} to {}", join(old), join(new))
     };
@@ -286,7 +295,6 @@ pub(super) fn semver(case: &Case<'_>) -> Result<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn every_format_gives_the_same() {

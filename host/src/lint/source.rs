@@ -3,12 +3,15 @@
 use super::Answer::{Fail, Pass, Unknown};
 use super::archived::{COMMITS, commits_of, commits_text};
 use super::change::Commits;
-use super::git::{Absent, Repository};
+use super::git::{Absent, Commit, Repository};
 use super::release::{broken, lacks};
 use super::{Answer, Case};
+use crate::binary::Hunk;
 use crate::error::{Error, Result};
 use crate::output::plural;
+use serde_json::json;
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The range of commits that make the patch.
 pub(super) struct Range<'a> {
@@ -60,6 +63,34 @@ fn ancestry(range: Range<'_>) -> Result<std::result::Result<Range<'_>, Answer>> 
     Ok(Ok(range))
 }
 
+impl Range<'_> {
+    /// The commits that each hunk came from: by its lines, or where lines only went, by its file.
+    pub(super) fn commits_of(&self, hunks: &[Hunk]) -> Result<Vec<Vec<String>>> {
+        let mut files: BTreeMap<&str, Vec<(u32, u32)>> = BTreeMap::new();
+        for hunk in hunks.iter().filter(|hunk| hunk.new.1 > 0) {
+            files.entry(hunk.file()).or_default().push(hunk.new);
+        }
+        let mut lines = BTreeMap::new();
+        for (file, stretches) in files {
+            lines.insert(file, self.repository.blame(&self.base, &self.head, file, &stretches)?);
+        }
+        let of = |hunk: &Hunk| -> Result<Vec<String>> {
+            let (first, count) = hunk.new;
+            let found = lines.get(hunk.file()).filter(|_| count > 0);
+            let found: BTreeSet<&String> = found
+                .into_iter()
+                .flat_map(|lines| lines.range(first..first.saturating_add(count)))
+                .map(|(_, commit)| commit)
+                .collect();
+            if found.is_empty() {
+                return self.repository.touching(&self.base, &self.head, hunk.file());
+            }
+            Ok(found.into_iter().cloned().collect())
+        };
+        hunks.iter().map(of).collect()
+    }
+}
+
 fn some(names: &[String]) -> String {
     let shown = names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > 3 { format!("{shown} and {} more", names.len() - 3) } else { shown }
@@ -76,19 +107,30 @@ pub(super) fn commits(case: &Case<'_>) -> Result<Answer> {
         return Ok(Fail(format!("there is no commit between {} and {}", range.said.base, range.said.head)));
     }
     let ids = case.ids();
-    let stray = commits.iter().filter(|commit| {
+    let is_stray = |commit: &Commit| {
         commit.fixes.is_empty() || !commit.fixes.iter().all(|fix| ids.contains(&fix.as_str()))
-    });
+    };
+    let told = |commit: &Commit| {
+        json!({
+            "id": commit.id, "subject": commit.subject, "author": commit.author, "fixes": commit.fixes,
+            "reviewers": commit.reviewers, "stray": is_stray(commit),
+        })
+    };
+    case.keep("base", range.base.clone());
+    case.keep("head", range.head.clone());
+    case.keep("commits", commits.iter().map(told).collect::<Vec<_>>());
+    let stray = commits.iter().filter(|commit| is_stray(commit));
     let stray: Vec<String> =
         stray.map(|commit| format!("{} \u{201c}{}\u{201d}", commit.name, commit.subject)).collect();
-    if !stray.is_empty() {
-        return Ok(Fail(format!("without a `{}` of this patch: {}", range.said.trailer, some(&stray))));
-    }
     let unfixed: Vec<String> = ids
         .iter()
         .filter(|id| !commits.iter().any(|commit| commit.fixes.iter().any(|fix| fix == *id)))
         .map(|id| (*id).to_owned())
         .collect();
+    case.keep("unfixed", unfixed.clone());
+    if !stray.is_empty() {
+        return Ok(Fail(format!("without a `{}` of this patch: {}", range.said.trailer, some(&stray))));
+    }
     if !unfixed.is_empty() {
         return Ok(Fail(format!("no commit fixes {}", some(&unfixed))));
     }
@@ -151,6 +193,8 @@ pub(super) fn scope(case: &Case<'_>) -> Result<Answer> {
         return Ok(Fail(format!("[source] scope `{all}` holds everything")));
     }
     let changed = range.repository.paths(&range.base, &range.head)?;
+    case.keep("scope", scope.clone());
+    case.keep("paths", changed.clone());
     if changed.is_empty() {
         return Ok(Fail("no file changed".into()));
     }
@@ -170,6 +214,9 @@ pub(super) fn churn(case: &Case<'_>) -> Result<Answer> {
     };
     let (lines, binary) = range.repository.churn(&range.base, &range.head)?;
     let most = range.said.churn;
+    case.keep("lines", lines);
+    case.keep("most", most);
+    case.keep("not_text", binary);
     let told = format!("{lines} lines added and removed, {most} are the most");
     if binary > 0 {
         return Ok(Fail(format!("{told}; {} not text", plural(binary as u64, "file"))));
@@ -208,6 +255,7 @@ pub(super) fn review(case: &Case<'_>) -> Result<Answer> {
     let Some(tag) = tags.lines().next() else {
         return Ok(Fail(format!("{} has no tag", range.said.head)));
     };
+    case.keep("tag", tag);
     for commit in range.repository.commits(&range.base, &range.head, &range.said.trailer)? {
         let other = |person: &String| address(person) != commit.author.to_lowercase();
         if !commit.reviewers.iter().any(other) {

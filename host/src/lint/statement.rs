@@ -31,6 +31,7 @@ pub(crate) fn finding(finding: &Finding) -> Value {
         "detail": finding.detail,
         "next": if finding.outcome == Outcome::Pass { "" } else { check.next },
         "inputs": inputs(&finding.inputs),
+        "data": finding.data,
     });
     match &finding.outcome {
         Outcome::Waived { reason, by, until } => {

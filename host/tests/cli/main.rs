@@ -33,6 +33,7 @@ mod provision;
 mod pty;
 #[cfg(unix)]
 mod replay;
+mod report;
 mod review;
 mod same;
 mod schema;

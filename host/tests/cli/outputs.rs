@@ -142,6 +142,7 @@ fn every_verb_prints_what_the_schema_says() {
         "lint-inventory",
         "ledger-settle",
         "replay",
+        "report",
         "attest",
         "archive-create",
         "archive-add",

@@ -40,8 +40,13 @@ pub(crate) fn failure_of(value: &Value) -> &'static str {
 
 /// Everything that is wrong with `value`, under the definition of this name.
 pub(crate) fn violations(name: &str, value: &Value) -> Vec<String> {
+    violations_in(definitions(), name, value)
+}
+
+/// The same, under the definition of another schema.
+pub(crate) fn violations_in(defs: &Map<String, Value>, name: &str, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    check(&definitions()[name], value, name, &mut found);
+    Schema(defs).check(&defs[name], value, name, &mut found);
     found
 }
 
@@ -55,95 +60,101 @@ pub(crate) fn violations_of(schema: &str, value: &Value) -> Vec<String> {
     found
 }
 
-/// Checks, and returns the names of the properties that were looked at.
-fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BTreeSet<String> {
-    let mut seen = BTreeSet::new();
-    let schema = schema.as_object().unwrap_or_else(|| panic!("{at}: no schema"));
-    let none = Map::new();
-    let object = value.as_object().unwrap_or(&none);
-    for (keyword, rule) in schema {
-        let mut wrong = |what: String| found.push(format!("{at}: {what}"));
-        match keyword.as_str() {
-            // Last, when all that is known has been seen.
-            "description" | "additionalProperties" | "unevaluatedProperties" => {}
-            "type" if !of_type(rule, value) => wrong(format!("{value} isn't of type {rule}")),
-            "type" => {}
-            "const" if rule != value => wrong(format!("{value} isn't {rule}")),
-            "const" => {}
-            "enum" if !rule.as_array().unwrap().contains(value) => {
-                wrong(format!("{value} isn't one of {rule}"))
-            }
-            "enum" => {}
-            "minimum" | "maximum" | "minLength" | "maxLength" | "minItems" | "maxItems" => {
-                if !within(keyword, rule, value) {
-                    wrong(format!("{value} is beyond {keyword} {rule}"));
+/// Definitions, and what is checked under them.
+struct Schema<'a>(&'a Map<String, Value>);
+
+impl Schema<'_> {
+    /// Checks, and returns the names of the properties that were looked at.
+    fn check(&self, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BTreeSet<String> {
+        let mut seen = BTreeSet::new();
+        let schema = schema.as_object().unwrap_or_else(|| panic!("{at}: no schema"));
+        let none = Map::new();
+        let object = value.as_object().unwrap_or(&none);
+        for (keyword, rule) in schema {
+            let mut wrong = |what: String| found.push(format!("{at}: {what}"));
+            match keyword.as_str() {
+                // Last, when all that is known has been seen.
+                "description" | "additionalProperties" | "unevaluatedProperties" => {}
+                "type" if !of_type(rule, value) => wrong(format!("{value} isn't of type {rule}")),
+                "type" => {}
+                "const" if rule != value => wrong(format!("{value} isn't {rule}")),
+                "const" => {}
+                "enum" if !rule.as_array().unwrap().contains(value) => {
+                    wrong(format!("{value} isn't one of {rule}"))
                 }
-            }
-            "required" => {
-                for name in rule.as_array().unwrap().iter().map(|name| name.as_str().unwrap()) {
-                    if !object.contains_key(name) {
-                        wrong(format!("{name} is missing"));
+                "enum" => {}
+                "minimum" | "maximum" | "minLength" | "maxLength" | "minItems" | "maxItems" => {
+                    if !within(keyword, rule, value) {
+                        wrong(format!("{value} is beyond {keyword} {rule}"));
                     }
                 }
-            }
-            "properties" => {
-                for (name, rule) in rule.as_object().unwrap() {
-                    if let Some(value) = object.get(name) {
-                        check(rule, value, &format!("{at}.{name}"), found);
-                        seen.insert(name.clone());
+                "required" => {
+                    for name in rule.as_array().unwrap().iter().map(|name| name.as_str().unwrap()) {
+                        if !object.contains_key(name) {
+                            wrong(format!("{name} is missing"));
+                        }
                     }
                 }
-            }
-            "items" => {
-                for (i, value) in value.as_array().into_iter().flatten().enumerate() {
-                    check(rule, value, &format!("{at}[{i}]"), found);
+                "properties" => {
+                    for (name, rule) in rule.as_object().unwrap() {
+                        if let Some(value) = object.get(name) {
+                            self.check(rule, value, &format!("{at}.{name}"), found);
+                            seen.insert(name.clone());
+                        }
+                    }
                 }
-            }
-            "anyOf" => seen.extend(any(rule, value, at, found)),
-            "allOf" => {
-                for rule in rule.as_array().unwrap() {
-                    seen.extend(check(rule, value, at, found));
+                "items" => {
+                    for (i, value) in value.as_array().into_iter().flatten().enumerate() {
+                        self.check(rule, value, &format!("{at}[{i}]"), found);
+                    }
                 }
+                "anyOf" => seen.extend(self.any(rule, value, at, found)),
+                "allOf" => {
+                    for rule in rule.as_array().unwrap() {
+                        seen.extend(self.check(rule, value, at, found));
+                    }
+                }
+                "$ref" => {
+                    let name = rule.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
+                    let rule = self.0.get(name).unwrap_or_else(|| panic!("{at}: no definition {name}"));
+                    seen.extend(self.check(rule, value, at, found));
+                }
+                other => panic!("{at}: this validator doesn't know `{other}`"),
             }
-            "$ref" => {
-                let name = rule.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
-                let rule = definitions().get(name).unwrap_or_else(|| panic!("{at}: no definition {name}"));
-                seen.extend(check(rule, value, at, found));
-            }
-            other => panic!("{at}: this validator doesn't know `{other}`"),
         }
+        self.closed(schema, object, &seen, at, found);
+        seen
     }
-    closed(schema, object, &seen, at, found);
-    seen
-}
 
-/// One of several forms fits; what is wrong with the one that comes closest otherwise.
-fn any(rules: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BTreeSet<String> {
-    let tried = rules.as_array().unwrap().iter().map(|rule| {
-        let mut wrong = Vec::new();
-        let seen = check(rule, value, at, &mut wrong);
-        (wrong, seen)
-    });
-    let (wrong, seen) = tried.min_by_key(|(wrong, _)| wrong.len()).unwrap();
-    found.extend(wrong);
-    seen
-}
+    /// One of several forms fits; what is wrong with the one that comes closest otherwise.
+    fn any(&self, rules: &Value, value: &Value, at: &str, found: &mut Vec<String>) -> BTreeSet<String> {
+        let tried = rules.as_array().unwrap().iter().map(|rule| {
+            let mut wrong = Vec::new();
+            let seen = self.check(rule, value, at, &mut wrong);
+            (wrong, seen)
+        });
+        let (wrong, seen) = tried.min_by_key(|(wrong, _)| wrong.len()).unwrap();
+        found.extend(wrong);
+        seen
+    }
 
-/// Where no other fields are allowed, there are none; or they are as it is said.
-fn closed(
-    schema: &Map<String, Value>,
-    object: &Map<String, Value>,
-    seen: &BTreeSet<String>,
-    at: &str,
-    found: &mut Vec<String>,
-) {
-    let rules = ["additionalProperties", "unevaluatedProperties"].map(|keyword| schema.get(keyword));
-    for rule in rules.into_iter().flatten() {
-        for (name, value) in object.iter().filter(|(name, _)| !seen.contains(*name)) {
-            if rule == false {
-                found.push(format!("{at}: {name} isn't described"));
-            } else {
-                check(rule, value, &format!("{at}.{name}"), found);
+    /// Where no other fields are allowed, there are none; or they are as it is said.
+    fn closed(
+        &self,
+        schema: &Map<String, Value>,
+        object: &Map<String, Value>,
+        seen: &BTreeSet<String>,
+        at: &str,
+        found: &mut Vec<String>,
+    ) {
+        let rules = ["additionalProperties", "unevaluatedProperties"].map(|keyword| schema.get(keyword));
+        for rule in rules.into_iter().flatten() {
+            for (name, value) in object.iter().filter(|(name, _)| !seen.contains(*name)) {
+                if rule == false {
+                    found.push(format!("{at}: {name} isn't described"));
+                } else {
+                    self.check(rule, value, &format!("{at}.{name}"), found);
+                }
             }
         }
     }

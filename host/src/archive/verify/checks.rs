@@ -202,6 +202,13 @@ fn compared(case: &Case<'_>, finding: &Finding, said: &Value) -> Row {
         )
     } else if let Some(input) = unread {
         (Verdict::Differs, format!("the evidence says that it read {}, and it doesn't", input.name))
+    } else if said["data"] != Value::Object(finding.data.clone()) {
+        // Reports are made of it: a table of functions that nobody can make again is no evidence.
+        let told = format!(
+            "{result}, but what the evidence keeps of it isn't what is found here: {}",
+            finding.detail
+        );
+        (Verdict::Differs, told)
     } else if matches!(result, "not-evaluated" | "owed") {
         (Verdict::VendorsWord, format!("{result}: {detail}"))
     } else {

@@ -59,6 +59,9 @@ pub(crate) struct Options {
     /// A VEX document of it: a file or an address; repeat it for each
     #[arg(long, value_parser = line, value_name = "REFERENCE")]
     vex: Vec<String>,
+    /// Where it was reported to the maintainers of the component: an address; repeat it for each
+    #[arg(long, value_parser = line, value_name = "REFERENCE")]
+    upstream: Vec<String>,
 }
 
 /// A date that was said stands: who could change it could meet any deadline.
@@ -91,6 +94,7 @@ fn amended(options: &Options, mut entry: Advisory) -> Result<Advisory> {
     entry.aliases.extend(options.alias.clone());
     entry.csaf.extend(options.csaf.clone());
     entry.vex.extend(options.vex.clone());
+    entry.upstream.extend(options.upstream.clone());
     Ok(entry)
 }
 

@@ -50,6 +50,9 @@ pub(crate) struct Options {
     /// A VEX document of it: a file or an address; repeat it for each
     #[arg(long, value_parser = line, value_name = "REFERENCE")]
     vex: Vec<String>,
+    /// Where it was reported to the maintainers of the component: an address; repeat it for each
+    #[arg(long, value_parser = line, value_name = "REFERENCE")]
+    upstream: Vec<String>,
 }
 
 /// None of these ids is another advisory's.
@@ -84,6 +87,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
         closed: None,
         csaf: options.csaf.clone(),
         vex: options.vex.clone(),
+        upstream: options.upstream.clone(),
         dates: Dates { aware: options.aware, ..Dates::default() },
         affects: affects.into_iter().map(|baseline| (baseline, Statement::Affected)).collect(),
         remarks: Vec::new(),

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::ledger::art14::{Deadline, deadlines};
 use crate::ledger::entry::{Advisory, Line};
 use crate::ledger::matrix::{Cell, Waiting};
-use crate::ledger::time::{self, DAY, HOUR, Moment};
+use crate::ledger::time::{self, Moment, span};
 use crate::ledger::{Filed, Ledger, seal};
 use crate::output::{Report, paint, slug};
 use clap::Args;
@@ -102,15 +102,6 @@ const fn colour_of(cell: Cell) -> &'static str {
         Cell::NotAffected => DIM,
         Cell::Built | Cell::Signed | Cell::Open | Cell::Unknown | Cell::Combined => YELLOW,
         Cell::Owed | Cell::Untold => RED,
-    }
-}
-
-/// A stretch of time in its largest unit.
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..=7_199 => format!("{} min", seconds / 60),
-        7_200..=172_799 => format!("{} h", seconds / HOUR),
-        _ => format!("{} days", seconds / DAY),
     }
 }
 

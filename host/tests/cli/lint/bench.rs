@@ -284,6 +284,11 @@ impl Bench {
         digest(&patchlane::image::read(&self.desk.path(elf)).unwrap().bytes)
     }
 
+    /// The digest of a file.
+    pub(crate) fn digest(&self, name: &str) -> String {
+        digest(&std::fs::read(self.desk.path(name)).unwrap())
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.desk.path(name), text).unwrap();
     }

@@ -198,6 +198,43 @@ fn clauses_say_what_was_shown_and_what_was_not_verified() {
     }
 }
 
+/// Both in one table: what the same checks serve, what only one asks for, and what no check shows.
+#[test]
+fn two_catalogues_are_joined_by_the_checks_that_serve_both() {
+    let bench = Bench::new("delta");
+    let clause = |id: &str, checks: &str| {
+        let title = "title = \"t\"\nrequired = true\nverified = true\nalso = [\"a\"]";
+        format!("[[clause]]\nid = \"{id}\"\n{title}\nchecks = [{checks}]\n")
+    };
+    for (name, clauses) in [
+        ("one", [clause("A1", "2, 3"), clause("A2", "25"), clause("A3", "")]),
+        ("two", [clause("B1", "2, 3"), clause("B2", "4"), clause("B3", "3")]),
+    ] {
+        let head = format!("format = 1\nname = \"{name}\"\ntitle = \"T\"\nsource = \"s\"\n");
+        bench.write(&format!("{name}.toml"), &(head + &clauses.concat()));
+    }
+    let line = "lint --no-rebuild --clauses --catalogue one.toml --catalogue two.toml";
+    let shown = String::from_utf8(bench.desk.run(line).stdout).unwrap();
+    let table: Vec<Vec<&str>> = shown
+        .lines()
+        .skip_while(|line| !line.starts_with("= asked for by both"))
+        .skip(2)
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+        .collect();
+    let wanted = [
+        vec!["=", "2", "pass", "A1", "B1"],
+        vec!["=", "3", "pass", "A1", "B1, B3"],
+        vec!["<", "25", "pass", "A2", "-"],
+        vec![">", "4", "pass", "-", "B2"],
+        vec!["<", "no check", "elsewhere", "A3", "-"],
+    ];
+    assert_eq!(table, wanted, "{shown}");
+    let value = bench.lint("--no-rebuild --catalogue one.toml --catalogue two.toml");
+    assert_eq!(value["deltas"][0]["rows"][0], serde_json::json!({ "checks": [2], "a": ["A1"], "b": ["B1"] }));
+    assert_eq!(bench.lint("--no-rebuild --catalogue one.toml")["deltas"], serde_json::json!([]));
+}
+
 #[test]
 fn what_cannot_be_read_is_said_and_judges_nothing() {
     let bench = Bench::new("unread");
