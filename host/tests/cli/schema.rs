@@ -56,7 +56,7 @@ pub(crate) fn violations_of(schema: &str, value: &Value) -> Vec<String> {
     // What names the schema says nothing of the value.
     ["$schema", "$id", "title"].iter().for_each(|key| drop(schema.as_object_mut().unwrap().remove(*key)));
     let mut found = Vec::new();
-    check(&schema, value, "", &mut found);
+    Schema(definitions()).check(&schema, value, "", &mut found);
     found
 }
 
