@@ -280,5 +280,5 @@ fn kind(
 fn the_schema_is_in_step_with_the_program() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    assert_eq!(in_step(&schema, &schema, &[]), 7 + 3 + 3 + 2 + 9 + 4 * 5 + 2 + 1 + 4 + 2);
+    assert_eq!(in_step(&schema, &schema, &[]), 8 + 3 + 3 + 2 + 9 + 4 * 5 + 2 + 1 + 1 + 4 + 2);
 }

@@ -191,6 +191,11 @@ fn compared(case: &Case<'_>, finding: &Finding, said: &Value) -> Row {
             finding.detail
         );
         (Verdict::Differs, told)
+    } else if finding.outcome.blocks() {
+        (
+            Verdict::Differs,
+            format!("the evidence says that the patch passed, and this refuses it: {}", finding.detail),
+        )
     } else if let Some(input) = unread {
         (Verdict::Differs, format!("the evidence says that it read {}, and it doesn't", input.name))
     } else if said["data"] != Value::Object(finding.data.clone()) {

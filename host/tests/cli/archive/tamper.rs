@@ -146,6 +146,24 @@ fn a_vendor_who_claims_what_his_files_dont_show_is_found_out() {
     assert!(check(&value, 21).1.contains("telnet"), "{}", check(&value, 21).1);
     let (verdict, detail) = check(&value, 25);
     assert!(verdict == "vendors-word" && detail.contains("gives no digest"), "{detail}");
+    // Nor may he call a failure one that doesn't matter: no evidence with one is signed.
+    let row = &mut lie["predicate"]["checks"][20];
+    (row["result"], row["detail"]) = ("fail".into(), "ports: +telnet".into());
+    bench.write("fail.json", &patchlane::evidence::sealed(&key.key, &lie).unwrap());
+    bench.desk.ok("build security --change change.toml --evidence fail.json -o fail.plb");
+    bench.desk.fails("sign fail.plb --evidence fail.json", 1, "separation");
+    // …and signed by other means, it isn't believed.
+    let config = std::fs::read_to_string(bench.desk.path("patchlane.toml")).unwrap();
+    bench.write("patchlane.toml", config.split("\n[lint]").next().unwrap());
+    bench.desk.ok("sign fail.plb");
+    bench.write("patchlane.toml", &config);
+    bench.desk.ok("archive create fail.plb -o fail --evidence fail.json --key evidence.pem");
+    let value = verified(&bench, "fail");
+    assert_eq!(
+        (super::bench::row(&value, "evidence"), check(&value, 21).0),
+        ("differs".into(), "differs".into()),
+        "{value}"
+    );
 }
 
 #[test]
