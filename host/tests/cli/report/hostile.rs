@@ -36,12 +36,11 @@ fn texts_of_files_are_shown_and_do_nothing() {
     sample.bench.replace("change.toml", "no new way in", evil);
     sample.bench.replace("change.toml", "two seconds of restart", evil);
     sample.bench.replace("change.toml", "CVE-2027-1", "X<script>|");
-    for file in
-        ["csaf.json", "vex.json", "exploit-base.json", "exploit-patch.json", "replay.json", "snapshot.json"]
-    {
+    for file in ["csaf.json", "vex.json", "recording.toml", "snapshot.json"] {
         sample.bench.replace(file, "CVE-2027-1", "X<script>|");
     }
-    sample.bench.replace("replay.json", "\"over-read\"", "\"<script>in|put\\u001b[2J\"");
+    sample.bench.replace("recording.toml", "\"over-read\"", "\"<script>in|put\\u001b[2J\"");
+    assert!(sample.bench.replays());
     sample.bench.commit(
         "<script>subject</script> | `x`\n\nFixes: X<script>|\nReviewed-by: Rev <rev@example.com>",
         "v2",
@@ -58,6 +57,7 @@ fn texts_of_files_are_shown_and_do_nothing() {
     let [json, md, html] = FILES.map(|file| sample.text("archive", file));
     stays_at_home(&html);
     assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && html.contains("X&lt;script&gt;|"));
+    assert!(html.contains("&lt;script&gt;in|put"), "the input that differs is told");
     // What is escaped is text; of the rest nothing may be markup.
     let unescaped = md.replace("\\<", "");
     assert!(!unescaped.contains("<script") && !unescaped.contains("<img"), "Markdown passes HTML through");

@@ -68,7 +68,7 @@ fn the_sample_says_all_twelve_sections() {
         .collect();
     assert!(tests[0].contains("the exploit works") && tests[1].contains("the exploit fails"), "{tests:?}");
     assert!(
-        tests[2].contains("40 inputs, 1 answered otherwise") && tests[4].contains("power cuts survived"),
+        tests[2].contains("262 inputs, 1 answered otherwise") && tests[4].contains("power cuts survived"),
         "{tests:?}"
     );
     let distribution = &it["distribution"];
