@@ -40,23 +40,20 @@ pub(crate) fn failure_of(value: &Value) -> &'static str {
 
 /// Everything that is wrong with `value`, under the definition of this name.
 pub(crate) fn violations(name: &str, value: &Value) -> Vec<String> {
-    violations_in(definitions(), name, value)
-}
-
-/// The same, under the definition of another schema.
-pub(crate) fn violations_in(defs: &Map<String, Value>, name: &str, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    Schema(defs).check(&defs[name], value, name, &mut found);
+    Schema(definitions()).check(&definitions()[name], value, name, &mut found);
     found
 }
 
-/// The same under a schema of its own.
+/// The same under a schema of its own, with its own definitions.
 pub(crate) fn violations_of(schema: &str, value: &Value) -> Vec<String> {
     let mut schema: Value = serde_json::from_str(schema).unwrap();
+    let all = schema.as_object_mut().unwrap();
     // What names the schema says nothing of the value.
-    ["$schema", "$id", "title"].iter().for_each(|key| drop(schema.as_object_mut().unwrap().remove(*key)));
+    ["$schema", "$id", "title"].iter().for_each(|key| drop(all.remove(*key)));
+    let defs = all.remove("$defs").and_then(|defs| defs.as_object().cloned()).unwrap_or_default();
     let mut found = Vec::new();
-    Schema(definitions()).check(&schema, value, "", &mut found);
+    Schema(&defs).check(&schema, value, "", &mut found);
     found
 }
 
