@@ -161,21 +161,29 @@ pub(super) fn word(pattern: &str, name: &str) -> bool {
     fits.last() == Some(&true)
 }
 
-/// True if a path is one of the pattern's: `?` and `*` within a name, `**` across folders.
+/// True if a path is one of the pattern's: `?` and `*` within a name, `**` across folders. Patterns may come from strangers:
+/// it takes the product of both lengths, whatever they say.
 fn matches(pattern: &str, path: &str) -> bool {
-    fn names(pattern: &[&str], path: &[&str]) -> bool {
-        match (pattern.split_first(), path.split_first()) {
-            (None, None) => true,
-            (Some((&"**", rest)), _) => {
-                // Alone at the end it stands for what is inside.
-                (0..=path.len()).any(|skip| names(rest, &path[skip..]))
-                    && !(rest.is_empty() && path.is_empty())
-            }
-            (Some((first, rest)), Some((name, inside))) => word(first, name) && names(rest, inside),
-            _ => false,
-        }
+    let (parts, names): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
+    // Which beginnings of the path fit what was read of the pattern.
+    let mut fits: Vec<bool> = (0..=names.len()).map(|length| length == 0).collect();
+    for (at, part) in parts.iter().enumerate() {
+        fits = if *part == "**" {
+            // Alone at the end it stands for what is inside.
+            let strict = at + 1 == parts.len();
+            let mut seen = false;
+            let reach = |fits: bool| {
+                let before = seen;
+                seen |= fits;
+                if strict { before } else { seen }
+            };
+            fits.into_iter().map(reach).collect()
+        } else {
+            let step = fits.iter().zip(&names).map(|(fits, name)| *fits && word(part, name));
+            std::iter::once(false).chain(step).collect()
+        };
     }
-    names(&pattern.split('/').collect::<Vec<_>>(), &path.split('/').collect::<Vec<_>>())
+    fits.last() == Some(&true)
 }
 
 /// 7: only files within the declared scope changed.
@@ -289,6 +297,8 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, path), fits, "{pattern} {path}");
         }
+        // A pattern of a stranger's that tried every way would never end.
+        assert!(!matches(&("**/x/".repeat(60) + "y"), &"x/".repeat(90)));
     }
 
     #[test]

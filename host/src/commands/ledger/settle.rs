@@ -2,7 +2,10 @@
 
 use super::{alone, today};
 use crate::cli::Global;
+use crate::commands::anchor;
+use crate::config::Config;
 use crate::error::{Code, Error, Result};
+use crate::evidence::{self, Evidence};
 use crate::files;
 use crate::ledger::entry::{FORMAT, Release, Settlement, Sha};
 use crate::ledger::time::{self, Moment};
@@ -52,9 +55,23 @@ fn meant<'a>(ledger: &'a Ledger, name: &str) -> Result<&'a Filed<Release>> {
     }
 }
 
+/// Where patchlane.toml names evidence keys, nothing else is evidence: as for `sign`.
+fn signed(global: &Global, config: &Config, bytes: &[u8]) -> Result<()> {
+    if config.evidence.is_none() {
+        return Ok(());
+    }
+    let root = anchor(global, None)?;
+    let keys = evidence::trusted(config, &root.document()?)?;
+    Evidence::parse(bytes)?.verify(&keys).map(drop).map_err(|e| {
+        let next = "make it with `patchlane lint -o FILE --key KEY`";
+        Error { next: next.into(), ..e }
+    })
+}
+
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let evidence = files::read_small(&options.evidence)?;
-    let (_, ledger, _lock) = alone(global)?;
+    let (config, ledger, _lock) = alone(global)?;
+    signed(global, &config, &evidence).map_err(|e| e.at(options.evidence.display()))?;
     let release = meant(&ledger, &options.release)?;
     let checks: Vec<u8> = ledger.debts(release).map(|owed| owed.check).collect();
     if checks.is_empty() {

@@ -52,6 +52,11 @@ fn a_debt_is_recorded_asked_for_when_due_and_settled_by_later_evidence() {
     bench.desk.ok("lint -o later.json --force");
     bench.desk.fails("ledger settle base.plb --evidence later.json", 1, "ledger-refused");
     bench.desk.fails("ledger settle nothing.plb --evidence later.json", 1, "ledger-refused");
+    // Where evidence has keys of its own, a bare statement is none.
+    bench.desk.ok("key new evidence.pem --development");
+    bench.edit("patchlane.toml", |text| format!("{text}\n[evidence]\nkeys = [\"evidence.pub\"]\n"));
+    bench.desk.fails("ledger settle patch.plb --evidence later.json", 1, "evidence");
+    bench.desk.ok("lint -o later.json --force --key evidence.pem");
     let settled = bench.desk.ok("ledger settle patch.plb --evidence later.json");
     assert_eq!(settled["checks"], serde_json::json!([12]));
     assert_eq!(debts(&bench), 0);
