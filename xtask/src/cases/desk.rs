@@ -226,15 +226,16 @@ impl<'d> Desk<'d> {
         let (script, target) = (format!("{side}.ld"), case.targets[0]);
         let from = self.tree.path().join(format!("{target}.ld"));
         fs::copy(&from, self.path(&script)).map_err(failed)?;
-        let (toolchain, features) = match case.sources {
-            Sources::Crates => (said("rustc", "--version"), r#"["signed-readings"]"#),
-            Sources::Debian(_) => (said("arm-none-eabi-gcc", "--version"), "[]"),
+        let toolchain = match case.sources {
+            Sources::Crates => said("rustc", "--version"),
+            Sources::Debian(_) => said("arm-none-eabi-gcc", "--version"),
         };
+        let features = case.features;
         // The whole recipe counts: a flag that moves is another flag.
         let recipe = sha256(&self.tree.path().join("build.sh"))?;
         Ok(format!(
             "format = 1\ntoolchain = {toolchain:?}\ntarget = {target:?}\nflags = [\"build.sh={recipe}\"]\n\
-             linker_script = {script:?}\nfeatures = {features}\n"
+             linker_script = {script:?}\nfeatures = {features:?}\n"
         ))
     }
 

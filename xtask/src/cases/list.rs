@@ -16,6 +16,8 @@ pub(super) struct Case {
     pub(super) closes: &'static [(&'static str, &'static str)],
     /// Paths that the fix may touch.
     pub(super) scope: &'static [&'static str],
+    /// Features that the firmware is built with.
+    pub(super) features: &'static [&'static str],
     /// The most lines that it may add and remove: what it does, and a little more.
     pub(super) churn: u32,
     /// What the firmware is built for; the first is also judged.
@@ -47,7 +49,7 @@ pub(super) struct Debian {
 const ARM: &str = "thumbv7m-none-eabi";
 const RISCV: &str = "riscv32imac-unknown-none-elf";
 
-pub(super) const CASES: [Case; 2] = [
+pub(super) const CASES: [Case; 3] = [
     Case {
         name: "dalek",
         firmware: "a meter that signs its readings; Rust, opt-level s, fat LTO",
@@ -56,7 +58,21 @@ pub(super) const CASES: [Case; 2] = [
         purl: "pkg:cargo/curve25519-dalek",
         closes: &[("RUSTSEC-2024-0344", "medium")],
         scope: &["Cargo.toml", "Cargo.lock", "vendor/curve25519-dalek/**", "vendor/platforms/**"],
+        features: &["signed-readings"],
         churn: 8000,
+        targets: &[ARM, RISCV],
+        sources: Sources::Crates,
+    },
+    Case {
+        name: "aesgcm",
+        firmware: "a valve that opens sealed commands; Rust, opt-level s, fat LTO",
+        component: "aes-gcm",
+        versions: ["0.10.2", "0.10.3"],
+        purl: "pkg:cargo/aes-gcm",
+        closes: &[("RUSTSEC-2023-0096", "medium")],
+        scope: &["Cargo.toml", "Cargo.lock", "vendor/aes-gcm/**"],
+        features: &["sealed-commands"],
+        churn: 120,
         targets: &[ARM, RISCV],
         sources: Sources::Crates,
     },
@@ -75,6 +91,7 @@ pub(super) const CASES: [Case; 2] = [
             ("CVE-2025-57052", "critical"),
         ],
         scope: &["cjson/*.c"],
+        features: &[],
         churn: 100,
         targets: &[ARM],
         sources: Sources::Debian(Debian {
