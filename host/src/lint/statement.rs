@@ -155,61 +155,40 @@ pub fn make(case: &Case<'_>, rules: &Rules<'_>, findings: &[Finding], by: &Judge
     }))
 }
 
-/// Judges evidence for a bundle that is to be signed: made for its images and release, passed, as strict as it has to
-/// be, and named by the manifest.
-///
-/// # Errors
-/// `separation`: what doesn't fit.
-pub fn judge(evidence: &Evidence, bundle: &Bundle, profile: Profile, now: u64) -> Result<Vec<String>> {
-    let no = |what: String, next: &str| Err(Error::new(Code::Separation, what, next));
-    let again = "run `patchlane lint`, and build the bundle with `--change` and `--evidence`";
+const AGAIN: &str = "run `patchlane lint`, and build the bundle with `--change` and `--evidence`";
+
+fn no<T>(what: impl Into<String>, next: &str) -> Result<T> {
+    Err(Error::new(Code::Separation, what, next))
+}
+
+/// Evidence is about this bundle: the manifest names it, and it speaks of its release and images.
+fn about(evidence: &Evidence, bundle: &Bundle) -> Result<()> {
     let manifest = bundle.manifest()?;
     if manifest.evidence != Some(Digest(evidence.sha256.0)) {
-        return no("isn't the evidence that the manifest names".into(), again);
+        return no("isn't the evidence that the manifest names", AGAIN);
     }
-    let statement = &evidence.statement;
-    let predicate = &statement["predicate"];
     if evidence.kind() != KIND {
-        return no("isn't what `patchlane lint` writes".into(), again);
+        return no("isn't what `patchlane lint` writes", AGAIN);
     }
-    let version = manifest.version.to_string();
-    if predicate["to"]["release"].as_str() != Some(&version) {
-        return no(format!("is for {}, and the bundle is {version}", predicate["to"]["release"]), again);
+    let (version, release) =
+        (manifest.version.to_string(), &evidence.statement["predicate"]["to"]["release"]);
+    if release.as_str() != Some(&version) {
+        return no(format!("is for {release}, and the bundle is {version}"), AGAIN);
     }
-    let mut digests: Vec<String> = manifest
-        .components
-        .iter()
-        .flat_map(|c| c.images.iter())
-        .map(|image| image.digest.to_string())
-        .collect();
-    let subjects = statement["subject"].as_array().into_iter().flatten();
-    let mut judged: Vec<String> =
-        subjects.filter_map(|s| s["digest"]["sha256"].as_str()).map(str::to_owned).collect();
+    let images = manifest.components.iter().flat_map(|c| c.images.iter());
+    let mut digests: Vec<String> = images.map(|image| image.digest.to_string()).collect();
+    let subjects = evidence.statement["subject"].as_array().into_iter().flatten();
+    let mut judged: Vec<&str> = subjects.filter_map(|s| s["digest"]["sha256"].as_str()).collect();
     digests.sort();
-    judged.sort();
+    judged.sort_unstable();
     if digests != judged {
-        return no("is about other images than the bundle's".into(), again);
+        return no("is about other images than the bundle's", AGAIN);
     }
-    if predicate["verdict"].as_str() != Some("passed") {
-        return no(
-            "says that the patch is refused".into(),
-            "see `patchlane lint`: each check says what to do",
-        );
-    }
-    let rank = |name: &str| ["starter", "cra", "cra+replay"].iter().position(|known| *known == name);
-    let had = predicate["profile"].as_str().unwrap_or_default();
-    if rank(had) < rank(profile.name()) {
-        return no(format!("was judged by profile `{had}`, and `{}` is asked for", profile.name()), again);
-    }
-    // What it sums up has to be there: all thirty, none of which refuses.
-    let rows: Vec<&Value> = predicate["checks"].as_array().into_iter().flatten().collect();
-    let whole = rows.len() == CHECKS.len()
-        && rows.iter().zip(&CHECKS).all(|(row, check)| {
-            row["check"] == check.number && row["blocks"] == false && row["result"] != "fail"
-        });
-    if !whole {
-        return no("doesn't say of each of the thirty checks that it lets the patch pass".into(), again);
-    }
+    Ok(())
+}
+
+/// What a patch is let through with; a waiver that has ended lets nothing through.
+fn let_through(rows: &[&Value], now: u64) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     for check in rows {
         let until = check["waiver"]["until"].as_str().and_then(|day| Day::parse(day).ok());
@@ -225,4 +204,32 @@ pub fn judge(evidence: &Evidence, bundle: &Bundle, profile: Profile, now: u64) -
         }
     }
     Ok(notes)
+}
+
+/// Judges evidence for a bundle that is to be signed: made for its images and release, passed, as strict as it has to
+/// be, and named by the manifest.
+///
+/// # Errors
+/// `separation`: what doesn't fit.
+pub fn judge(evidence: &Evidence, bundle: &Bundle, profile: Profile, now: u64) -> Result<Vec<String>> {
+    about(evidence, bundle)?;
+    let predicate = &evidence.statement["predicate"];
+    if predicate["verdict"].as_str() != Some("passed") {
+        return no("says that the patch is refused", "see `patchlane lint`: each check says what to do");
+    }
+    let rank = |name: &str| ["starter", "cra", "cra+replay"].iter().position(|known| *known == name);
+    let had = predicate["profile"].as_str().unwrap_or_default();
+    if rank(had) < rank(profile.name()) {
+        return no(format!("was judged by profile `{had}`, and `{}` is asked for", profile.name()), AGAIN);
+    }
+    // What it sums up has to be there: all thirty, none of which refuses.
+    let rows: Vec<&Value> = predicate["checks"].as_array().into_iter().flatten().collect();
+    let whole = rows.len() == CHECKS.len()
+        && rows.iter().zip(&CHECKS).all(|(row, check)| {
+            row["check"] == check.number && row["blocks"] == false && row["result"] != "fail"
+        });
+    if !whole {
+        return no("doesn't say of each of the thirty checks that it lets the patch pass", AGAIN);
+    }
+    let_through(&rows, now)
 }
