@@ -191,8 +191,13 @@ try {
 } catch (error) {
   problems.push(`the check itself: ${error.stack}`);
 } finally {
+  // It still writes while it ends; what it leaves in a temporary folder isn't what was looked at.
+  const gone = new Promise((done) => browser.once("exit", done));
   browser.kill();
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  await gone;
+  try {
+    rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  } catch {}
 }
 problems.forEach((problem) => console.error(problem));
 process.exit(problems.length ? 1 : 0);

@@ -384,14 +384,31 @@ pub(super) fn lines(source: &Source) -> Result<Vec<Lane>> {
     Ok(ledger.baselines.iter().map(line).collect())
 }
 
+/// Baselines and releases that the newest seal names, and that aren't kept.
+fn unkept(ledger: &Ledger) -> usize {
+    let named = ledger.seals.last().into_iter().flat_map(|seal| seal.entry.entries.keys());
+    let wanted = named.filter(|name| name.starts_with("baselines/") || name.starts_with("releases/"));
+    let kept = |name: &String| {
+        ledger.baselines.iter().any(|filed| filed.file == *name)
+            || ledger.releases.iter().any(|filed| filed.file == *name)
+    };
+    wanted.filter(|name| !kept(name)).count()
+}
+
 /// What the diagram of both lanes can't show.
 pub(super) fn lines_missing(source: &Source) -> Option<String> {
-    match &source.ledger {
-        Some(ledger) if ledger.releases.is_empty() => Some("the ledger records no release yet".into()),
-        Some(_) => None,
-        None => {
-            Some("no ledger is in the archive: only what manifests say of base and release is shown".into())
-        }
+    let Some(ledger) = &source.ledger else {
+        return Some(
+            "no ledger is in the archive: only what manifests say of base and release is shown".into(),
+        );
+    };
+    match (ledger.releases.is_empty(), unkept(ledger)) {
+        (true, _) => Some("the ledger records no release yet".into()),
+        (false, 0) => None,
+        (false, some) => Some(format!(
+            "baselines or releases that the newest seal names, and that aren't in the archive: {}; there is more than is shown",
+            some
+        )),
     }
 }
 

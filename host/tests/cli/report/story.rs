@@ -84,6 +84,21 @@ fn the_sample_says_all_twelve_sections() {
     keep(&sample);
 }
 
+/// What the newest seal names and nobody kept is said: a diagram with gaps isn't shown as a whole one.
+#[test]
+fn a_ledger_in_part_is_said_to_be_one() {
+    let sample = Sample::new("part");
+    sample.archive("whole");
+    assert_eq!(sample.report("whole", "")["predicate"]["lines_missing"], Value::Null);
+    let desk = &sample.bench.desk;
+    let five = std::fs::read_dir(desk.path("ledger/releases")).unwrap().flatten().map(|entry| entry.path());
+    let five = five.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("5.0"));
+    assert_eq!(five.map(|path| std::fs::remove_file(path).unwrap()).count(), 2);
+    sample.archive("part");
+    let missing = sample.report("part", "")["predicate"]["lines_missing"].clone();
+    assert!(missing.as_str().unwrap().contains("aren't in the archive: 2"), "{missing}");
+}
+
 fn requirements(it: &Value) {
     assert_eq!(it["checks"].as_array().unwrap().len(), 30);
     let clause = |id: &str| {
