@@ -35,7 +35,7 @@ pub(crate) fn demo(place: &str) -> Result<(), String> {
 /// The story as CI plays it: it reaches its table, and a simulation never passes for the real thing.
 pub(crate) fn check(place: &str) -> Result<(), String> {
     let out =
-        ready(place, ("test", "debug"))?.output().map_err(|e| format!("the story doesn't start: {e}"))?;
+        ready(place, ("dev", "debug"))?.output().map_err(|e| format!("the story doesn't start: {e}"))?;
     let told = [out.stdout, out.stderr].concat();
     let told = String::from_utf8_lossy(&told);
     let table = told.find("What was sent").map(|at| &told[at..]);

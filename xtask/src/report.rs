@@ -15,7 +15,7 @@ fn made(folder: &Path) -> Result<(), String> {
     let _ = std::fs::remove_dir_all(folder);
     std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     println!("Making a product, its history, a patch, its archive, and the report.");
-    let mut test = cargo(&["test", "--quiet", "-p", "patchlane", "--test", "cli"]);
+    let mut test = cargo(&["test", "--quiet", "--workspace", "--test", "cli"]);
     test.args(["report::story::the_sample_says_all_twelve_sections", "--", "--exact"]);
     run(test.env("PATCHLANE_REPORT_SAMPLE", folder))?;
     for file in ["report.json", "report.md", "report.html", "customer.html"] {

@@ -114,7 +114,8 @@ impl Moment {
             Offset::Z => 0,
             Offset::Custom { minutes } => i64::from(minutes) * 60,
         };
-        let seconds = u64::from(time.hour) * HOUR + u64::from(time.minute) * 60 + u64::from(time.second);
+        let seconds =
+            u64::from(time.hour) * HOUR + u64::from(time.minute) * 60 + u64::from(time.second.unwrap_or(0));
         day.begins().checked_add(seconds)?.checked_add_signed(-east).map(Self)
     }
 }
