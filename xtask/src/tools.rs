@@ -24,10 +24,12 @@ pub(crate) const COMPILER: [Package; 4] = [
     ("lld", "/usr/bin/ld.lld"),
 ];
 
-/// GCC for bare Arm, with newlib.
-pub(crate) const GCC: [Package; 2] = [
+/// GCC for bare Arm and RISC-V, each with the library that Debian has for it.
+pub(crate) const GCC: [Package; 4] = [
     ("gcc-arm-none-eabi", "/usr/bin/arm-none-eabi-gcc"),
     ("libnewlib-arm-none-eabi", "/usr/lib/arm-none-eabi/newlib/nano.specs"),
+    ("gcc-riscv64-unknown-elf", "/usr/bin/riscv64-unknown-elf-gcc"),
+    ("picolibc-riscv64-unknown-elf", "/usr/lib/picolibc/riscv64-unknown-elf/lib/libc.a"),
 ];
 
 /// What is to be done about packages that aren't there.

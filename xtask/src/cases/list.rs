@@ -78,7 +78,7 @@ pub(super) const CASES: [Case; 3] = [
     },
     Case {
         name: "cjson",
-        firmware: "a thermostat whose settings are JSON; C, GCC -Os, newlib",
+        firmware: "a thermostat whose settings are JSON; C, GCC -Os, newlib or picolibc",
         component: "cJSON",
         versions: ["1.7.15-1", "1.7.15-1+deb12u4"],
         purl: "pkg:deb/debian/cjson",
@@ -93,7 +93,7 @@ pub(super) const CASES: [Case; 3] = [
         scope: &["cjson/*.c"],
         features: &[],
         churn: 100,
-        targets: &[ARM],
+        targets: &[ARM, RISCV],
         sources: Sources::Debian(Debian {
             package: "cjson",
             version: "1.7.15-1+deb12u4",

@@ -10,6 +10,7 @@ extern char heap_start[], stack_top[];
 int main(void);
 void reset(void);
 void *_sbrk(ptrdiff_t more);
+void _start(void);
 
 static void fault(void)
 {
@@ -30,6 +31,21 @@ void reset(void)
     fault();
 }
 
+#ifdef __riscv
+__attribute__((naked, section(".text.start"), used)) void _start(void)
+{
+    __asm__("la sp, stack_top\n\tj reset");
+}
+
+#define UART ((volatile unsigned char *)0x10000000)
+
+unsigned char board_receive(void)
+{
+    while (!(UART[5] & 1)) {
+    }
+    return UART[0];
+}
+#else
 __attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
     stack_top, (const void *)reset, (const void *)fault, (const void *)fault,
     (const void *)fault, (const void *)fault, (const void *)fault, 0,
@@ -45,6 +61,7 @@ unsigned char board_receive(void)
     }
     return (unsigned char)UART[0];
 }
+#endif
 
 void board_send(const char *text)
 {
