@@ -149,6 +149,13 @@ fn played(
     if predicate["runs"].as_u64().is_none_or(|runs| runs < 2) {
         return no("each image was played once: that shows nothing of answers that vary");
     }
+    // Whoever made the statement could have used any program that answers alike.
+    let Some(adapter) = &case.config.replay else {
+        return no("patchlane.toml has no [replay]: nothing says by which adapter it has to be played");
+    };
+    if predicate["adapter"]["command"] != json!(adapter.command) {
+        return no("it was played by another adapter than patchlane.toml names in [replay] command");
+    }
     Ok(Ok(played))
 }
 

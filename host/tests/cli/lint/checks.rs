@@ -312,6 +312,13 @@ fn checks_of_the_replay() {
             (25, "fail", "was played once", &|b| {
                 b.change("replay.json", |v| v["predicate"]["runs"] = json!(1))
             }),
+            (25, "fail", "another adapter than patchlane.toml names", &|b| {
+                b.change("replay.json", |v| v["predicate"]["adapter"]["command"][0] = json!("./same"))
+            }),
+            (25, "fail", "has no [replay]", &|b| {
+                let text = std::fs::read_to_string(b.desk.0.join("patchlane.toml")).unwrap();
+                b.write("patchlane.toml", &text[..text.find("\n[replay]").unwrap()]);
+            }),
             (25, "fail", "other images than the patch's", &|b| {
                 b.change("replay.json", |v| v["subject"][0]["digest"]["sha256"] = json!("00"));
             }),
