@@ -2,7 +2,7 @@
 
 use crate::demo;
 use crate::run::{cargo, part, run};
-use crate::{firmware, fuzz, integrator, qemu, replay, sizes, skips, toolchain, tools, vectors};
+use crate::{firmware, fuzz, integrator, qemu, replay, report, sizes, skips, toolchain, tools, vectors};
 use std::process::ExitCode;
 
 /// Tests that take longer, and tell what they counted.
@@ -58,6 +58,7 @@ const PARTS: &[Part] = &[
         let same = vectors::run(true) == ExitCode::SUCCESS;
         if same { Ok(()) } else { Err("protocol/vectors or SPEC.md drifted: cargo xtask vectors".into()) }
     }),
+    ("a report in a browser", || report::report(&["--browser"])),
     ("firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
     ("scenarios on three boards", || qemu::play(&["--board", "all", "--cuts", "12"])),
     ("replay on a board", || replay::play("virt")),
