@@ -1,4 +1,5 @@
-//! Evidence made before signing: what the lint found, as an in-toto statement. Its digest goes into the manifest.
+//! Evidence made before signing: what the lint found, as an in-toto statement. What [`super::findings`] leaves of it for
+//! anyone is signed, and its digest goes into the manifest.
 
 use super::catalogue::Catalogue;
 use super::{CHECKS, Case, Emergency, Finding, Input, Outcome, Profile, Rules};
@@ -12,7 +13,27 @@ use patchlane_protocol::{Digest, PublicKey};
 use serde_json::{Value, json};
 
 /// The kind of statement.
-pub const KIND: &str = "https://github.com/patchlane/patchlane/separation/v1";
+pub const KIND: &str = "https://github.com/patchlane/patchlane/separation/v2";
+/// What earlier kinds begin with, too.
+const FAMILY: &str = "https://github.com/patchlane/patchlane/separation/";
+
+/// That evidence is of the kind that is read here.
+///
+/// # Errors
+/// `separation`: what it is instead.
+pub fn of_this_kind(statement: &Value) -> Result<()> {
+    match statement["predicateType"].as_str() {
+        Some(KIND) => Ok(()),
+        Some(other) if other.starts_with(FAMILY) => {
+            let what = format!("is of the kind {}, and {KIND} is read", crate::output::plain(other));
+            no(
+                what,
+                "another patchlane made it: run `patchlane lint` again, and build the bundle with what it writes",
+            )
+        }
+        _ => no("isn't what `patchlane lint` writes", AGAIN),
+    }
+}
 
 fn day(seconds: u64) -> String {
     date(seconds).get(..10).unwrap_or_default().to_owned()
@@ -102,7 +123,7 @@ fn judged_by(case: &Case<'_>, by: &JudgedBy) -> Result<Value> {
     }))
 }
 
-/// The whole statement.
+/// The whole statement: everything that was found. What is written of it, [`super::findings::split`] says.
 ///
 /// # Errors
 /// `malformed`; not for a base that was read.
@@ -167,9 +188,7 @@ fn about(evidence: &Evidence, bundle: &Bundle) -> Result<()> {
     if manifest.evidence != Some(Digest(evidence.sha256.0)) {
         return no("isn't the evidence that the manifest names", AGAIN);
     }
-    if evidence.kind() != KIND {
-        return no("isn't what `patchlane lint` writes", AGAIN);
-    }
+    of_this_kind(&evidence.statement)?;
     let (version, release) =
         (manifest.version.to_string(), &evidence.statement["predicate"]["to"]["release"]);
     if release.as_str() != Some(&version) {

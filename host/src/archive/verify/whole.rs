@@ -118,6 +118,8 @@ pub(super) fn release(archive: &Archive, bundle: &Filing) -> Result<String> {
 
 /// RECHECK.md is what this archive makes of it.
 pub(super) fn recheck(archive: &Archive, release: &Release) -> Result<String> {
+    let findings = archive.of(Role::Findings).find(|entry| !entry.redacted);
+    let findings = findings.map(|entry| archive.bytes(&entry.sha256)).transpose()?;
     let path = archive.folder.join(RECHECK);
     regular(&path)?;
     let there = files::read_text(&path)?;
@@ -133,6 +135,7 @@ pub(super) fn recheck(archive: &Archive, release: &Release) -> Result<String> {
         bundle: &release.bundle.bundle,
         root: &release.root,
         before,
+        findings: findings.as_deref(),
         evidence_key: release.before.verify(&release.keys)?,
         index_key: signer.verify(evidence::INDEX, &release.keys)?,
         after_keys,
