@@ -362,9 +362,7 @@ impl Around<'_> {
         let bytes = files::read_small(path)?;
         let at = |e: Error| if e.place.is_some() { e } else { e.at(path.display()) };
         let after = Evidence::parse(&bytes).map_err(at)?;
-        if after.kind() != attest::KIND {
-            return Err(at(broken("isn't what `patchlane attest` writes")));
-        }
+        evidence::of_kind(&after.statement, attest::KIND, "patchlane attest").map_err(|e| at(broken(e)))?;
         after.verify(keys).map_err(at)?;
         if after.statement["subject"][0]["digest"]["sha256"].as_str() != Some(&self.bundle.sha256.to_string())
         {

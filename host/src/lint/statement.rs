@@ -6,7 +6,7 @@ use super::{CHECKS, Case, Emergency, Finding, Input, Outcome, Profile, Rules};
 use crate::bundle::{Bundle, sha256};
 use crate::commands::date;
 use crate::error::{Code, Error, Result};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, of_kind};
 use crate::hex;
 use crate::ledger::time::Day;
 use patchlane_protocol::{Digest, PublicKey};
@@ -14,25 +14,12 @@ use serde_json::{Value, json};
 
 /// The kind of statement.
 pub const KIND: &str = "https://github.com/patchlane/patchlane/separation/v2";
-/// What earlier kinds begin with, too.
-const FAMILY: &str = "https://github.com/patchlane/patchlane/separation/";
-
 /// That evidence is of the kind that is read here.
 ///
 /// # Errors
 /// `separation`: what it is instead.
 pub fn of_this_kind(statement: &Value) -> Result<()> {
-    match statement["predicateType"].as_str() {
-        Some(KIND) => Ok(()),
-        Some(other) if other.starts_with(FAMILY) => {
-            let what = format!("is of the kind {}, and {KIND} is read", crate::output::plain(other));
-            no(
-                what,
-                "another patchlane made it: run `patchlane lint` again, and build the bundle with what it writes",
-            )
-        }
-        _ => no("isn't what `patchlane lint` writes", AGAIN),
-    }
+    of_kind(statement, KIND, "patchlane lint").or_else(|what| no(what, AGAIN))
 }
 
 fn day(seconds: u64) -> String {
