@@ -50,7 +50,9 @@ pub fn name(role: Role, name: &str, bytes: &[u8]) -> Result<String> {
         Role::Findings => FINDINGS.into(),
         Role::Base => Bundle::parse(bytes.to_vec())?.manifest()?.version.to_string(),
         Role::Root => format!("root {}", Root::parse(bytes)?.document()?.version),
-        Role::Advisory | Role::EvidenceBefore | Role::EvidenceAfter | Role::Bundle => {
+        // Its own id is in it.
+        Role::Advisory => "advisory".into(),
+        Role::EvidenceBefore | Role::EvidenceAfter | Role::Bundle => {
             Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned()
         }
         _ => name.to_owned(),
@@ -138,7 +140,7 @@ mod tests {
                 "advisories/CVE-1.toml",
                 "baselines/4.1.toml",
                 "releases/4.1-s8-security-x.toml",
-                "csaf.json"
+                "advisory"
             ]
         );
         let text: String = kept.iter().map(|file| String::from_utf8(file.bytes.clone()).unwrap()).collect();

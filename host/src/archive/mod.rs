@@ -121,7 +121,7 @@ impl Archive {
         let entry =
             self.entry(sha256).ok_or_else(|| at(broken("is an object that the index doesn't name")))?;
         if entry.redacted {
-            return Err(at(broken(format!("is redacted: `{}`", entry.name))));
+            return Err(at(broken(format!("is confidential: `{}`", entry.name))));
         }
         if regular(&path)?.len() != entry.size {
             return Err(at(broken(format!("hasn't the {} bytes that the index says", entry.size))));
@@ -140,7 +140,7 @@ impl Archive {
     pub fn held(&self, sha256: &Sha) -> std::result::Result<Vec<u8>, String> {
         match self.entry(sha256) {
             None => Err("isn't in the archive".into()),
-            Some(entry) if entry.redacted => Err("is redacted".into()),
+            Some(entry) if entry.redacted => Err("is confidential".into()),
             Some(_) => self.bytes(sha256).map_err(|e| e.what),
         }
     }

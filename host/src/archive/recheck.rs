@@ -199,7 +199,7 @@ fn named(text: &mut String, index: &Index, naming: &[u8], file: &str) {
     named.sort_by_key(|entry| entry.sha256);
     named.dedup_by_key(|entry| entry.sha256);
     for entry in named {
-        let redacted = if entry.redacted { ", redacted" } else { "" };
+        let redacted = if entry.redacted { ", confidential" } else { "" };
         let name: String = entry.name.chars().map(|c| if c == '`' { '\'' } else { c }).collect();
         let _ = writeln!(text, "grep -q {} {file} # {} {name}{redacted}", entry.sha256, entry.role.name());
     }

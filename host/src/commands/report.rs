@@ -80,7 +80,7 @@ pub(crate) fn run(_: &Global, options: &Options) -> Result<Report> {
     }
     if missing > 0 {
         report = report.note(format!(
-            "{} not in the archive: each section says what",
+            "{} not here: each section says what",
             crate::output::plural(missing as u64, "thing")
         ));
     }

@@ -24,7 +24,7 @@ pub(super) fn objects(archive: &Archive) -> Result<String> {
         archive.bytes(sha256)?;
     }
     let redacted = archive.index.entries.iter().filter(|entry| entry.redacted).count();
-    let told = if redacted > 0 { format!("; {redacted} redacted") } else { String::new() };
+    let told = if redacted > 0 { format!("; {redacted} confidential") } else { String::new() };
     Ok(format!("{} by their digests{told}", plural(there.len() as u64, "file")))
 }
 
@@ -32,7 +32,7 @@ pub(super) fn objects(archive: &Archive) -> Result<String> {
 pub(super) fn strangers(archive: &Archive) -> Result<String> {
     match archive.strangers()?.first() {
         None => Ok("nothing that the index doesn't name".into()),
-        Some(name) => Err(broken("isn't in the index, or is redacted").at(crate::output::plain(name))),
+        Some(name) => Err(broken("isn't in the index, or is confidential").at(crate::output::plain(name))),
     }
 }
 

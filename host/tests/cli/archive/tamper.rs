@@ -207,8 +207,8 @@ fn what_was_lost_takes_no_other_check_with_it() {
     };
     let all: Vec<u64> = (1..=30).collect();
     let cases: [(&str, &str, &[u64]); 9] = [
-        // Base and version are the base's; 13 and 24 compare with its images, 25 too; 28 installs over it.
-        ("base", "base.plb", &[1, 2, 3, 13, 24, 25, 28]),
+        // Version and support are compared with its manifest; SBOM, programs and proof are about its images.
+        ("base", "base.plb", &[1, 2, 3, 13, 18, 19, 20, 24, 25, 28]),
         ("ledger", "baselines/4.1", &[3, 21, 22, 23]),
         ("ledger", "releases/4.1-s7", &[1]),
         ("ledger", "ledger.toml", &[1, 3, 21, 22, 23]),
