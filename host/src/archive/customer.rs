@@ -67,7 +67,7 @@ fn released(all: &[File]) -> Result<BTreeSet<Name>> {
 }
 
 /// True of an address that anyone can look at.
-pub(crate) fn public(address: &String) -> bool {
+pub(crate) fn public(address: &str) -> bool {
     address.starts_with("https://") || address.starts_with("http://")
 }
 
@@ -79,7 +79,7 @@ fn entry(file: &File, lines: &BTreeSet<Name>) -> Result<Option<File>> {
         Advisory::FOLDER => {
             let mut entry: Advisory = ledger::parse(&file.bytes).map_err(at)?;
             for list in [&mut entry.csaf, &mut entry.vex, &mut entry.upstream] {
-                list.retain(public);
+                list.retain(|address| public(address));
             }
             entry.affects.retain(|name, _| lines.contains(name));
             write::advisory(&entry)

@@ -12,6 +12,7 @@ use ed25519_dalek::SigningKey;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// What kind of file it is.
 pub const KIND: &str = "https://github.com/patchlane/patchlane/findings/v1";
@@ -46,13 +47,18 @@ fn salt(findings: &Value, key: Option<&SigningKey>) -> Result<[u8; 32]> {
         getrandom::fill(&mut random).map_err(|e| Error::internal(format!("no randomness: {e}")))?;
         return Ok(random);
     };
-    // HMAC-SHA256 (RFC 2104) under the key: whoever hasn't got it can't tell the salt from a random one.
-    let mut block = zeroize::Zeroizing::new([0u8; 64]);
-    block[..32].copy_from_slice(key.as_bytes());
-    let pad = |with: u8| zeroize::Zeroizing::new(block.map(|byte| byte ^ with));
-    let text = crate::evidence::text(findings)?;
-    let inner = Sha256::new().chain_update(&pad(0x36)[..]).chain_update(DOMAIN).chain_update(text).finalize();
-    Ok(Sha256::new().chain_update(&pad(0x5c)[..]).chain_update(inner).finalize().into())
+    // Whoever hasn't got the key can't tell this from a random one.
+    let text = [DOMAIN, crate::evidence::text(findings)?.as_bytes()].concat();
+    Ok(hmac(key.as_bytes(), &text))
+}
+
+/// HMAC-SHA256 (RFC 2104) with a key of at most 64 bytes.
+fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut block = Zeroizing::new([0u8; 64]);
+    block.iter_mut().zip(key).for_each(|(byte, of_key)| *byte = *of_key);
+    let pad = |with: u8| Zeroizing::new(block.map(|byte| byte ^ with));
+    let inner = Sha256::new().chain_update(&pad(0x36)[..]).chain_update(message).finalize();
+    Sha256::new().chain_update(&pad(0x5c)[..]).chain_update(inner).finalize().into()
 }
 
 fn take(from: &mut Value, keys: &[&str], to: &mut Map<String, Value>) {
@@ -227,6 +233,13 @@ mod tests {
         assert_ne!(salt(Some(&one), &whole()), salt(Some(&two), &whole()));
         assert_ne!(salt(Some(&one), &whole()), salt(Some(&one), &other));
         assert_ne!(salt(None, &whole()), salt(None, &whole()));
+    }
+
+    /// RFC 4231, test case 1.
+    #[test]
+    fn the_salt_is_made_as_others_would_make_it() {
+        let wanted = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7";
+        assert_eq!(crate::hex::write(&hmac(&[0x0b; 20], b"Hi There")), wanted);
     }
 
     #[test]

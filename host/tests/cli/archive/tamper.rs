@@ -233,7 +233,8 @@ fn what_was_lost_takes_no_other_check_with_it() {
             let told = format!("{role} {name} {way}: {value}");
             let mut expected: Vec<u64> = lost.iter().chain(&[9, 12]).copied().collect();
             let mut seen = checks(&value, "vendors-word");
-            (expected.sort_unstable(), seen.sort_unstable());
+            expected.sort_unstable();
+            seen.sort_unstable();
             expected.dedup();
             assert_eq!(seen, expected, "{told}");
             assert_eq!(checks(&value, "reproduced").len(), 30 - expected.len(), "{told}");
