@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The kind of statement.
-pub const KIND: &str = "https://github.com/patchlane/patchlane/release/v1";
+pub const KIND: &str = "https://github.com/patchlane/patchlane/release/v2";
 
 /// A bundle and its file.
 #[derive(Debug, Clone)]
@@ -253,7 +253,6 @@ impl Statement<'_> {
                     "sha256": Sha::of(self.root.bytes()).to_string(),
                     "development": self.root.document()?.development,
                 },
-                "config_sha256": Sha::of(&self.config.bytes).to_string(),
                 "evidence_before_sha256": manifest.evidence.map(|digest| digest.to_string()),
                 "evaluated": date(self.now),
                 "bases": bases,

@@ -46,6 +46,29 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     Base64::decode_vec(text).or_else(|_| Base64Url::decode_vec(text)).ok()
 }
 
+/// That a statement is of this kind; what it is instead, in words. Of two versions of a kind one is read.
+///
+/// # Errors
+/// Those words.
+pub fn of_kind(statement: &Value, kind: &str, maker: &str) -> std::result::Result<(), String> {
+    let said = statement["predicateType"].as_str().unwrap_or_default();
+    let family = |kind: &str| kind.rsplit_once('/').map(|(family, _)| family.to_owned());
+    match said {
+        _ if said == kind => Ok(()),
+        _ if family(said) == family(kind) => {
+            let version = |kind: &str| {
+                kind.rsplit('/').take(2).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("/")
+            };
+            Err(format!(
+                "is {}, and {} is read: another patchlane made it; run `{maker}` again",
+                crate::output::plain(&version(said)),
+                version(kind)
+            ))
+        }
+        _ => Err(format!("isn't what `{maker}` writes")),
+    }
+}
+
 /// The text of a statement: the same for the same content.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ use crate::ledger::time::Moment;
 use crate::lint::archived::{COMMITS, CONFIG, LEDGER, commits_text};
 use crate::lint::catalogue;
 use crate::lint::change::Change;
+use crate::lint::findings;
 use crate::lint::git::Repository;
 use crate::lint::statement;
 use crate::root::Root;
@@ -66,16 +67,31 @@ pub struct Collector<'a> {
     pub config: &'a Config,
     /// The change record.
     pub change: &'a Change,
-    /// The signed bundle.
-    pub bundle: &'a Filing,
-    /// The root that judges it.
+    /// The root that judges the bundle.
     pub root: &'a Root,
     /// Older ones.
     pub older: &'a [Root],
+    /// What statements made after signing are looked for among.
+    pub around: &'a Around<'a>,
+}
+
+/// A signed bundle, and where what is said of it lies.
+#[derive(Debug)]
+pub struct Around<'a> {
+    /// The signed bundle.
+    pub bundle: &'a Filing,
     /// The ledger, if there is one.
     pub ledger: Option<&'a Ledger>,
     /// Files as they were.
     pub others: &'a Others,
+}
+
+impl Around<'_> {
+    /// An entry of the ledger.
+    fn recorded(&self, entry: &str, sha256: &Sha) -> Result<File> {
+        let path = self.ledger.map_or_else(|| PathBuf::from(entry), |ledger| ledger.path(entry));
+        Ok(file(Role::Ledger, entry, self.others.find(&path, sha256)?))
+    }
 }
 
 /// A digest in a statement.
@@ -102,6 +118,10 @@ pub fn release(config: &Config, bundle: &Filing) -> Result<Release> {
 
 fn file(role: Role, name: impl Into<String>, bytes: Vec<u8>) -> File {
     File { role, name: crate::output::plain(&name.into()), bytes }
+}
+
+fn root_file(root: &Root) -> Result<File> {
+    Ok(file(Role::Root, format!("root {}", root.document()?.version), root.bytes().to_vec()))
 }
 
 /// A public key, as openssl reads it.
@@ -138,21 +158,24 @@ impl Collector<'_> {
     pub fn all(&self, path: &Path, bytes: Vec<u8>) -> Result<Vec<File>> {
         let at = |e: Error| if e.place.is_some() { e } else { e.at(path.display()) };
         let before = Evidence::parse(&bytes).map_err(at)?;
-        let named = self.bundle.bundle.manifest()?.evidence.map(|digest| Sha(digest.0));
+        let bundle = self.around.bundle;
+        let named = bundle.bundle.manifest()?.evidence.map(|digest| Sha(digest.0));
         if named != Some(before.sha256) {
             let next = "name the evidence that the bundle was built with: --evidence FILE";
             return Err(at(Error::new(Code::Evidence, "isn't the evidence that the manifest names", next)));
         }
-        if before.kind() != statement::KIND {
-            return Err(at(broken("isn't what `patchlane lint` writes")));
-        }
+        statement::of_this_kind(&before.statement).map_err(at)?;
         before.verify(&evidence::trusted(self.config, &self.root.document()?)?).map_err(at)?;
-        let predicate = &before.statement["predicate"];
+        let beside = findings::path(path);
+        let named = findings::named(&before.statement["predicate"]).map_err(at)?;
+        let found = self.around.others.find(&beside, &named)?;
+        let predicate =
+            &findings::join(&before.statement["predicate"], &found).map_err(|e| e.at(beside.display()))?;
         let by = &predicate["judged_by"];
-        let bundle = self.bundle;
         let mut all = vec![
             file(Role::Bundle, &bundle.name, bundle.bundle.to_bytes()?),
             file(Role::EvidenceBefore, name_of(path), bytes),
+            file(Role::Findings, name_of(&beside), found),
             file(
                 Role::Change,
                 name_of(&self.change.file),
@@ -164,13 +187,9 @@ impl Collector<'_> {
                 self.find(&self.config.file, &by["config_sha256"])?,
             ),
         ];
+        all.push(root_file(self.root)?);
         let root_path = self.config.path(&self.config.trust.root);
-        all.push(file(
-            Role::Root,
-            format!("root {}", self.root.document()?.version),
-            self.root.bytes().to_vec(),
-        ));
-        all.push(file(Role::Root, name_of(&root_path), self.find(&root_path, &by["root"]["sha256"])?));
+        all.push(root_file(&Root::parse(&self.find(&root_path, &by["root"]["sha256"])?)?)?);
         all.extend(self.named(predicate)?);
         let base = all.iter().find(|file| file.role == Role::Base).map(|file| file.bytes.clone());
         let base = base.ok_or_else(|| broken("names no base")).map_err(at)?;
@@ -196,7 +215,7 @@ impl Collector<'_> {
             }
         }
         all.extend(self.sources()?);
-        for (list, role) in [("waivers", Role::Waiver), ("approvers", Role::Key)] {
+        for (list, role) in [("waivers", Role::Waiver), ("approvers", Role::Listed)] {
             for input in predicate["judged_by"][list].as_array().into_iter().flatten() {
                 let name = input["name"].as_str().unwrap_or_default();
                 let path = match name.strip_prefix(CONFIG) {
@@ -213,7 +232,7 @@ impl Collector<'_> {
     }
 
     fn find(&self, path: &Path, sha256: &Value) -> Result<Vec<u8>> {
-        self.others.find(path, &digest(sha256)?)
+        self.around.others.find(path, &digest(sha256)?)
     }
 
     /// A file that a check read.
@@ -223,12 +242,11 @@ impl Collector<'_> {
             return Ok(None);
         }
         if let Some(entry) = name.strip_prefix(LEDGER) {
-            let path = self.ledger.map_or_else(|| PathBuf::from(entry), |ledger| ledger.path(entry));
-            return Ok(Some(file(Role::Ledger, entry, self.others.find(&path, sha256)?)));
+            return self.around.recorded(entry, sha256).map(Some);
         }
         if let Some(key) = name.strip_prefix(CONFIG) {
-            let bytes = self.others.find(&self.config.path(Path::new(key)), sha256)?;
-            return Ok(Some(file(Role::Key, name, bytes)));
+            let bytes = self.around.others.find(&self.config.path(Path::new(key)), sha256)?;
+            return Ok(Some(file(Role::Listed, name, bytes)));
         }
         if name.starts_with(COMMITS) {
             let Some((_, base, head)) = self.range()? else { return Ok(None) };
@@ -241,7 +259,7 @@ impl Collector<'_> {
             return Ok(Some(file(Role::Commits, name, text.into_bytes())));
         }
         let path = self.change.path(Path::new(name));
-        Ok(Some(file(self.role(Path::new(name)), name, self.others.find(&path, sha256)?)))
+        Ok(Some(file(self.role(Path::new(name)), name, self.around.others.find(&path, sha256)?)))
     }
 
     /// What the change record calls a file.
@@ -305,28 +323,31 @@ impl Collector<'_> {
             .iter()
             .flat_map(|lint| &lint.catalogues)
             .map(|path| self.config.path(Path::new(path)));
-        let mut found = listed.filter_map(|path| self.others.find(&path, &sha256).ok());
-        let bytes = found.next().map_or_else(|| self.others.find(Path::new(name), &sha256), Ok)?;
+        let mut found = listed.filter_map(|path| self.around.others.find(&path, &sha256).ok());
+        let bytes = found.next().map_or_else(|| self.around.others.find(Path::new(name), &sha256), Ok)?;
         Ok(file(Role::Catalogue, name, bytes))
     }
 
     /// Roots that lead from the base's to the bundle's.
     fn roots(&self, base: &Bundle) -> Result<Vec<File>> {
-        let links = self.bundle.bundle.links().iter().chain(base.links()).map(|link| Root::parse(link));
+        let links =
+            self.around.bundle.bundle.links().iter().chain(base.links()).map(|link| Root::parse(link));
         let links = links.collect::<Result<Vec<_>>>()?;
         let mut all = Vec::new();
         for root in self.older.iter().chain(&links) {
-            all.push(file(Role::Root, format!("root {}", root.document()?.version), root.bytes().to_vec()));
+            all.push(root_file(root)?);
         }
         Ok(all)
     }
 
     /// The ledger's entries that this release is about, and every seal.
     fn ledger_files(&self, base: &Bundle) -> Result<Vec<File>> {
-        let Some(ledger) = self.ledger else { return Ok(Vec::new()) };
-        ledger_files(ledger, &[&self.bundle.bundle, base])
+        let Some(ledger) = self.around.ledger else { return Ok(Vec::new()) };
+        ledger_files(ledger, &[&self.around.bundle.bundle, base])
     }
+}
 
+impl Around<'_> {
     /// A release statement, with the bundles and entries that it names.
     ///
     /// # Errors
@@ -341,9 +362,7 @@ impl Collector<'_> {
         let bytes = files::read_small(path)?;
         let at = |e: Error| if e.place.is_some() { e } else { e.at(path.display()) };
         let after = Evidence::parse(&bytes).map_err(at)?;
-        if after.kind() != attest::KIND {
-            return Err(at(broken("isn't what `patchlane attest` writes")));
-        }
+        evidence::of_kind(&after.statement, attest::KIND, "patchlane attest").map_err(|e| at(broken(e)))?;
         after.verify(keys).map_err(at)?;
         if after.statement["subject"][0]["digest"]["sha256"].as_str() != Some(&self.bundle.sha256.to_string())
         {
@@ -369,9 +388,7 @@ impl Collector<'_> {
         }
         let named = &after.statement["predicate"]["ledger"];
         for one in [&named["entry"], &named["seal"]].into_iter().filter(|one| !one.is_null()) {
-            let entry = one["file"].as_str().unwrap_or_default();
-            let path = self.ledger.map_or_else(|| PathBuf::from(entry), |ledger| ledger.path(entry));
-            all.push(file(Role::Ledger, entry, self.find(&path, &one["sha256"])?));
+            all.push(self.recorded(one["file"].as_str().unwrap_or_default(), &digest(&one["sha256"])?)?);
         }
         Ok(all)
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The format that this program writes and reads.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
 /// An index names no more entries.
 pub const MOST: usize = 10_000;
 
@@ -27,7 +27,7 @@ macro_rules! roles {
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
             /// As indices have it.
             pub const fn name(self) -> &'static str { match self { $(Self::$name => $text),+ } }
-            /// True if a customer gets its digest only.
+            /// True if a customer doesn't get it.
             pub const fn confidential(self) -> bool { match self { $(Self::$name => $confidential),+ } }
             /// What it means.
             pub const fn meaning(self) -> &'static str { match self { $(Self::$name => $meaning),+ } }
@@ -42,12 +42,14 @@ roles! {
     Key = "key", false, "A public key.";
     EvidenceBefore = "evidence-before", false, "Evidence made before signing: the manifest names its digest.";
     EvidenceAfter = "evidence-after", false, "Evidence made after signing: a release statement.";
-    Change = "change", false, "The change record.";
-    Config = "config", false, "patchlane.toml as the checks read it.";
+    Findings = "findings", true, "What the checks found: the evidence made before signing names its digest.";
+    Change = "change", true, "The change record.";
+    Config = "config", true, "patchlane.toml as the checks read it.";
     Catalogue = "catalogue", false, "A requirement catalogue.";
-    Waiver = "waiver", false, "A waiver that a second approver signed.";
+    Waiver = "waiver", true, "A waiver that a second approver signed; it says what the check saw.";
+    Listed = "listed-key", true, "A public key's file that patchlane.toml names.";
     Ledger = "ledger", false, "An entry of the ledger, or a seal; its name is its path there.";
-    Commits = "commits", false, "Which commits the source of base and patch is: their names.";
+    Commits = "commits", true, "Which commits the source of base and patch is: their names.";
     Advisory = "advisory", false, "An advisory or a VEX document.";
     Sources = "sources", true, "The commits between base and patch with both trees: a git pack.";
     Program = "program", true, "An ELF file that an image was made of.";
@@ -67,7 +69,7 @@ roles! {
 pub enum Audience {
     /// Everything is in it
     Assessor,
-    /// Confidential parts are there by their digests only
+    /// Nothing that is confidential is in it, but for the digest of the findings
     Customer,
 }
 
@@ -169,7 +171,9 @@ impl Index {
         let index: Self = serde_json::from_slice(bytes)
             .map_err(|e| Error::new(Code::Malformed, format!("isn't an archive's index: {e}"), next))?;
         if index.format != FORMAT {
-            return Err(Error::new(Code::Malformed, format!("is an index of format {}", index.format), next));
+            let what = format!("is an index of format {}, and {FORMAT} is read", index.format);
+            let next = "another patchlane made it: verify it with that one, or make the archive again";
+            return Err(Error::new(Code::Malformed, what, next));
         }
         index.sound()?;
         Ok(index)
@@ -191,6 +195,9 @@ impl Index {
             }
             if !seen.insert((entry.role, &entry.name, entry.sha256)) {
                 return wrong("is there twice");
+            }
+            if self.audience.lacks(entry.role) && entry.role != Role::Findings {
+                return wrong("is confidential, and the archive is a customer's");
             }
             if entry.redacted != self.audience.lacks(entry.role) {
                 return wrong("is redacted or isn't, against what its role and the audience say");

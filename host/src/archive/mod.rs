@@ -9,9 +9,11 @@
 //!
 //! No name in an index is ever a path: a file is found by its digest alone, so that an archive made by someone hostile
 //! reaches nothing outside. What is added later comes under a new index, which names the one before; that is kept as an
-//! object. Confidential parts may be redacted: their entries stay, and their bytes don't.
+//! object. In a customer's archive what is confidential isn't named either, but for the findings: their entry stays, and
+//! their bytes don't ([`customer`]).
 
 pub mod collect;
+pub mod customer;
 pub mod index;
 pub mod recheck;
 pub mod verify;
@@ -119,7 +121,7 @@ impl Archive {
         let entry =
             self.entry(sha256).ok_or_else(|| at(broken("is an object that the index doesn't name")))?;
         if entry.redacted {
-            return Err(at(broken(format!("is redacted: `{}`", entry.name))));
+            return Err(at(broken(format!("is confidential: `{}`", entry.name))));
         }
         if regular(&path)?.len() != entry.size {
             return Err(at(broken(format!("hasn't the {} bytes that the index says", entry.size))));
@@ -129,6 +131,18 @@ impl Archive {
             return Err(at(broken("isn't what its name says: it was changed")));
         }
         Ok(bytes)
+    }
+
+    /// The same; why it isn't there in words that follow its name.
+    ///
+    /// # Errors
+    /// Those words.
+    pub fn held(&self, sha256: &Sha) -> std::result::Result<Vec<u8>, String> {
+        match self.entry(sha256) {
+            None => Err("isn't in the archive".into()),
+            Some(entry) if entry.redacted => Err("is confidential".into()),
+            Some(_) => self.bytes(sha256).map_err(|e| e.what),
+        }
     }
 
     /// Names of files in the folder of objects that no entry names, or whose entry is redacted.

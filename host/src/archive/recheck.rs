@@ -21,6 +21,8 @@ pub struct Parts<'a> {
     pub root: &'a Root,
     /// Evidence made before signing.
     pub before: &'a Envelope,
+    /// The findings that it names, where they are kept.
+    pub findings: Option<&'a [u8]>,
     /// The key that signed it.
     pub evidence_key: PublicKey,
     /// The key that signed the index.
@@ -174,25 +176,33 @@ fn before(text: &mut String, index: &Index, parts: &Parts<'_>) -> Result<()> {
     envelope(text, index, &object(&entry.sha256), evidence::STATEMENT, &parts.evidence_key)?;
     text.push_str("# it names the key that signed it: whoever signed the manifest vouches for that key\n");
     let _ = writeln!(text, "grep -q {} \"$work/payload\"", crate::hex::write(&parts.evidence_key.bytes));
-    let payload = String::from_utf8_lossy(&parts.before.payload);
-    let mut named: Vec<&Entry> =
-        index.entries.iter().filter(|e| payload.contains(&e.sha256.to_string())).collect();
-    named.sort_by_key(|entry| entry.sha256);
-    named.dedup_by_key(|entry| entry.sha256);
-    for entry in named {
-        let redacted = if entry.redacted { ", redacted" } else { "" };
-        let name: String = entry.name.chars().map(|c| if c == '`' { '\'' } else { c }).collect();
-        let _ = writeln!(
-            text,
-            "grep -q {} \"$work/payload\" # {} {name}{redacted}",
-            entry.sha256,
-            entry.role.name()
-        );
+    named(text, index, &parts.before.payload, "\"$work/payload\"");
+    let findings = index.entries.iter().find(|entry| entry.role == Role::Findings);
+    match (parts.findings, findings) {
+        (Some(found), Some(entry)) => {
+            text.push_str("# the findings name what the checks read\n");
+            named(text, index, found, &object(&entry.sha256));
+        }
+        _ => text.push_str("# the findings aren't here: they name, under a salt, what is confidential\n"),
     }
     text.push_str(
         "# what it says:\ngrep -E '\"(result|verdict)\":' \"$work/payload\" | sort | uniq -c\n```\n\n",
     );
     Ok(())
+}
+
+/// Commands that look for the digests of the archive's files in one of them.
+fn named(text: &mut String, index: &Index, naming: &[u8], file: &str) {
+    let naming = String::from_utf8_lossy(naming);
+    let mut named: Vec<&Entry> =
+        index.entries.iter().filter(|e| naming.contains(&e.sha256.to_string())).collect();
+    named.sort_by_key(|entry| entry.sha256);
+    named.dedup_by_key(|entry| entry.sha256);
+    for entry in named {
+        let redacted = if entry.redacted { ", confidential" } else { "" };
+        let name: String = entry.name.chars().map(|c| if c == '`' { '\'' } else { c }).collect();
+        let _ = writeln!(text, "grep -q {} {file} # {} {name}{redacted}", entry.sha256, entry.role.name());
+    }
 }
 
 fn signed_index(text: &mut String, index: &Index, parts: &Parts<'_>) -> Result<()> {

@@ -7,14 +7,15 @@ mod checks;
 mod whole;
 
 use super::Archive;
-use super::index::Role;
+use super::index::{Audience, Role};
 use crate::attest::{self, Filing};
 use crate::config::Config;
 use crate::error::Result;
-use crate::evidence::Evidence;
+use crate::evidence::{self, Evidence};
 use crate::ledger::Ledger;
 use crate::ledger::entry::Sha;
 use crate::ledger::time::Moment;
+use crate::lint::findings;
 use crate::lint::proof::SIMULATED;
 use crate::root::Root;
 use patchlane_protocol::{PublicKey, SignedRoot};
@@ -83,6 +84,8 @@ struct Release {
     root: Root,
     roots: Vec<Root>,
     before: Evidence,
+    /// What it says together with its findings; or why that isn't known, in words.
+    whole: std::result::Result<Value, String>,
     keys: Vec<PublicKey>,
 }
 
@@ -105,7 +108,12 @@ pub fn verify(archive: &Archive, anchor: Option<&Root>) -> Result<Vec<Row>> {
     rows.seen("archive", "index", whole::signed(archive, &release.keys));
     rows.seen("archive", "history", whole::history(archive, &release.keys));
     rows.seen("archive", "release", whole::release(archive, &release.bundle));
-    rows.seen("archive", "RECHECK.md", whole::recheck(archive, &release));
+    match (&release.whole, archive.index.audience) {
+        (Err(why), Audience::Assessor) => {
+            rows.add("archive", "RECHECK.md", Verdict::VendorsWord, format!("not compared: {why}"));
+        }
+        _ => rows.seen("archive", "RECHECK.md", whole::recheck(archive, &release)),
+    }
     checks::rows(archive, &release, &mut rows);
     after(archive, &release, &mut rows);
     // As they are read: trust first.
@@ -123,8 +131,13 @@ fn opened(archive: &Archive) -> Result<Release> {
     roots.sort_by_key(|root| root.document().map_or(0, |document| document.version));
     roots.dedup();
     let before = whole::evidence(archive, &archive.only(Role::EvidenceBefore)?.sha256)?;
-    let keys = super::collect::evidence_keys(&before.statement["predicate"])?;
-    Ok(Release { bundle, root, roots, before, keys })
+    let predicate = &before.statement["predicate"];
+    let keys = super::collect::evidence_keys(predicate)?;
+    let whole = match archive.held(&findings::named(predicate)?) {
+        Ok(found) => Ok(findings::join(predicate, &found)?),
+        Err(why) => Err(format!("what the checks found {why}")),
+    };
+    Ok(Release { bundle, root, roots, before, whole, keys })
 }
 
 fn trust(release: &Release, anchor: Option<&Root>, rows: &mut Rows) {
@@ -211,8 +224,11 @@ fn after(archive: &Archive, release: &Release, rows: &mut Rows) {
         let signed = || -> Result<String> {
             let key = evidence.verify(&release.keys)?;
             let about = evidence.statement["subject"][0]["digest"]["sha256"].as_str();
-            let fits = about == Some(&release.bundle.sha256.to_string()) && evidence.kind() == attest::KIND;
-            if !fits || evidence.statement["predicate"]["verdict"] != "passed" {
+            evidence::of_kind(&evidence.statement, attest::KIND, "patchlane attest")
+                .map_err(super::broken)?;
+            if about != Some(&release.bundle.sha256.to_string())
+                || evidence.statement["predicate"]["verdict"] != "passed"
+            {
                 return Err(super::broken("is about something else, or doesn't say that it passed"));
             }
             Ok(format!("about this bundle, signed by {}", key.id()))
@@ -226,32 +242,44 @@ fn after(archive: &Archive, release: &Release, rows: &mut Rows) {
     }
 }
 
+/// patchlane.toml, whose flash is simulated; why it isn't known, in words.
+fn config(archive: &Archive) -> std::result::Result<Result<Config>, String> {
+    let Some(entry) = archive.of(Role::Config).next() else {
+        let why = match archive.index.audience {
+            Audience::Customer => "is confidential",
+            Audience::Assessor => "isn't in the archive",
+        };
+        return Err(format!("patchlane.toml, which says what was simulated, {why}"));
+    };
+    let bytes = archive.held(&entry.sha256).map_err(|why| format!("patchlane.toml {why}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| super::broken("has a patchlane.toml that isn't text"));
+    Ok(text.and_then(|text| Config::parse(&text)))
+}
+
 /// Plays the bundle to every base once more.
 fn bases(archive: &Archive, release: &Release, predicate: &Value, rows: &mut Rows) {
-    let config = || -> Result<Config> {
-        let bytes = archive.bytes(&archive.only(Role::Config)?.sha256)?;
-        Config::parse(
-            std::str::from_utf8(&bytes).map_err(|_| super::broken("has a patchlane.toml that isn't text"))?,
-        )
-    };
     for base in predicate["bases"].as_array().into_iter().flatten() {
         let name = format!("over {}", crate::output::plain(base["release"].as_str().unwrap_or("a base")));
         let Some(sha256) = base["bundle_sha256"].as_str().and_then(Sha::parse) else {
             rows.add("after", &name, Verdict::Differs, "it has no digest");
             continue;
         };
-        if archive.entry(&sha256).is_none_or(|entry| entry.redacted) {
-            rows.add("after", &name, Verdict::VendorsWord, "the base isn't in the archive");
-            continue;
-        }
+        let held = archive.held(&sha256).map_err(|why| format!("the base {why}"));
+        let (bytes, config) = match held.and_then(|bytes| Ok((bytes, config(archive)?))) {
+            Ok(both) => both,
+            Err(why) => {
+                rows.add("after", &name, Verdict::VendorsWord, why);
+                continue;
+            }
+        };
         let played = || -> Result<std::result::Result<u64, String>> {
-            let config = config()?;
+            let config = config?;
             let flash =
                 config.flash.iter().flat_map(|flash| flash.stretches()).map(|(_, s)| u64::from(s.size));
             if flash.sum::<u64>() > SIMULATED {
                 return Err(super::broken("has a flash that is too large to be simulated"));
             }
-            let filing = Filing::new(&archive.path(&sha256), archive.bytes(&sha256)?)?;
+            let filing = Filing::new(&archive.path(&sha256), bytes)?;
             let said = base["release"].as_str().unwrap_or_default();
             if filing.bundle.manifest()?.version.to_string() != said {
                 return Err(super::broken("is of another version than the statement says"));
@@ -279,31 +307,54 @@ fn recorded(archive: &Archive, release: &Release, named: &Value, rows: &mut Rows
         rows.add("after", "released", Verdict::VendorsWord, "the statement tells of no ledger");
         return;
     }
-    let seen = || -> Result<String> {
-        let mut files: BTreeMap<&str, PathBuf> = BTreeMap::new();
-        for entry in archive.of(Role::Ledger).filter(|entry| entry.name == crate::ledger::NAME) {
-            files.insert(&entry.name, archive.path(&entry.sha256));
+    match seen_in_ledger(archive, release, named) {
+        Ok((told, None)) => rows.add("after", "released", Verdict::Reproduced, told),
+        Ok((told, Some(why))) => {
+            rows.add("after", "released", Verdict::VendorsWord, format!("{told}{why}"));
         }
-        for one in [&named["entry"], &named["seal"]] {
-            let sha256 = one["sha256"].as_str().and_then(Sha::parse);
-            let sha256 =
-                sha256.ok_or_else(|| super::broken("names an entry of the ledger without its digest"))?;
-            archive.bytes(&sha256)?;
-            files.insert(one["file"].as_str().unwrap_or_default(), archive.path(&sha256));
+        Err(error) => rows.add("after", "released", Verdict::Differs, error.to_string()),
+    }
+}
+
+/// What is seen of it, and why that isn't all.
+fn seen_in_ledger(archive: &Archive, release: &Release, named: &Value) -> Result<(String, Option<String>)> {
+    let mut files: BTreeMap<&str, PathBuf> = BTreeMap::new();
+    let head = archive.of(Role::Ledger).find(|entry| entry.name == crate::ledger::NAME);
+    let mut wanted = vec![(crate::ledger::NAME, head.map(|entry| entry.sha256))];
+    for one in [&named["entry"], &named["seal"]] {
+        let sha256 = one["sha256"].as_str().and_then(Sha::parse);
+        let sha256 =
+            sha256.ok_or_else(|| super::broken("names an entry of the ledger without its digest"))?;
+        wanted.push((one["file"].as_str().unwrap_or_default(), Some(sha256)));
+    }
+    let mut gone = Vec::new();
+    for (file, sha256) in wanted {
+        let held = sha256.map_or_else(|| Err("isn't in the archive".into()), |sha256| archive.held(&sha256));
+        match (held, sha256) {
+            (Ok(_), Some(sha256)) => drop(files.insert(file, archive.path(&sha256))),
+            (Err(why), _) => gone.push(format!("{} {why}", crate::output::plain(file))),
+            (Ok(_), None) => {}
         }
-        let ledger = Ledger::of_files(&archive.folder, &files)?;
-        let (Some(entry), Some(seal)) = (ledger.releases.first(), ledger.seals.first()) else {
+    }
+    if !files.contains_key(crate::ledger::NAME) {
+        return Ok((String::new(), Some(gone.join("; "))));
+    }
+    let ledger = Ledger::of_files(&archive.folder, &files)?;
+    let entry = ledger.releases.first();
+    if entry.is_some_and(|entry| entry.entry.bundle_sha256 != release.bundle.sha256) {
+        return Err(super::broken("has a ledger's entry of another bundle"));
+    }
+    let (Some(entry), Some(seal)) = (entry, ledger.seals.first()) else {
+        if gone.is_empty() {
             return Err(super::broken("names no release and seal"));
-        };
-        if entry.entry.bundle_sha256 != release.bundle.sha256 {
-            return Err(super::broken("has a ledger's entry of another bundle"));
         }
-        if seal.entry.entries.get(&entry.file).is_none_or(|sealed| sealed.sha256 != entry.sha256) {
-            return Err(super::broken("has a seal that doesn't hold the ledger's entry"));
-        }
-        Ok(format!("{}, under seal {}", entry.file, seal.entry.number))
+        let told = entry.map_or(String::new(), |entry| format!("{} is about this bundle; ", entry.file));
+        return Ok((told, Some(gone.join("; "))));
     };
-    rows.seen("after", "released", seen());
+    if seal.entry.entries.get(&entry.file).is_none_or(|sealed| sealed.sha256 != entry.sha256) {
+        return Err(super::broken("has a seal that doesn't hold the ledger's entry"));
+    }
+    Ok((format!("{}, under seal {}", entry.file, seal.entry.number), None))
 }
 
 /// When the evidence was made.

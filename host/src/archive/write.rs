@@ -1,12 +1,13 @@
 //! Writing archives: a new one appears whole or not at all; an old one is only ever added to.
 
 use super::index::{Audience, Entry, FORMAT, Index, Release, Role, retain_until};
-use super::{Archive, INDEX, OBJECTS, RECHECK, SIGNED, broken};
+use super::{Archive, INDEX, OBJECTS, RECHECK, SIGNED, broken, customer};
 use crate::error::{Code, Error, Result};
 use crate::files::{self, New, NewTree, Over, Secrecy};
 use crate::ledger::entry::Sha;
 use crate::ledger::time::Day;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A file that is to be archived.
@@ -29,7 +30,7 @@ pub struct Draft {
     pub release: Release,
     /// Today.
     pub created: Day,
-    /// Every file; what is there twice is kept once.
+    /// Every file; what is there twice is kept once. A customer gets what [`customer`] makes of them.
     pub files: Vec<File>,
 }
 
@@ -54,6 +55,25 @@ pub enum Written {
 }
 
 impl Draft {
+    /// How many files are left out of a customer's archive, the findings among them.
+    pub fn left_out(&self) -> usize {
+        let out = |file: &&File| customer::kept_back(file) || self.audience.lacks(file.role);
+        let out: BTreeSet<_> = self.files.iter().filter(out).map(|file| (file.role, &file.bytes)).collect();
+        if self.audience == Audience::Customer { out.len() } else { 0 }
+    }
+
+    /// What the audience gets, whoever drafted it.
+    fn meant(&self) -> Result<Cow<'_, Self>> {
+        Ok(match self.audience {
+            Audience::Assessor => Cow::Borrowed(self),
+            Audience::Customer => Cow::Owned(Self {
+                files: customer::files(&self.files)?,
+                release: self.release.clone(),
+                ..*self
+            }),
+        })
+    }
+
     fn entries(&self) -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::new();
         for file in &self.files {
@@ -91,9 +111,15 @@ impl Draft {
     /// `file-exists` if something else is there; `evidence` if it is another release's, or would lose an entry; those of
     /// files.
     pub fn write(&self, folder: &Path, top: &dyn Fn(&Index) -> Result<Top>) -> Result<(Index, Written)> {
+        let draft = self.meant()?;
         if folder.join(INDEX).symlink_metadata().is_ok() {
-            return self.add(folder, top);
+            draft.add(folder, top)
+        } else {
+            draft.make(folder, top)
         }
+    }
+
+    fn make(&self, folder: &Path, top: &dyn Fn(&Index) -> Result<Top>) -> Result<(Index, Written)> {
         let index = self.index(None, self.entries());
         // What is written has to be readable: limits hold for both.
         let text = index.text()?;
@@ -128,7 +154,7 @@ impl Draft {
             return Ok((archive.index.clone(), Written::Same));
         }
         // What a role has once isn't had twice: another bundle or evidence makes another archive.
-        let single = [Role::Bundle, Role::EvidenceBefore, Role::Change, Role::Config];
+        let single = [Role::Bundle, Role::EvidenceBefore, Role::Findings, Role::Change, Role::Config];
         if let Some(entry) = new.iter().find(|entry| single.contains(&entry.role)) {
             let what = format!("has another file of the role `{}` than `{}`", entry.role.name(), entry.name);
             let next = "name another folder: what is archived isn't exchanged";

@@ -1,7 +1,7 @@
 //! `archive`: keeps what a release needs to be verified in ten years.
 
 use super::{anchor, now};
-use crate::archive::collect::{self, Collector, Others};
+use crate::archive::collect::{self, Around, Collector, Others};
 use crate::archive::index::{Audience, Index, Role};
 use crate::archive::recheck::{self, Parts};
 use crate::archive::write::{Draft, File, Top, Written};
@@ -30,7 +30,8 @@ Examples:
   patchlane archive create patch.plb -o for-customers --audience customer --key evidence.pem
 
 Everything that the evidence names goes in, by digest: what was changed since is refused, and --with names the file as it
-was. A customer's archive has digests only of sources, programs, SBOMs and what else is confidential.";
+was. A customer's archive has what was shipped and signed, the thirty results, and nothing that is confidential: neither
+change record, sources, programs and SBOMs nor what the checks found (PATCH.evidence.findings.json), not even by name.";
 
 const ADD: &str = "\
 Example:
@@ -58,12 +59,12 @@ pub(crate) struct Create {
     /// The change record
     #[arg(long, default_value = "change.toml", value_name = "FILE")]
     change: PathBuf,
-    /// Evidence made before signing (default: PATCH.evidence.json beside PATCH.plb)
+    /// Evidence made before signing, its findings beside it (default: PATCH.evidence.json beside PATCH.plb)
     #[arg(long, value_name = "FILE")]
     evidence: Option<PathBuf>,
     #[command(flatten)]
     more: More,
-    /// For whom: a customer gets confidential parts as digests
+    /// For whom: a customer gets nothing that is confidential
     #[arg(long, value_enum, default_value = "assessor", value_name = "WHOM")]
     audience: Audience,
     /// The root that devices trust (default: the configuration's)
@@ -122,25 +123,19 @@ fn signer(
     Err(Error::new(Code::Key, "isn't a key that the evidence names", next).at(more.key.display()))
 }
 
-/// Makes the files beside the objects.
+/// What an archive says beside its files.
 struct Tops<'a> {
     bundle: &'a Filing,
     root: &'a Root,
     before: &'a Evidence,
+    /// For an assessor.
+    findings: Option<&'a [u8]>,
     named: &'a [PublicKey],
     after: BTreeMap<Sha, PublicKey>,
     signer: &'a Private,
 }
 
-impl<'a> Tops<'a> {
-    /// Learns who signed the statements among these files.
-    fn add(&mut self, files: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
-        for bytes in files {
-            self.after.insert(Sha::of(bytes), Evidence::parse(bytes)?.verify(self.named)?);
-        }
-        Ok(())
-    }
-
+impl Tops<'_> {
     fn make(&self, index: &Index) -> Result<Top> {
         let envelope =
             self.before.envelope.as_ref().ok_or_else(|| broken("holds evidence that isn't signed"))?;
@@ -148,6 +143,7 @@ impl<'a> Tops<'a> {
             bundle: &self.bundle.bundle,
             root: self.root,
             before: envelope,
+            findings: self.findings,
             evidence_key: self.before.verify(self.named)?,
             index_key: keys::public_of(&self.signer.key),
             after_keys: self.after.clone(),
@@ -157,8 +153,29 @@ impl<'a> Tops<'a> {
     }
 }
 
-fn after_files(files: &[File]) -> impl Iterator<Item = &[u8]> {
-    files.iter().filter(|file| file.role == Role::EvidenceAfter).map(|file| &file.bytes[..])
+/// Statements made after signing, with what they name; `there` tells which files are archived anyway.
+fn statements(
+    around: &Around<'_>,
+    more: &More,
+    named: &[PublicKey],
+    there: &dyn Fn(&Sha) -> bool,
+) -> Result<Vec<File>> {
+    let bases = filings(&more.base)?;
+    let all = more.after.iter().map(|after| around.after(after, named, &bases, there));
+    Ok(all.collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// Who signed the statements made after signing, among these files and in the archive that is there.
+fn signers(files: &[File], there: Option<&Archive>, named: &[PublicKey]) -> Result<BTreeMap<Sha, PublicKey>> {
+    let kept = there
+        .into_iter()
+        .flat_map(|archive| archive.of(Role::EvidenceAfter).map(|entry| archive.bytes(&entry.sha256)));
+    let new = files.iter().filter(|file| file.role == Role::EvidenceAfter).map(|file| Ok(file.bytes.clone()));
+    let who = |bytes: Result<Vec<u8>>| {
+        let bytes = bytes?;
+        Ok((Sha::of(&bytes), Evidence::parse(&bytes)?.verify(named)?))
+    };
+    new.chain(kept).map(who).collect()
 }
 
 fn create(global: &Global, options: &Create) -> Result<Report> {
@@ -170,57 +187,38 @@ fn create(global: &Global, options: &Create) -> Result<Report> {
     let ledger = super::ledger::beside(global, &bundle.bundle.manifest()?.product)?;
     let older = config.older()?;
     let others = Others::read(&options.more.with)?;
-    let collector = Collector {
-        config: &config,
-        change: &change,
-        bundle: &bundle,
-        root: &root,
-        older: &older,
-        ledger: ledger.as_ref(),
-        others: &others,
-    };
+    let around = Around { bundle: &bundle, ledger: ledger.as_ref(), others: &others };
+    let collector =
+        Collector { config: &config, change: &change, root: &root, older: &older, around: &around };
     let path = options.evidence.clone().unwrap_or_else(|| options.file.with_extension("evidence.json"));
     let bytes = files::read(&path)?;
     let before = Evidence::parse(&bytes).map_err(|e| e.at(path.display()))?;
-    let mut all = collector.all(&path, bytes)?;
+    let mut files = collector.all(&path, bytes)?;
     let named = collect::evidence_keys(&before.statement["predicate"])?;
     let signer = signer(global, &options.more, &config, &root, &named)?;
-    let bases = filings(&options.more.base)?;
-    for after in &options.more.after {
-        let there =
-            |sha256: &Sha| all.iter().any(|file| file.role == Role::Base && Sha::of(&file.bytes) == *sha256);
-        let more = collector.after(after, &named, &bases, &there)?;
-        all.extend(more);
-    }
-    let mut tops = Tops {
+    let there =
+        |sha256: &Sha| files.iter().any(|file| file.role == Role::Base && Sha::of(&file.bytes) == *sha256);
+    files.extend(statements(&around, &options.more, &named, &there)?);
+    let findings = files.iter().find(|file| file.role == Role::Findings);
+    let findings = findings.filter(|_| options.audience == Audience::Assessor).map(|file| file.bytes.clone());
+    // An archive that is there has statements of its own.
+    let old = Archive::open(&options.output).ok();
+    let tops = Tops {
         bundle: &bundle,
         root: &root,
         before: &before,
+        findings: findings.as_deref(),
         named: &named,
-        after: BTreeMap::new(),
+        after: signers(&files, old.as_ref(), &named)?,
         signer: &signer,
     };
-    tops.add(after_files(&all))?;
     let draft = Draft {
         audience: options.audience,
         release: collect::release(&config, &bundle)?,
         created: Moment(now()?).day(),
-        files: all.clone(),
+        files,
     };
-    // An archive that is there has statements of its own.
-    if let Ok(old) = Archive::open(&options.output) {
-        let kept = kept_after(&old)?;
-        for bytes in &kept {
-            tops.after.insert(Sha::of(bytes), Evidence::parse(bytes)?.verify(&named)?);
-        }
-    }
-    let (index, written) = draft.write(&options.output, &|index| tops.make(index))?;
-    report(&options.output, &index, written, signer.notes)
-}
-
-/// Statements made after signing that an archive has.
-fn kept_after(archive: &Archive) -> Result<Vec<Vec<u8>>> {
-    archive.of(Role::EvidenceAfter).map(|entry| archive.bytes(&entry.sha256)).collect()
+    finish(&options.output, &draft, &tops)
 }
 
 fn add(global: &Global, options: &Add) -> Result<Report> {
@@ -233,60 +231,56 @@ fn add(global: &Global, options: &Add) -> Result<Report> {
     let root = Root::parse(&archive.bytes(&first.sha256)?)?;
     bundle.bundle.verify(&root.document()?, |_| Ok(())).map_err(|e| e.at(options.folder.display()))?;
     let before = Evidence::parse(&read(Role::EvidenceBefore)?)?;
-    let change = Change::parse(
-        String::from_utf8(read(Role::Change)?).map_err(|_| broken("has a change record that isn't text"))?,
-    )?;
     let named = collect::evidence_keys(&before.statement["predicate"])?;
     let signer = signer(global, &options.more, &config, &root, &named)?;
-    let ledger = super::ledger::beside(global, &bundle.bundle.manifest()?.product)?;
-    let others = Others::read(&options.more.with)?;
-    let collector = Collector {
-        config: &config,
-        change: &change,
-        bundle: &bundle,
-        root: &root,
-        older: &[],
-        ledger: ledger.as_ref(),
-        others: &others,
-    };
     if options.more.after.is_empty() {
         return Err(Error::new(Code::Usage, "there is nothing to add", "name a statement: --after FILE"));
     }
-    let bases = filings(&options.more.base)?;
-    let there = |sha256: &Sha| archive.entry(sha256).is_some();
-    let mut all = Vec::new();
-    for after in &options.more.after {
-        all.extend(collector.after(after, &named, &bases, &there)?);
-    }
-    let kept = kept_after(&archive)?;
-    let mut tops = Tops {
+    let ledger = super::ledger::beside(global, &bundle.bundle.manifest()?.product)?;
+    let others = Others::read(&options.more.with)?;
+    let around = Around { bundle: &bundle, ledger: ledger.as_ref(), others: &others };
+    let files = statements(&around, &options.more, &named, &|sha256| archive.entry(sha256).is_some())?;
+    let findings = match archive.index.audience {
+        Audience::Assessor => Some(read(Role::Findings)?),
+        Audience::Customer => None,
+    };
+    let tops = Tops {
         bundle: &bundle,
         root: &root,
         before: &before,
+        findings: findings.as_deref(),
         named: &named,
-        after: BTreeMap::new(),
+        after: signers(&files, Some(&archive), &named)?,
         signer: &signer,
     };
-    tops.add(after_files(&all).chain(kept.iter().map(|bytes| &bytes[..])))?;
     let draft = Draft {
         audience: archive.index.audience,
         release: archive.index.release.clone(),
         created: Moment(now()?).day(),
-        files: all.clone(),
+        files,
     };
-    let (index, written) = draft.write(&options.folder, &|index| tops.make(index))?;
-    report(&options.folder, &index, written, signer.notes)
+    finish(&options.folder, &draft, &tops)
 }
 
-fn report(folder: &Path, index: &Index, written: Written, notes: Vec<String>) -> Result<Report> {
-    let redacted = index.entries.iter().filter(|entry| entry.redacted).count();
+fn finish(folder: &Path, draft: &Draft, tops: &Tops<'_>) -> Result<Report> {
+    let (index, written) = draft.write(folder, &|index| tops.make(index))?;
+    report(folder, &index, written, draft.left_out(), tops.signer.notes.clone())
+}
+
+fn report(
+    folder: &Path,
+    index: &Index,
+    written: Written,
+    left_out: usize,
+    notes: Vec<String>,
+) -> Result<Report> {
     let sha256 = Sha::of(index.text()?.as_bytes()).to_string();
     let data = json!({
         "folder": folder.display().to_string(),
         "audience": index.audience.name(),
         "release": index.release.version,
         "entries": index.entries.len(),
-        "redacted": redacted,
+        "left_out": left_out,
         "retain_until": index.retain_until.to_string(),
         "index_sha256": sha256,
         "previous_sha256": index.previous.map(|previous| previous.to_string()),
@@ -306,8 +300,9 @@ fn report(folder: &Path, index: &Index, written: Written, notes: Vec<String>) ->
         .line("release", index.release.version.clone())
         .line("keep until", index.retain_until.to_string())
         .line("index", format!("SHA-256 {sha256}"));
-    if redacted > 0 {
-        report = report.line("redacted", plural(redacted as u64, "file"));
+    if left_out > 0 {
+        report =
+            report.line("left out", format!("{} that no customer gets", plural(left_out as u64, "file")));
     }
     report.notes.extend(notes);
     Ok(report)

@@ -6,18 +6,20 @@ use crate::cli::Global;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::evidence;
-use crate::files::{self, Over, Secrecy};
+use crate::files::{self, New, Over, Secrecy};
 use crate::keys;
 use crate::ledger::time::Day;
 use crate::lint::archived::CONFIG;
 use crate::lint::catalogue::Catalogue;
 use crate::lint::change::{self, Change};
 use crate::lint::delta::{self, Delta};
+use crate::lint::findings;
 use crate::lint::statement::{self, JudgedBy};
 use crate::lint::waiver::{self, Waiver};
 use crate::lint::{self, CHECKS, Case, Emergency, Finding, Grade, Input, Outcome, Profile, Rules};
 use crate::output::{Colour, Report, paint, plain};
 use clap::{Args, Subcommand};
+use ed25519_dalek::SigningKey;
 use patchlane_protocol::PublicKey;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -84,7 +86,7 @@ struct Judge {
         conflicts_with_all = ["change", "profile", "catalogue", "clauses", "emergency", "no_rebuild", "list", "output"]
     )]
     example: bool,
-    /// Write what was found as an in-toto statement
+    /// Write what was found: an in-toto statement, and beside it what is confidential, FILE.findings.json for FILE.json
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Sign what is written, with an evidence key; its public half is listed under [evidence] keys
@@ -208,12 +210,7 @@ fn judge(global: &Global, options: &Judge) -> Result<Report> {
     let findings = lint::run(&case, &rules);
     let made = statement::make(&case, &rules, &findings, &judged_by(&config, &case, named)?)?;
     if let Some(path) = &options.output {
-        let text = match &signer {
-            None => evidence::text(&made)?,
-            Some(signer) => evidence::sealed(&signer.key, &made)?,
-        };
-        let over = if options.force { Over::Existing } else { Over::Nothing };
-        files::write(path, text.as_bytes(), over, Secrecy::Public)?;
+        write(path, &made, signer.as_ref().map(|signer| &signer.key), options.force)?;
     }
     let colour = global.color.on(&std::io::stdout());
     let mut text = format!(
@@ -231,6 +228,8 @@ fn judge(global: &Global, options: &Judge) -> Result<Report> {
     let mut data = made["predicate"].clone();
     data["deltas"] = json!(deltas);
     data["evidence"] = json!(options.output.as_ref().map(|path| path.display().to_string()));
+    let beside = options.output.as_ref().map(|path| findings::path(path));
+    data["findings"] = json!(beside.map(|path| path.display().to_string()));
     let mut report = Report::of_text(text, data);
     report.summary = summary(&findings);
     report.notes.extend(signer.into_iter().flat_map(|signer| signer.notes));
@@ -240,6 +239,20 @@ fn judge(global: &Global, options: &Judge) -> Result<Report> {
         report.summary.clear();
     }
     Ok(report)
+}
+
+/// Writes both parts of the evidence, or neither.
+fn write(path: &Path, made: &Value, key: Option<&SigningKey>, force: bool) -> Result<()> {
+    let parts = findings::split(made, key)?;
+    let statement = match key {
+        None => evidence::text(&parts.statement)?,
+        Some(key) => evidence::sealed(key, &parts.statement)?,
+    };
+    let over = if force { Over::Existing } else { Over::Nothing };
+    let beside = findings::path(path);
+    let pieces = [[statement.as_bytes()], [parts.findings.as_bytes()]];
+    let new = |path, pieces| New { path, pieces, over, secrecy: Secrecy::Public };
+    files::write_together(&[new(path, &pieces[0]), new(&beside, &pieces[1])])
 }
 
 /// Waivers of what doesn't fail.

@@ -30,16 +30,18 @@ pub(crate) struct Options {
     /// What to write (default: all); repeat it for each
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Vec<Format>,
-    /// For whom: a customer sees digests in the place of paths, commits, functions, components and names of files
-    #[arg(long, value_enum, value_name = "WHO", default_value = "assessor")]
-    audience: Audience,
+    /// For whom (default: for whom the archive is): a customer sees how the checks came out, and not what they found
+    #[arg(long, value_enum, value_name = "WHO")]
+    audience: Option<Audience>,
     /// Replace existing files
     #[arg(long)]
     force: bool,
 }
 
 pub(crate) fn run(_: &Global, options: &Options) -> Result<Report> {
-    let made = report::Report::make(Archive::open(&options.archive)?, options.audience)?;
+    let archive = Archive::open(&options.archive)?;
+    let audience = options.audience.unwrap_or(archive.index.audience);
+    let made = report::Report::make(archive, audience)?;
     let mut formats = if options.format.is_empty() { Format::ALL.to_vec() } else { options.format.clone() };
     formats.sort();
     formats.dedup();
@@ -78,7 +80,7 @@ pub(crate) fn run(_: &Global, options: &Options) -> Result<Report> {
     }
     if missing > 0 {
         report = report.note(format!(
-            "{} not in the archive: each section says what",
+            "{} not here: each section says what",
             crate::output::plural(missing as u64, "thing")
         ));
     }

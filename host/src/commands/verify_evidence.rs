@@ -15,8 +15,8 @@ Examples:
   patchlane verify-evidence archive/4.1-s8
   patchlane verify-evidence archive/4.1-s8 --root root-from-the-device.plr --json
 
-REPRODUCED was seen here, from the archive's bytes. VENDOR'S WORD can't be: a file is missing or redacted, or it would have
-to be run. DIFFERS is otherwise than claimed, and the command ends with 1. Dates count as of the day of the evidence.
+REPRODUCED was seen here, from the archive's bytes. VENDOR'S WORD can't be: a file is missing or confidential, or it would
+have to be run. DIFFERS is otherwise than claimed, and the command ends with 1. Dates count as of the day of the evidence.
 No patchlane.toml and no network is needed; checks of commits ask `git`.";
 
 #[derive(Debug, Args)]

@@ -176,7 +176,7 @@ pub fn file_stem(version: &Version) -> String {
 }
 
 /// Reads a file's text as an entry.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let next = "correct it, or take it from version control as it was";
     let text = std::str::from_utf8(bytes).map_err(|_| Error::new(Code::Entry, "isn't text (UTF-8)", next))?;
     if let Some(at) = text.lines().position(|line| line.starts_with("<<<<<<<")) {

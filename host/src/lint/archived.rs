@@ -4,8 +4,8 @@ use super::Input;
 use super::git::Repository;
 use crate::archive::{Archive, Role};
 use crate::files::Temporary;
-use crate::ledger::Ledger;
 use crate::ledger::entry::Sha;
+use crate::ledger::{Ledger, NAME};
 use serde_json::Value;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -49,27 +49,44 @@ impl<'a> Archived<'a> {
         let row = self.rows.get(&u64::from(check));
         let sha256 = row.and_then(|row| row.get(name));
         let sha256 = sha256.ok_or_else(|| format!("the evidence gives no digest of {name}"))?;
-        match self.archive.entry(sha256) {
-            None => Err(format!("{name} isn't in the archive")),
-            Some(entry) if entry.redacted => Err(format!("{name} is redacted")),
-            Some(_) => self.archive.bytes(sha256).map_err(|e| format!("{name}: {}", e.what)),
-        }
+        self.archive.held(sha256).map_err(|why| format!("{name} {why}"))
     }
 
-    /// The ledger as the evidence names its entries; nothing, if it names none.
+    /// Files of the ledger that a check needs, and that aren't there: what it says without them is no finding.
+    pub fn unrecorded(&self, check: u8) -> Vec<String> {
+        let named = self.rows.get(&u64::from(check)).into_iter().flatten();
+        let entries: Vec<(&str, &Sha)> =
+            named.filter_map(|(name, sha256)| Some((name.strip_prefix(LEDGER)?, sha256))).collect();
+        let head = self.rows.values().flatten().find(|(name, _)| name.strip_prefix(LEDGER) == Some(NAME));
+        // Without its head no entry of a ledger says anything.
+        let head = match (entries.is_empty(), head) {
+            (true, _) => None,
+            (false, None) => return vec![format!("the evidence gives no digest of {NAME}")],
+            (false, Some((_, sha256))) => Some((NAME, sha256)),
+        };
+        let needed = entries.into_iter().chain(head);
+        let gone =
+            needed.filter_map(|(file, sha256)| Some(format!("{file} {}", self.archive.held(sha256).err()?)));
+        let mut gone: Vec<String> = gone.collect();
+        gone.dedup();
+        gone
+    }
+
+    /// The ledger as the evidence names its entries, those that are there; nothing, if it names none, or if the ledger's
+    /// head isn't there.
     ///
     /// # Errors
-    /// Those of the entries, and why one isn't there.
+    /// Those of the entries.
     pub fn ledger(&self) -> crate::error::Result<Option<Ledger>> {
         let mut files: BTreeMap<&str, PathBuf> = BTreeMap::new();
         for (name, sha256) in self.rows.values().flatten() {
-            if let Some(file) = name.strip_prefix(LEDGER) {
-                // Read once, so that what is parsed below is what the digest names.
-                self.archive.bytes(sha256)?;
+            // Read once, so that what is parsed below is what the digest names.
+            if let (Some(file), Ok(_)) = (name.strip_prefix(LEDGER), self.archive.held(sha256)) {
                 files.insert(file, self.archive.path(sha256));
             }
         }
-        if files.is_empty() { Ok(None) } else { Ledger::of_files(&self.archive.folder, &files).map(Some) }
+        let there = files.contains_key(NAME);
+        if there { Ledger::of_files(&self.archive.folder, &files).map(Some) } else { Ok(None) }
     }
 
     /// The commits between base and patch.
@@ -79,10 +96,8 @@ impl<'a> Archived<'a> {
     pub(super) fn sources(&self, base: &str, head: &str) -> std::result::Result<&Repository, String> {
         let made = self.sources.get_or_init(|| {
             let entry = self.archive.of(Role::Sources).next().ok_or("the sources aren't in the archive")?;
-            if entry.redacted {
-                return Err("the sources are redacted".into());
-            }
-            let pack = self.archive.bytes(&entry.sha256).map_err(|e| format!("sources: {}", e.what))?;
+            let pack =
+                self.archive.held(&entry.sha256).map_err(|why| format!("what has the sources {why}"))?;
             let folder = Temporary::new().map_err(|e| e.what)?;
             let repository =
                 Repository::unpack(&pack, folder.path()).map_err(|e| format!("sources: {}", e.what))?;

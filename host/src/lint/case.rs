@@ -12,13 +12,84 @@ use crate::files;
 use crate::image;
 use crate::ledger::{Filed, Ledger};
 use crate::root::Root;
-use patchlane_protocol::{Baseline, Digest, Open, Security, Version};
+use patchlane_device::evidence::Verified;
+use patchlane_protocol::{Baseline, Digest, Manifest, Open, Refusal, RootDocument, Security, Version};
 use serde_json::{Map, Value};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
 /// A JSON document of an archive is no larger, in bytes: in memory it takes ten times that.
 pub(crate) const LARGEST_FOREIGN: u64 = 32 << 20;
+
+/// The release that devices run. An archive may lack it: whatever asks for it then finds nothing.
+#[derive(Debug)]
+pub struct Base {
+    bundle: std::result::Result<Bundle, String>,
+    /// The baseline, whether the bundle is there or not.
+    baseline: Baseline,
+    asked: Cell<bool>,
+}
+
+impl Base {
+    /// One that is there.
+    ///
+    /// # Errors
+    /// `malformed`; not for a bundle that was read.
+    pub fn new(bundle: Bundle) -> Result<Self> {
+        let baseline = bundle.manifest()?.version.feature;
+        Ok(Self { bundle: Ok(bundle), baseline, asked: Cell::new(false) })
+    }
+
+    /// One that isn't there, and why; patches keep its baseline.
+    pub const fn gone(why: String, baseline: Baseline) -> Self {
+        Self { bundle: Err(why), baseline, asked: Cell::new(false) }
+    }
+
+    fn get(&self) -> Result<&Bundle> {
+        self.bundle.as_ref().map_err(|why| {
+            self.asked.set(true);
+            Error::new(Code::Missing, why, "look for it where the archive came from")
+        })
+    }
+
+    /// Why it was asked for in vain since the last call.
+    fn lacked(&self) -> Option<String> {
+        self.bundle.as_ref().err().filter(|_| self.asked.take()).cloned()
+    }
+
+    /// Its manifest.
+    ///
+    /// # Errors
+    /// `missing-file` if it isn't there.
+    pub fn manifest(&self) -> Result<Manifest<'_>> {
+        self.get()?.manifest()
+    }
+
+    /// Its images.
+    ///
+    /// # Errors
+    /// The same; those of deltas.
+    pub fn images(&self) -> Result<Vec<Linked>> {
+        self.get()?.images()
+    }
+
+    /// The device's verdict.
+    ///
+    /// # Errors
+    /// `missing-file` if it isn't there; what the device would refuse it for.
+    pub fn verify<T>(
+        &self,
+        root: &RootDocument<'_>,
+        look: impl FnOnce(&Verified<'_>) -> std::result::Result<T, Refusal>,
+    ) -> Result<T> {
+        self.get()?.verify(root, look)
+    }
+
+    /// Its manifest's digest; of one that isn't there, nothing's.
+    pub fn digest(&self) -> Digest {
+        self.get().map_or(Digest([0; 32]), Bundle::digest)
+    }
+}
 
 /// A change, and what it is judged by.
 #[derive(Debug)]
@@ -34,7 +105,7 @@ pub struct Case<'a> {
     /// What they trusted before, oldest first; each root follows the one before.
     pub older: Vec<Root>,
     /// The release that devices run.
-    pub base: Bundle,
+    pub base: Base,
     /// The images of the patch.
     pub images: Vec<Linked>,
     /// What the patch will be called.
@@ -61,7 +132,7 @@ pub struct Opened {
     /// What they trusted before, oldest first; each root follows the one before.
     pub older: Vec<Root>,
     /// The release that devices run.
-    pub base: Bundle,
+    pub base: Base,
     /// The images of the patch.
     pub images: Vec<Linked>,
 }
@@ -79,7 +150,7 @@ impl<'a> Case<'a> {
         rebuild: bool,
     ) -> Result<Self> {
         let base_path = change.path(&change.base);
-        let base = parse_bundle(files::read(&base_path)?, &base_path)?;
+        let base = Base::new(parse_bundle(files::read(&base_path)?, &base_path)?)?;
         let images = change.images.iter().map(|source| {
             let loaded = image::load(&image::Source { path: change.path(&source.path), ..source.clone() })?;
             Ok(Linked { address: loaded.address, bytes: loaded.bytes })
@@ -107,7 +178,7 @@ impl<'a> Case<'a> {
         };
         let open = Open::new(&change.open).map_err(|e| wrong(format!("open: {e}")))?;
         let security = Security::new(change.level, open).map_err(|e| wrong(format!("level: {e}")))?;
-        let baseline: Baseline = change.baseline.unwrap_or(base.manifest()?.version.feature);
+        let baseline: Baseline = change.baseline.unwrap_or(base.baseline);
         Ok(Self {
             change,
             config,
@@ -167,7 +238,9 @@ impl<'a> Case<'a> {
 
     /// What wasn't there since the last call.
     pub(super) fn lacked(&self) -> Vec<String> {
-        self.lacking.take()
+        let mut lacking = self.lacking.take();
+        lacking.extend(self.base.lacked().filter(|why| !lacking.contains(why)));
+        lacking
     }
 
     /// The same of a text.

@@ -1,7 +1,7 @@
 //! What evidence let pass for now, as the ledger records it: waivers, and what an emergency left owing.
 
 use super::CHECKS;
-use super::statement::KIND;
+use super::statement::of_this_kind;
 use crate::bundle::sha256;
 use crate::error::{Code, Error, Result};
 use crate::evidence::Evidence;
@@ -32,9 +32,7 @@ const OTHER: &str = "name the evidence that the bundle was built with";
 fn predicate(evidence: &[u8]) -> Result<Value> {
     let statement =
         Evidence::parse(evidence).map_err(|e| no(e.what, "name what `patchlane lint -o` wrote"))?.statement;
-    if statement["predicateType"].as_str() != Some(KIND) {
-        return Err(no("isn't what `patchlane lint` writes", "name what `patchlane lint -o` wrote"));
-    }
+    of_this_kind(&statement)?;
     Ok(statement)
 }
 
@@ -124,6 +122,7 @@ pub fn settles(evidence: &[u8], release: &Release, checks: &[u8]) -> Result<()> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::statement::KIND;
     use super::*;
     use serde_json::json;
 

@@ -15,6 +15,7 @@ mod csaf;
 pub mod debt;
 pub mod delta;
 pub(crate) mod extract;
+pub mod findings;
 pub(crate) mod git;
 mod image;
 pub(crate) mod inventory;
@@ -28,7 +29,7 @@ mod vex;
 pub mod waiver;
 
 pub(crate) use case::LARGEST_FOREIGN;
-pub use case::{Case, Opened};
+pub use case::{Base, Case, Opened};
 pub use checks::CHECKS;
 
 use crate::error::Result;

@@ -1,18 +1,26 @@
-//! Evidence made before signing: what the lint found, as an in-toto statement. Its digest goes into the manifest.
+//! Evidence made before signing: what the lint found, as an in-toto statement. What [`super::findings`] leaves of it for
+//! anyone is signed, and its digest goes into the manifest.
 
 use super::catalogue::Catalogue;
 use super::{CHECKS, Case, Emergency, Finding, Input, Outcome, Profile, Rules};
 use crate::bundle::{Bundle, sha256};
 use crate::commands::date;
 use crate::error::{Code, Error, Result};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, of_kind};
 use crate::hex;
 use crate::ledger::time::Day;
 use patchlane_protocol::{Digest, PublicKey};
 use serde_json::{Value, json};
 
 /// The kind of statement.
-pub const KIND: &str = "https://github.com/patchlane/patchlane/separation/v1";
+pub const KIND: &str = "https://github.com/patchlane/patchlane/separation/v2";
+/// That evidence is of the kind that is read here.
+///
+/// # Errors
+/// `separation`: what it is instead.
+pub fn of_this_kind(statement: &Value) -> Result<()> {
+    of_kind(statement, KIND, "patchlane lint").or_else(|what| no(what, AGAIN))
+}
 
 fn day(seconds: u64) -> String {
     date(seconds).get(..10).unwrap_or_default().to_owned()
@@ -102,7 +110,7 @@ fn judged_by(case: &Case<'_>, by: &JudgedBy) -> Result<Value> {
     }))
 }
 
-/// The whole statement.
+/// The whole statement: everything that was found. What is written of it, [`super::findings::split`] says.
 ///
 /// # Errors
 /// `malformed`; not for a base that was read.
@@ -167,9 +175,7 @@ fn about(evidence: &Evidence, bundle: &Bundle) -> Result<()> {
     if manifest.evidence != Some(Digest(evidence.sha256.0)) {
         return no("isn't the evidence that the manifest names", AGAIN);
     }
-    if evidence.kind() != KIND {
-        return no("isn't what `patchlane lint` writes", AGAIN);
-    }
+    of_this_kind(&evidence.statement)?;
     let (version, release) =
         (manifest.version.to_string(), &evidence.statement["predicate"]["to"]["release"]);
     if release.as_str() != Some(&version) {

@@ -148,7 +148,7 @@ fn exceptions(it: &Exceptions) -> Vec<Block> {
     for check in &it.not_evaluated {
         silent.row(vec![
             vec![text(check.check.clone())],
-            vec![text(check.why.clone())],
+            vec![shown(&check.why)],
             vec![text(if check.blocks { "yes: it blocks" } else { "no" })],
         ]);
     }
@@ -169,8 +169,9 @@ fn notice(it: &Notice) -> Vec<Block> {
             text(format!("{until}: ten years after issue or the end of support, the later (CRA Art. 13(9))")),
         )
     }));
-    let archive = it.archive_sha256.as_deref().map_or_else(|| text("none"), digest);
-    facts.push((format!("archive of {}, its index", plural(it.files as u64, "file")), vec![archive]));
+    facts.extend(it.archive_sha256.as_deref().map(|sha256| {
+        (format!("archive of {}, its index", plural(it.files as u64, "file")), vec![digest(sha256)])
+    }));
     blocks.push(Block::Facts(facts));
     blocks
 }
@@ -236,10 +237,10 @@ fn tiles(it: &Dossier) -> Vec<(&'static str, String)> {
         ),
         (
             "orphan rows",
-            if it.separation.rows.is_empty() {
-                "not joined".into()
-            } else {
-                it.separation.orphans.to_string()
+            match it.separation.orphans {
+                None => "confidential".into(),
+                Some(_) if it.separation.rows.is_empty() => "not joined".into(),
+                Some(orphans) => orphans.to_string(),
             },
         ),
         ("CRA Art. 14 deadlines", deadlines(&it.vulnerabilities)),

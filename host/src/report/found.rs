@@ -1,8 +1,7 @@
 //! Sections 4 to 7: what changed and why, how it was built, what it is made of, what was tried.
 
 use super::dossier::*;
-use super::hide::Hider;
-use super::source::{Source, items, word, words};
+use super::source::{Source, count, items, word, words};
 use crate::evidence::Evidence;
 use crate::output::plural;
 use serde_json::Value;
@@ -21,7 +20,6 @@ fn place(hunk: &Value) -> String {
 
 /// The one table, while it is put together.
 struct Joined<'a> {
-    hider: &'a Hider,
     /// Hunks, and the commits of each.
     hunks: Vec<(&'a Value, Vec<&'a str>)>,
     /// What each commit fixes.
@@ -29,13 +27,13 @@ struct Joined<'a> {
 }
 
 impl<'a> Joined<'a> {
-    fn new(comparison: &'a Value, commits_of: &'a Value, commits: &'a Value, hider: &'a Hider) -> Self {
+    fn new(comparison: &'a Value, commits_of: &'a Value, commits: &'a Value) -> Self {
         let hunks = items(&comparison["table"], "hunks").enumerate().map(|(index, hunk)| {
             let of = commits_of[index].as_array().into_iter().flatten().filter_map(Value::as_str);
             (hunk, of.collect())
         });
         let fixes = items(commits, "commits").map(|commit| (word(commit, "id"), words(commit, "fixes")));
-        Self { hider, hunks: hunks.collect(), fixes: fixes.collect() }
+        Self { hunks: hunks.collect(), fixes: fixes.collect() }
     }
 
     /// A row of these hunks; an orphan if nothing leads from it to a vulnerability.
@@ -48,9 +46,9 @@ impl<'a> Joined<'a> {
         let orphan = chosen.is_empty() || ids.is_empty();
         Row {
             ids: ids.into_iter().map(str::to_owned).collect(),
-            commits: self.hider.texts(commits),
-            hunks: chosen.iter().map(|(hunk, _)| self.hider.text(&place(hunk))).collect(),
-            function: function.map(|name| self.hider.text(name)),
+            commits: commits.into_iter().map(str::to_owned).collect(),
+            hunks: chosen.iter().map(|(hunk, _)| place(hunk)).collect(),
+            function: function.map(str::to_owned),
             how,
             orphan,
         }
@@ -58,10 +56,10 @@ impl<'a> Joined<'a> {
 }
 
 /// How hunks reach something.
-fn reach(row: &Value, hider: &Hider) -> String {
+fn reach(row: &Value) -> String {
     let mut told = BTreeSet::new();
     for hunk in items(row, "hunks") {
-        let through = hider.text(word(hunk, "through"));
+        let through = word(hunk, "through");
         told.insert(match word(hunk, "reach") {
             "lines" => "its own lines".to_owned(),
             "inlined" => format!("lines of {through}, inlined"),
@@ -73,11 +71,11 @@ fn reach(row: &Value, hider: &Hider) -> String {
 }
 
 /// Why lines reach nothing.
-fn why_alone(alone: &Value, hider: &Hider) -> String {
+fn why_alone(alone: &Value) -> String {
     match word(alone, "why") {
         "comment" => "comments or empty lines".to_owned(),
         "same-code" => {
-            format!("the code of {} is the same", hider.texts(words(alone, "functions")).join(", "))
+            format!("the code of {} is the same", words(alone, "functions").join(", "))
         }
         "outside" => "no code comes from these lines".to_owned(),
         "header" => "a header that no code comes from".to_owned(),
@@ -86,21 +84,20 @@ fn why_alone(alone: &Value, hider: &Hider) -> String {
 }
 
 fn rows(joined: &Joined<'_>, table: &Value, commits: &Value) -> Vec<Row> {
-    let hider = joined.hider;
     let index = |hunk: &Value| hunk["hunk"].as_u64().and_then(|index| usize::try_from(index).ok());
     let mut rows = Vec::new();
     for row in items(table, "rows") {
         let hunks: Vec<usize> = items(row, "hunks").filter_map(index).collect();
-        rows.push(joined.row(Some(word(row, "name")), &hunks, reach(row, hider)));
+        rows.push(joined.row(Some(word(row, "name")), &hunks, reach(row)));
     }
     for alone in items(table, "alone") {
-        rows.push(joined.row(None, &Vec::from_iter(index(alone)), why_alone(alone, hider)));
+        rows.push(joined.row(None, &Vec::from_iter(index(alone)), why_alone(alone)));
     }
     let seen: BTreeSet<&str> = joined.hunks.iter().flat_map(|(_, commits)| commits.iter().copied()).collect();
     for commit in items(commits, "commits").filter(|commit| !seen.contains(word(commit, "id"))) {
         rows.push(Row {
             ids: words(commit, "fixes").into_iter().map(str::to_owned).collect(),
-            commits: vec![hider.text(word(commit, "id"))],
+            commits: vec![word(commit, "id").to_owned()],
             how: "nothing is left of it that later commits didn't change".to_owned(),
             orphan: commit["stray"] == true,
             ..Row::default()
@@ -113,10 +110,9 @@ fn rows(joined: &Joined<'_>, table: &Value, commits: &Value) -> Vec<Row> {
     rows
 }
 
-fn why(value: &Value, hider: &Hider) -> String {
+fn why(value: &Value) -> String {
     let ends = || {
-        let end =
-            |key: &str| value[key].as_str().map_or_else(|| "nothing".to_owned(), |name| hider.text(name));
+        let end = |key: &str| value[key].as_str().unwrap_or("nothing").to_owned();
         format!("{}, was {}", end("is"), end("was"))
     };
     match word(value, "kind") {
@@ -130,30 +126,25 @@ fn why(value: &Value, hider: &Hider) -> String {
 
 /// Everything that changed in the program, before and after.
 fn changed(comparison: &Value, joined: &Joined<'_>) -> Vec<Changed> {
-    let hider = joined.hider;
     let lines = |name: &str| -> Vec<Lines> {
         let row = items(&comparison["table"], "rows").find(|row| word(row, "name") == name);
         let hunks = row.into_iter().flat_map(|row| items(row, "hunks"));
         let hunks = hunks.filter_map(|hunk| joined.hunks.get(usize::try_from(hunk["hunk"].as_u64()?).ok()?));
         let told = hunks.map(|(hunk, _)| Lines {
-            place: hider.text(&place(hunk)),
-            text: if hider.hides() {
-                vec![hider.text(&words(hunk, "lines").join("\n"))]
-            } else {
-                words(hunk, "lines").into_iter().map(str::to_owned).collect()
-            },
+            place: place(hunk),
+            text: words(hunk, "lines").into_iter().map(str::to_owned).collect(),
         });
         told.collect()
     };
     let one = |kind, old: Option<&Value>, new: Option<&Value>, why: Vec<String>| {
         let name = new.or(old).map(|item| word(item, "name")).unwrap_or_default();
         let bytes = |item: Option<&Value>| item.and_then(|item| item["bytes"].as_u64());
-        Changed { name: hider.text(name), kind, was: bytes(old), is: bytes(new), why, lines: lines(name) }
+        Changed { name: name.to_owned(), kind, was: bytes(old), is: bytes(new), why, lines: lines(name) }
     };
     let mut all = Vec::new();
     for (kind, key, alone) in [("function", "changed", "alone"), ("data", "data", "data_alone")] {
         for item in items(comparison, key) {
-            let why = items(item, "why").map(|value| why(value, hider)).collect();
+            let why = items(item, "why").map(why).collect();
             all.push(one(kind, Some(&item["old"]), Some(&item["new"]), why));
         }
         let alone = &comparison[alone];
@@ -163,13 +154,13 @@ fn changed(comparison: &Value, joined: &Joined<'_>) -> Vec<Changed> {
         );
     }
     for item in items(comparison, "renamed") {
-        let why = format!("was called {}", hider.text(word(&item["old"], "name")));
+        let why = format!("was called {}", word(&item["old"], "name"));
         all.push(one("function", Some(&item["old"]), Some(&item["new"]), vec![why]));
     }
     all
 }
 
-fn inventories(source: &Source, hider: &Hider) -> Vec<Inventory> {
+fn inventories(source: &Source) -> Vec<Inventory> {
     let compared = [21, 22, 23].into_iter().map(|check| (check, source.data(check)));
     let of = |(check, data): (u64, &Value)| Inventory {
         check,
@@ -177,42 +168,44 @@ fn inventories(source: &Source, hider: &Hider) -> Vec<Inventory> {
         base_sha256: word(data, "base_sha256").into(),
         patch_sha256: word(data, "patch_sha256").into(),
         frozen: data["frozen"] == true,
-        changes: hider.texts(words(data, "changes")),
+        changes: words(data, "changes").into_iter().map(str::to_owned).collect(),
     };
     compared.filter(|(_, data)| data["base_sha256"].is_string()).map(of).collect()
 }
 
-pub(super) fn separation(source: &Source, hider: &Hider) -> Separation {
+pub(super) fn separation(source: &Source) -> Separation {
     let (found, commits) = (source.data(18), source.data(6));
     let comparison = &found["comparison"];
-    let mut missing = source.missing(hider, &[6, 18, 21, 22, 23]);
-    if source.before.is_ok() && !comparison.is_object() && source.check(18)["result"] == "fail" {
-        missing.push(format!(
-            "check 18 (functions) got to no comparison: {}",
-            hider.text(word(source.check(18), "detail"))
-        ));
+    let mut missing = source.hidden(&[6, 18, 21, 22, 23]);
+    if source.before.is_ok()
+        && !source.hides()
+        && !comparison.is_object()
+        && source.check(18)["result"] == "fail"
+    {
+        missing
+            .push(format!("check 18 (functions) got to no comparison: {}", word(source.check(18), "detail")));
     }
-    let joined = Joined::new(comparison, &found["hunk_commits"], commits, hider);
+    let joined = Joined::new(comparison, &found["hunk_commits"], commits);
     let rows = rows(&joined, &comparison["table"], commits);
-    let count = |key: &str| comparison["functions"][key].as_u64().map(|n| (key.to_owned(), n));
+    let number = |key: &str| comparison["functions"][key].as_u64().map(|n| (key.to_owned(), n));
     let commit = |commit: &Value| Commit {
-        id: hider.text(word(commit, "id")),
-        subject: hider.text(word(commit, "subject")),
+        id: word(commit, "id").into(),
+        subject: word(commit, "subject").into(),
         fixes: words(commit, "fixes").into_iter().map(str::to_owned).collect(),
-        author: hider.text(word(commit, "author")),
-        reviewers: hider.texts(words(commit, "reviewers")),
+        author: word(commit, "author").into(),
+        reviewers: words(commit, "reviewers").into_iter().map(str::to_owned).collect(),
     };
     Separation {
         missing,
         method: comparison["method"].as_str().map(str::to_owned),
         machine: comparison["machine"].as_str().map(str::to_owned),
-        functions: ["old", "new", "changed", "moved"].into_iter().filter_map(count).collect(),
-        orphans: rows.iter().filter(|row| row.orphan).count(),
+        functions: ["old", "new", "changed", "moved"].into_iter().filter_map(number).collect(),
+        orphans: (!source.hides()).then(|| rows.iter().filter(|row| row.orphan).count()),
         rows,
         changed: changed(comparison, &joined),
         commits: items(commits, "commits").map(commit).collect(),
         unseen: words(comparison, "unseen").into_iter().map(str::to_owned).collect(),
-        inventories: inventories(source, hider),
+        inventories: inventories(source),
     }
 }
 
@@ -233,15 +226,15 @@ fn spelled(value: &Value) -> String {
     }
 }
 
-pub(super) fn build(source: &Source, hider: &Hider) -> Build {
+pub(super) fn build(source: &Source) -> Build {
     let (made, options, rebuilt) = (source.data(10), source.data(11), source.data(12));
     let row = |name: &str, base: &Value, patch: &Value| {
         let both = (spelled(base), spelled(patch));
         (!both.0.is_empty() || !both.1.is_empty()).then(|| Compared {
             name: name.to_owned(),
             same: both.0 == both.1,
-            base: hider.text(&both.0),
-            patch: hider.text(&both.1),
+            base: both.0,
+            patch: both.1,
         })
     };
     let mut rows = Vec::new();
@@ -258,35 +251,35 @@ pub(super) fn build(source: &Source, hider: &Hider) -> Build {
         rows.extend(row(name, &options[name]["base"], &options[name]["patch"]));
     }
     let reproduced = rebuilt["command"].is_array().then(|| Reproduced {
-        command: hider.text(&spelled(&rebuilt["command"])),
-        artifact: hider.text(word(rebuilt, "artifact")),
-        commit: hider.text(word(rebuilt, "commit")),
+        command: spelled(&rebuilt["command"]),
+        artifact: word(rebuilt, "artifact").into(),
+        commit: word(rebuilt, "commit").into(),
         image_sha256: word(rebuilt, "image_sha256").into(),
         built_sha256: words(rebuilt, "built_sha256").into_iter().map(str::to_owned).collect(),
         result: word(source.check(12), "result").into(),
     });
-    Build { missing: source.missing(hider, &[10, 11, 12]), rows, reproduced }
+    Build { missing: source.hidden(&[10, 11, 12]), rows, reproduced }
 }
 
-pub(super) fn sbom(source: &Source, hider: &Hider) -> Sbom {
+pub(super) fn sbom(source: &Source) -> Sbom {
     let (sbom, alone, moved) = (source.data(13), source.data(14), source.data(15));
     let side = |key: &str, of: fn(String) -> (Option<String>, Option<String>)| -> Vec<Component> {
         let row = |name: &str| {
             let (was, is) = of("any version".into());
-            Component { component: hider.text(name), was, is, named: false }
+            Component { component: name.to_owned(), was, is, named: false }
         };
         words(alone, key).into_iter().map(row).collect()
     };
     let mut rows = side("removed", |version| (Some(version), None));
     rows.extend(side("added", |version| (None, Some(version))));
     rows.extend(items(moved, "moved").map(|row| Component {
-        component: hider.text(word(row, "component")),
-        was: Some(hider.text(&spelled(&row["was"]))),
-        is: Some(hider.text(&spelled(&row["is"]))),
+        component: word(row, "component").into(),
+        was: Some(spelled(&row["was"])),
+        is: Some(spelled(&row["is"])),
         named: row["named"] == true,
     }));
     Sbom {
-        missing: source.missing(hider, &[13, 14, 15, 16]),
+        missing: source.hidden(&[13, 14, 15, 16]),
         format: sbom["format"].as_str().map(str::to_owned),
         components: sbom["components"].as_u64(),
         rows,
@@ -296,7 +289,7 @@ pub(super) fn sbom(source: &Source, hider: &Hider) -> Sbom {
 const UNSTATED: &str = "not stated";
 
 /// The exploit's tests: who ran them is said only if their files say so.
-fn exploits(source: &Source, hider: &Hider) -> Vec<Tested> {
+fn exploits(source: &Source) -> Vec<Tested> {
     let inputs = |name: &str| {
         let found = items(source.check(24), "inputs").find(|input| word(input, "name") == name);
         found.map(|input| word(input, "sha256").to_owned())
@@ -317,12 +310,8 @@ fn exploits(source: &Source, hider: &Hider) -> Vec<Tested> {
         Tested {
             what: format!("exploit, on the {}", if word(test, "of") == "base" { "base" } else { "patch" }),
             result,
-            tester: if word(test, "url").is_empty() {
-                UNSTATED.into()
-            } else {
-                hider.address(word(test, "url"))
-            },
-            environment: if environment.is_empty() { UNSTATED.into() } else { hider.text(&environment) },
+            tester: if word(test, "url").is_empty() { UNSTATED.into() } else { word(test, "url").into() },
+            environment: if environment.is_empty() { UNSTATED.into() } else { environment },
             sha256: inputs(name),
         }
     };
@@ -346,9 +335,10 @@ fn afterwards(evidence: &Evidence) -> Vec<Tested> {
     bases.collect()
 }
 
-pub(super) fn verification(source: &Source, hider: &Hider) -> Verification {
-    let mut missing = source.missing(hider, &[24, 25, 26, 28]);
-    let mut rows = exploits(source, hider);
+pub(super) fn verification(source: &Source) -> Verification {
+    let mut missing = source.hidden(&[24, 25, 26]);
+    missing.extend(source.missing(&[28]).into_iter().filter(|_| source.before.is_ok()));
+    let mut rows = exploits(source);
     let lint = super::gather::maker(source.predicate()).unwrap_or_else(|| UNSTATED.into());
     let result = |check: u64| word(source.check(check), "result").to_owned();
     let replay = source.data(25);
@@ -361,10 +351,10 @@ pub(super) fn verification(source: &Source, hider: &Hider) -> Verification {
                 "{}: {}, {} answered otherwise",
                 result(25),
                 plural(inputs, "input"),
-                items(replay, "differences").count()
+                count(replay, "differences")
             ),
             tester: UNSTATED.into(),
-            environment: if environment.is_empty() { UNSTATED.into() } else { hider.text(&environment) },
+            environment: if environment.is_empty() { UNSTATED.into() } else { environment },
             sha256: items(source.check(25), "inputs").next().map(|input| word(input, "sha256").to_owned()),
         });
     }
@@ -382,11 +372,11 @@ pub(super) fn verification(source: &Source, hider: &Hider) -> Verification {
         });
     }
     let cuts = source.data(28);
-    if let Some(count) = cuts["cuts"].as_u64() {
+    if let Some(survived) = cuts["cuts"].as_u64() {
         let over = words(cuts, "over").join(", ");
         rows.push(Tested {
             what: format!("installation over {over}, with power cuts and a trial that fails"),
-            result: format!("{}: {} survived", result(28), plural(count, "power cut")),
+            result: format!("{}: {} survived", result(28), plural(survived, "power cut")),
             tester: lint,
             environment: "device crate on simulated flash, throw-away keys".into(),
             sha256: None,
@@ -397,7 +387,7 @@ pub(super) fn verification(source: &Source, hider: &Hider) -> Verification {
         missing.push("no evidence made after signing is in the archive".into());
     }
     let difference = |difference: &Value| Difference {
-        input: hider.text(word(difference, "input")),
+        input: word(difference, "input").into(),
         ids: words(difference, "advisories").into_iter().map(str::to_owned).collect(),
     };
     Verification { missing, rows, differences: items(replay, "differences").map(difference).collect() }

@@ -1,8 +1,8 @@
 //! Sections 1 to 3, 10 and the lines: which release, what was asked, what was fixed.
 
 use super::dossier::*;
-use super::hide::Hider;
-use super::source::{Source, items, word, words};
+use super::source::{Source, count, items, word, words};
+use crate::archive::customer::public;
 use crate::commands::date;
 use crate::commands::describe::{lane, place};
 use crate::error::Result;
@@ -15,9 +15,6 @@ use crate::output::slug;
 use patchlane_protocol::Kind;
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// Checks whose sentence, when they pass, names no file, commit, function or component.
-const OPEN: [u64; 17] = [1, 2, 3, 4, 8, 9, 11, 12, 14, 17, 20, 21, 22, 23, 25, 28, 29];
 
 const DEFINITIONS: [(&str, &str); 6] = [
     (
@@ -116,12 +113,10 @@ pub(super) fn identity(source: &Source) -> Result<Identity> {
     })
 }
 
-fn check(row: &Value, hider: &Hider) -> Check {
-    let number = row["check"].as_u64().unwrap_or(0);
-    let open = row["result"] == "pass" && OPEN.contains(&number);
-    let detail = word(row, "detail");
+fn check(row: &Value) -> Check {
     let mut inputs: Vec<Input> = Vec::new();
-    for input in items(row, "inputs").map(|input| hider.input(word(input, "name"), word(input, "sha256"))) {
+    for input in items(row, "inputs") {
+        let input = Input { name: word(input, "name").into(), sha256: word(input, "sha256").into() };
         if !inputs.contains(&input) {
             inputs.push(input);
         }
@@ -133,13 +128,13 @@ fn check(row: &Value, hider: &Hider) -> Check {
         _ => None,
     };
     Check {
-        check: number,
+        check: row["check"].as_u64().unwrap_or(0),
         name: word(row, "name").into(),
         title: word(row, "title").into(),
         grade: word(row, "grade").into(),
         result: word(row, "result").into(),
         blocks: row["blocks"] == true,
-        detail: if open { detail.to_owned() } else { hider.text(detail) },
+        detail: word(row, "detail").into(),
         note,
         inputs,
     }
@@ -163,7 +158,7 @@ fn catalogue(value: &Value) -> Catalogue {
     }
 }
 
-pub(super) fn requirements(source: &Source, hider: &Hider) -> Requirements {
+pub(super) fn requirements(source: &Source) -> Requirements {
     let predicate = source.predicate();
     let all: Vec<&Value> = items(predicate, "catalogues").collect();
     let deltas = all.split_first().into_iter().flat_map(|(a, others)| {
@@ -176,7 +171,7 @@ pub(super) fn requirements(source: &Source, hider: &Hider) -> Requirements {
     Requirements {
         missing: source.before.as_ref().err().cloned().into_iter().collect(),
         change_sha256: predicate["change_sha256"].as_str().map(str::to_owned),
-        checks: items(predicate, "checks").map(|row| check(row, hider)).collect(),
+        checks: items(predicate, "checks").map(check).collect(),
         catalogues: all.iter().map(|value| catalogue(value)).collect(),
         deltas: deltas.collect(),
     }
@@ -203,8 +198,15 @@ fn steps(ledger: &Ledger, advisory: &Advisory, issued: u64) -> Vec<Step> {
     shown.map(step).collect()
 }
 
+/// Every baseline; for a customer those that something was released of.
+fn baselines<'a>(source: &'a Source, ledger: &'a Ledger) -> impl Iterator<Item = &'a Filed<Entry>> {
+    let shown =
+        |line: &&Filed<Entry>| !source.hides() || ledger.of_baseline(line.entry.baseline.0).next().is_some();
+    ledger.baselines.iter().filter(shown)
+}
+
 /// What the ledger says of a vulnerability.
-fn recorded(source: &Source, hider: &Hider, ledger: &Ledger, entry: &Advisory, issued: u64) -> Vulnerability {
+fn recorded(source: &Source, ledger: &Ledger, entry: &Advisory, issued: u64) -> Vulnerability {
     let made = Moment(source.made().begins());
     let deadline = |deadline: &crate::ledger::art14::Deadline| Deadline {
         step: deadline.step.words(),
@@ -219,7 +221,9 @@ fn recorded(source: &Source, hider: &Hider, ledger: &Ledger, entry: &Advisory, i
         baseline: line.entry.baseline.0.to_string(),
         state: slug(&ledger.cell(entry, line.entry.baseline.0, &[])),
     };
-    let addresses = |list: &[String]| list.iter().map(|text| hider.address(text)).collect();
+    // A file of the vendor's is nothing that a customer could look at.
+    let shown = |address: &&String| !source.hides() || public(address);
+    let addresses = |list: &[String]| list.iter().filter(shown).cloned().collect();
     Vulnerability {
         aliases: entry.aliases.clone(),
         title: Some(entry.title.clone()),
@@ -229,14 +233,14 @@ fn recorded(source: &Source, hider: &Hider, ledger: &Ledger, entry: &Advisory, i
         upstream: addresses(&entry.upstream),
         steps: steps(ledger, entry, issued),
         deadlines: deadlines(entry, ledger.first_fix(entry)).iter().map(deadline).collect(),
-        baselines: ledger.baselines.iter().map(standing).collect(),
+        baselines: baselines(source, ledger).map(standing).collect(),
         ..Vulnerability::default()
     }
 }
 
-pub(super) fn vulnerabilities(source: &Source, hider: &Hider) -> Result<Vulnerabilities> {
+pub(super) fn vulnerabilities(source: &Source) -> Result<Vulnerabilities> {
     let m = source.bundle.manifest()?;
-    let mut missing = source.missing(hider, &[4, 5, 17]);
+    let mut missing = source.missing(&[4, 5, 17]);
     if source.ledger.is_none() {
         missing.push(
             "no ledger is in the archive: nothing is known of awareness, warnings and notifications".into(),
@@ -246,7 +250,7 @@ pub(super) fn vulnerabilities(source: &Source, hider: &Hider) -> Result<Vulnerab
         let known =
             source.ledger.as_ref().and_then(|ledger| Some((ledger, &ledger.advisory(closing.id)?.entry)));
         let told = match known {
-            Some((ledger, entry)) => recorded(source, hider, ledger, entry, m.issued_at),
+            Some((ledger, entry)) => recorded(source, ledger, entry, m.issued_at),
             None => Vulnerability {
                 steps: vec![Step { step: "this release", at: Some(date(m.issued_at)), elapsed: None }],
                 ..Vulnerability::default()
@@ -271,17 +275,18 @@ pub(super) fn vulnerabilities(source: &Source, hider: &Hider) -> Result<Vulnerab
         missing,
         closed,
         advisories: words(advisory, "advisories").into_iter().map(str::to_owned).collect(),
-        embargo: embargo
-            .is_object()
-            .then(|| format!("until {}: {}", word(embargo, "until"), word(embargo, "reason"))),
+        embargo: embargo.is_object().then(|| match word(embargo, "reason") {
+            "" => format!("until {}", word(embargo, "until")),
+            reason => format!("until {}: {reason}", word(embargo, "until")),
+        }),
         snapshot: snapshot["taken"].as_str().map(|taken| {
-            let (known, left) = (snapshot["known"].as_u64().unwrap_or(0), items(snapshot, "left").count());
+            let (known, left) = (snapshot["known"].as_u64().unwrap_or(0), count(snapshot, "left"));
             format!("as of {taken}: {known} known, {left} left without a VEX statement")
         }),
     })
 }
 
-pub(super) fn exceptions(source: &Source, hider: &Hider) -> Exceptions {
+pub(super) fn exceptions(source: &Source) -> Exceptions {
     let predicate = source.predicate();
     let named = |check: &Value| format!("{} ({})", check["check"], word(check, "name"));
     let (mut waivers, mut debts, mut not_evaluated) = (Vec::new(), Vec::new(), Vec::new());
@@ -297,7 +302,7 @@ pub(super) fn exceptions(source: &Source, hider: &Hider) -> Exceptions {
             "owed" => debts.push(Debt { check: named(check), due: word(check, "due").into() }),
             "not-evaluated" => not_evaluated.push(Unevaluated {
                 check: named(check),
-                why: hider.text(word(check, "detail")),
+                why: word(check, "detail").into(),
                 blocks: check["blocks"] == true,
             }),
             _ => {}
@@ -381,7 +386,7 @@ pub(super) fn lines(source: &Source) -> Result<Vec<Lane>> {
             releases: releases.iter().map(point).collect(),
         }
     };
-    Ok(ledger.baselines.iter().map(line).collect())
+    Ok(baselines(source, ledger).map(line).collect())
 }
 
 /// Baselines and releases that the newest seal names, and that aren't kept.
@@ -402,7 +407,9 @@ pub(super) fn lines_missing(source: &Source) -> Option<String> {
             "no ledger is in the archive: only what manifests say of base and release is shown".into(),
         );
     };
-    match (ledger.releases.is_empty(), unkept(ledger)) {
+    // What wasn't released isn't told to customers, and seals name it.
+    let unkept = if source.hides() { 0 } else { unkept(ledger) };
+    match (ledger.releases.is_empty(), unkept) {
         (true, _) => Some("the ledger records no release yet".into()),
         (false, 0) => None,
         (false, some) => Some(format!(

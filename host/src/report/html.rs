@@ -1,7 +1,6 @@
 //! The page as one HTML file: no script, no network, no font but the reader's.
 
 use super::dossier::Changed;
-use super::hide::MARK;
 use super::lanes;
 use super::markdown::{releases, short};
 use super::page::*;
@@ -26,16 +25,6 @@ pub(super) fn escaped(text: &str) -> String {
     out
 }
 
-/// A text, or that it isn't shown.
-fn words(text: &str) -> String {
-    match text.strip_prefix(MARK) {
-        Some(digest) => {
-            format!("<span class=\"redacted\">redacted <code>{}</code></span>", escaped(&short(digest)))
-        }
-        None => escaped(text),
-    }
-}
-
 /// The colour of a result, by what it means.
 fn tone(result: &str) -> &'static str {
     match result {
@@ -47,21 +36,16 @@ fn tone(result: &str) -> &'static str {
 }
 
 fn span(span: &Span) -> String {
-    let code = |text: &str| match text.strip_prefix(MARK) {
-        Some(_) => words(text),
-        None => format!("<code>{}</code>", escaped(text)),
-    };
     match span {
-        Span::Text(text) => words(text),
-        Span::Strong(text) => format!("<strong>{}</strong>", words(text)),
-        Span::Code(text) => code(text),
+        Span::Text(text) => escaped(text),
+        Span::Strong(text) => format!("<strong>{}</strong>", escaped(text)),
+        Span::Code(text) => format!("<code>{}</code>", escaped(text)),
         Span::Digest(text) => format!("<code class=\"digest\">{}</code>", escaped(text)),
-        Span::Short(text) if text.starts_with(MARK) => words(text),
         Span::Short(text) => format!("<code class=\"short\">{}</code>", escaped(&short(text))),
         Span::Result(text) => {
             format!("<span class=\"result {}\">{}</span>", tone(text), escaped(&text.replace('-', " ")))
         }
-        Span::Link(text, to) => format!("<a href=\"#{}\">{}</a>", escaped(to), words(text)),
+        Span::Link(text, to) => format!("<a href=\"#{}\">{}</a>", escaped(to), escaped(text)),
     }
 }
 
@@ -135,8 +119,8 @@ fn sides(text: &[String]) -> String {
     let side = |mark: char, title: &str, tag: &str| {
         let lines: String = text
             .iter()
-            .filter(|line| line.starts_with(mark) || line.starts_with(MARK))
-            .map(|line| format!("<{tag}>{}</{tag}>\n", words(line.strip_prefix(mark).unwrap_or(line))))
+            .filter(|line| line.starts_with(mark))
+            .map(|line| format!("<{tag}>{}</{tag}>\n", escaped(line.strip_prefix(mark).unwrap_or(line))))
             .collect();
         let lines = if lines.is_empty() { "<span class=\"none\">no line</span>\n".to_owned() } else { lines };
         format!("<div><h5>{title}</h5><pre>{lines}</pre></div>")
@@ -146,7 +130,7 @@ fn sides(text: &[String]) -> String {
 
 fn change(changed: &Changed) -> String {
     let bytes = |bytes: Option<u64>| bytes.map_or_else(|| "not there".to_owned(), |n| format!("{n} bytes"));
-    let why: String = changed.why.iter().map(|why| format!("<li>{}</li>", words(why))).collect();
+    let why: String = changed.why.iter().map(|why| format!("<li>{}</li>", escaped(why))).collect();
     let mut out = format!(
         "<article class=\"change\">\n<h4>{} <span class=\"kind\">{}</span></h4>\n\
          <p class=\"sizes\"><span>{}</span> <span aria-hidden=\"true\">→</span><span class=\"sr\">then</span> <strong>{}</strong></p>\n<ul>{why}</ul>\n",
@@ -167,7 +151,7 @@ fn block(block: &Block) -> String {
         Block::Heading(title) => format!("<h3>{}</h3>\n", escaped(title)),
         Block::Text(text) => format!("<p>{}</p>\n", line(text)),
         Block::Missing(what) => {
-            format!("<p class=\"missing\"><strong>Not here:</strong> {}</p>\n", words(what))
+            format!("<p class=\"missing\"><strong>Not here:</strong> {}</p>\n", escaped(what))
         }
         Block::Facts(facts) => {
             let fact = |(name, value): &(String, Cell)| {
@@ -195,7 +179,7 @@ fn head(page: &Page) -> String {
         escaped(&page.audience),
         escaped(&page.title),
         escaped(&page.subtitle),
-        words(&page.sentence),
+        escaped(&page.sentence),
     );
     for (name, value) in &page.tiles {
         let _ = writeln!(out, "<div><dt>{name}</dt><dd>{}</dd></div>", escaped(value));
@@ -283,7 +267,5 @@ mod tests {
         assert_eq!(escaped("a\u{1b}[2J\u{202e}"), "a\\u{1b}[2J\\u{202e}");
         let link = span(&Span::Link("\"><b>".into(), "\" onclick=\"x".into()));
         assert_eq!(link, "<a href=\"#&quot; onclick=&quot;x\">&quot;&gt;&lt;b&gt;</a>");
-        let hidden = span(&Span::Text(format!("{MARK}<b>")));
-        assert!(!hidden.contains("<b>"), "{hidden}");
     }
 }

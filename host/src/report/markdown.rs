@@ -1,7 +1,6 @@
 //! The page as Markdown (CommonMark with tables). What files say is escaped: it can neither mark up nor steer a terminal.
 
 use super::dossier::{Changed, Lane};
-use super::hide::MARK;
 use super::page::*;
 use crate::output::plain;
 
@@ -23,9 +22,6 @@ pub(super) fn escaped(text: &str) -> String {
 
 /// A name or a command: as code where nothing in it could end the code or the cell.
 fn code(text: &str) -> String {
-    if let Some(digest) = text.strip_prefix(MARK) {
-        return format!("redacted `{}`", short(digest));
-    }
     let safe = |c: char| c.is_ascii_alphanumeric() || " ._:/@+-=,()#".contains(c);
     if !text.is_empty() && text.chars().all(safe) && text.trim() == text {
         format!("`{text}`")
@@ -39,26 +35,15 @@ pub(super) fn short(digest: &str) -> String {
     digest.chars().take(12).collect()
 }
 
-/// A text, or that it isn't shown.
-fn words(text: &str) -> String {
-    match text.strip_prefix(MARK) {
-        Some(digest) => format!("redacted `{}`", short(digest)),
-        None => escaped(text),
-    }
-}
-
 fn span(span: &Span) -> String {
     match span {
-        Span::Text(text) => words(text),
-        Span::Strong(text) => format!("**{}**", words(text)),
+        Span::Text(text) => escaped(text),
+        Span::Strong(text) => format!("**{}**", escaped(text)),
         Span::Code(text) => code(text),
         Span::Digest(text) => code(text),
-        Span::Short(text) => code(&match text.strip_prefix(MARK) {
-            Some(_) => text.clone(),
-            None => short(text),
-        }),
+        Span::Short(text) => code(&short(text)),
         Span::Result(text) => format!("**{}**", escaped(&text.replace('-', " "))),
-        Span::Link(text, _) => words(text),
+        Span::Link(text, _) => escaped(text),
     }
 }
 
@@ -89,7 +74,7 @@ fn change(changed: &Changed) -> String {
         changed.kind,
         bytes(changed.was),
         bytes(changed.is),
-        changed.why.iter().map(|why| words(why)).collect::<Vec<_>>().join("; ")
+        changed.why.iter().map(|why| escaped(why)).collect::<Vec<_>>().join("; ")
     );
     for lines in &changed.lines {
         text += &format!("{}\n\n", code(&lines.place));
@@ -106,7 +91,7 @@ fn block(block: &Block) -> String {
     match block {
         Block::Heading(title) => format!("### {}\n\n", escaped(title)),
         Block::Text(text) => format!("{}\n\n", line(text)),
-        Block::Missing(what) => format!("> **Not here:** {}\n\n", words(what)),
+        Block::Missing(what) => format!("> **Not here:** {}\n\n", escaped(what)),
         Block::Facts(facts) => {
             let fact = |(name, value): &(String, Cell)| format!("- {}: {}\n", escaped(name), cell(value));
             facts.iter().map(fact).collect::<String>() + "\n"
@@ -164,7 +149,7 @@ pub(super) fn write(page: &Page) -> String {
         escaped(&page.audience),
         escaped(&page.subtitle)
     );
-    text += &format!("**{}.** {}\n\n", escaped(&page.verdict.replace('-', " ")), words(&page.sentence));
+    text += &format!("**{}.** {}\n\n", escaped(&page.verdict.replace('-', " ")), escaped(&page.sentence));
     for (name, value) in &page.tiles {
         text += &format!("- {name}: **{}**\n", escaped(value));
     }
@@ -187,6 +172,5 @@ mod tests {
         assert_eq!(escaped("a\nb\u{1b}[2J\u{202e}"), "a\\\\nb\\\\u\\{1b\\}\\[2J\\\\u\\{202e\\}");
         assert_eq!(code("src/a.c:3-4"), "`src/a.c:3-4`");
         assert_eq!(code("a`b|c"), "a\\`b\\|c");
-        assert_eq!(code(&format!("{MARK}0123456789abcdef")), "redacted `0123456789ab`");
     }
 }

@@ -13,7 +13,6 @@ mod closing;
 pub mod dossier;
 mod found;
 mod gather;
-mod hide;
 mod html;
 mod lanes;
 mod markdown;
@@ -25,14 +24,13 @@ mod source;
 pub use dossier::Dossier;
 
 use crate::archive::{Archive, Audience};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::output::steers;
-use hide::Hider;
 use serde_json::{Value, json};
 use source::Source;
 
 /// The kind of statement: host/schema/report.schema.json describes its predicate.
-pub const KIND: &str = "https://github.com/patchlane/patchlane/report/v1";
+pub const KIND: &str = "https://github.com/patchlane/patchlane/report/v2";
 
 /// What a report can be written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -67,33 +65,33 @@ pub struct Report {
 }
 
 impl Report {
-    /// Makes the report of an archive.
+    /// Makes the report of an archive. A customer's is made of what customers get, whichever archive it is made of.
     ///
     /// # Errors
+    /// `usage` for an assessor's report of a customer's archive;
     /// `evidence`, `malformed`, `ledger-entry`, `config`: what in the archive can't be read.
     pub fn make(archive: Archive, audience: Audience) -> Result<Self> {
-        let source = Source::read(archive)?;
-        // What the salt of a customer's digests is made of isn't in a customer's hands.
-        let secret = source.before.as_ref().map_or(&source.archive.index_bytes, |(_, bytes)| bytes);
-        let hider = match audience {
-            Audience::Assessor => Hider::none(),
-            Audience::Customer => Hider::by(secret),
-        };
+        if (audience, archive.index.audience) == (Audience::Assessor, Audience::Customer) {
+            let next = "name the assessor's archive, or say --audience customer";
+            let what = "is a customer's archive: an assessor's report says what isn't in it";
+            return Err(Error::new(Code::Usage, what, next).at(archive.folder.display()));
+        }
+        let source = Source::read(archive, audience)?;
         let dossier = Dossier {
             audience: audience.name(),
             verdict: gather::verdict(&source),
             identity: gather::identity(&source)?,
-            requirements: gather::requirements(&source, &hider),
-            vulnerabilities: gather::vulnerabilities(&source, &hider)?,
-            separation: found::separation(&source, &hider),
-            build: found::build(&source, &hider),
-            sbom: found::sbom(&source, &hider),
-            verification: found::verification(&source, &hider),
+            requirements: gather::requirements(&source),
+            vulnerabilities: gather::vulnerabilities(&source)?,
+            separation: found::separation(&source),
+            build: found::build(&source),
+            sbom: found::sbom(&source),
+            verification: found::verification(&source),
             distribution: rest::distribution(&source)?,
-            assessment: rest::assessment(&source, &hider),
-            exceptions: gather::exceptions(&source, &hider),
-            notice: rest::notice(&source, &hider)?,
-            tool: rest::tool(&source, &hider, audience),
+            assessment: rest::assessment(&source),
+            exceptions: gather::exceptions(&source),
+            notice: rest::notice(&source)?,
+            tool: rest::tool(&source)?,
             lines: gather::lines(&source)?,
             lines_missing: gather::lines_missing(&source),
         };

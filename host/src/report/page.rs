@@ -34,6 +34,11 @@ pub(super) fn code(text: &str) -> Line {
     if text.is_empty() { vec![Span::Text("–".into())] } else { vec![Span::Code(text.to_owned())] }
 }
 
+/// What was seen, where that is shown.
+pub(super) fn shown(text: &str) -> Line {
+    self::text(if text.is_empty() { "confidential" } else { text })
+}
+
 /// A digest as a line.
 pub(super) fn digest(text: &str) -> Line {
     if text.is_empty() { vec![Span::Text("–".into())] } else { vec![Span::Digest(text.to_owned())] }

@@ -1,9 +1,8 @@
 //! Sections 8, 9, 11 and 12: distribution, assessment, notice, tool.
 
 use super::dossier::*;
-use super::hide::Hider;
 use super::source::{Source, items, word};
-use crate::archive::Audience;
+use crate::archive::{Role as Kind, customer};
 use crate::bundle::sha256;
 use crate::commands::date;
 use crate::commands::describe::{encoding, place};
@@ -148,9 +147,9 @@ fn question(value: &Value) -> Question {
     }
 }
 
-pub(super) fn assessment(source: &Source, hider: &Hider) -> Assessment {
+pub(super) fn assessment(source: &Source) -> Assessment {
     let (check, data) = (source.check(27), source.data(27));
-    let mut missing = source.missing(hider, &[27]);
+    let mut missing = source.missing(&[27]);
     let certificate = &data["type_certificate"];
     if source.before.is_ok() && !certificate.is_object() {
         let what = "whether a type certificate needs an addition (CRA Annex VIII) isn't stated: [assessment] type_certificate";
@@ -160,7 +159,8 @@ pub(super) fn assessment(source: &Source, hider: &Hider) -> Assessment {
     Assessment {
         missing,
         questions: items(data, "questions").map(question).collect(),
-        risk_assessment: risk.map(|input| hider.input(word(input, "name"), word(input, "sha256"))),
+        risk_assessment: risk
+            .map(|input| Input { name: word(input, "name").into(), sha256: word(input, "sha256").into() }),
         result: word(check, "result").into(),
         type_certificate: certificate.is_object().then(|| Question {
             question: "does the type certificate need an addition?".into(),
@@ -169,10 +169,10 @@ pub(super) fn assessment(source: &Source, hider: &Hider) -> Assessment {
     }
 }
 
-pub(super) fn notice(source: &Source, hider: &Hider) -> Result<Notice> {
+pub(super) fn notice(source: &Source) -> Result<Notice> {
     let m = source.bundle.manifest()?;
     let data = source.data(29);
-    let mut missing = source.missing(hider, &[29]);
+    let mut missing = source.missing(&[29]);
     if source.before.is_ok() && !data["archive"].is_string() {
         missing.push(
             "where the update stays obtainable isn't stated: [notice] archive in the change record".into(),
@@ -196,30 +196,48 @@ pub(super) fn notice(source: &Source, hider: &Hider) -> Result<Notice> {
         told: told.collect(),
         support_end: (m.support_end > 0).then(|| date(m.support_end).chars().take(10).collect()),
         location: data["archive"].as_str().map(str::to_owned),
-        archive_sha256: Some(sha256(&source.archive.index_bytes).to_string()),
-        files: index.entries.len(),
+        // The index of a customer's archive is another than the assessor's.
+        archive_sha256: (!source.hides()).then(|| sha256(&source.archive.index_bytes).to_string()),
+        files: kept(source)?.len(),
         retain_until: Some(index.retain_until.to_string()),
     })
 }
 
-pub(super) fn tool(source: &Source, hider: &Hider, audience: Audience) -> Tool {
-    let kept = source.archive.index.entries.iter().map(|entry| Kept {
-        role: entry.role.name(),
-        name: hider.text(&entry.name),
-        sha256: entry.sha256.to_string(),
-    });
+/// The files of the archive; for a customer, those that both an assessor's archive and a customer's have.
+fn kept(source: &Source) -> Result<Vec<Kept>> {
+    use Kind::{Advisory, Base, Bundle, Catalogue, EvidenceAfter, EvidenceBefore, Key, Root};
+    let mut all = Vec::new();
+    for entry in &source.archive.index.entries {
+        let name = match (source.hides(), entry.role) {
+            (false, _) => entry.name.clone(),
+            (true, Bundle | Base | Root | Key | EvidenceBefore | EvidenceAfter | Catalogue | Advisory) => {
+                customer::name(entry.role, &entry.name, &source.archive.bytes(&entry.sha256)?)?
+            }
+            (true, _) => continue,
+        };
+        all.push(Kept { role: entry.role.name(), name, sha256: entry.sha256.to_string() });
+    }
+    if source.hides() {
+        all.sort_by(|a, b| (a.role, &a.name, &a.sha256).cmp(&(b.role, &b.name, &b.sha256)));
+        all.dedup();
+    }
+    Ok(all)
+}
+
+pub(super) fn tool(source: &Source) -> Result<Tool> {
+    let audience = source.audience.name();
     let command = |what: &str, command: String| (what.to_owned(), command);
-    Tool {
+    Ok(Tool {
         report: format!("patchlane {}", env!("CARGO_PKG_VERSION")),
         evidence: super::gather::maker(source.predicate()),
         commands: vec![
             command("recompute what can be recomputed, offline", "patchlane verify-evidence ARCHIVE".into()),
             command(
                 "make this report again, byte for byte",
-                format!("patchlane report ARCHIVE -o REPORT --audience {}", audience.name()),
+                format!("patchlane report ARCHIVE -o REPORT --audience {audience}"),
             ),
             command("without a program of ours", "ARCHIVE/RECHECK.md: sha256sum and openssl".into()),
         ],
-        files: kept.collect(),
-    }
+        files: kept(source)?,
+    })
 }

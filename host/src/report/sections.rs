@@ -65,14 +65,17 @@ pub(super) fn identity(it: &Identity) -> Vec<Block> {
 }
 
 fn checks(it: &Requirements) -> Block {
-    let record = it.change_sha256.as_deref().unwrap_or_default();
     let columns =
         [("check", "check"), ("result", "result"), ("what was seen", ""), ("what it read", "digest")];
     let mut table = Table::new("checks", "The thirty checks, and the digests of what they read", &columns);
     table.filters = vec![("open", "not passed".into()), ("waivable", "waivable".into())];
     for check in &it.checks {
         let inputs = check.inputs.iter().flat_map(|input| [code(&input.name), digest(&input.sha256)]);
-        let inputs: Cell = inputs.collect();
+        let inputs: Cell = match &it.change_sha256 {
+            _ if !check.inputs.is_empty() => inputs.collect(),
+            Some(record) => vec![text("the change record"), digest(record)],
+            None => vec![text("confidential")],
+        };
         let mut tags = Vec::new();
         tags.extend((check.result != "pass").then_some("open"));
         tags.extend((check.grade == "waivable").then_some("waivable"));
@@ -85,8 +88,8 @@ fn checks(it: &Requirements) -> Block {
                     text(check.title.clone()),
                 ],
                 vec![result(&check.result)],
-                [text(check.detail.clone())].into_iter().chain(check.note.clone().map(text)).collect(),
-                if inputs.is_empty() { vec![text("the change record"), digest(record)] } else { inputs },
+                [shown(&check.detail)].into_iter().chain(check.note.clone().map(text)).collect(),
+                inputs,
             ],
         });
     }
@@ -386,29 +389,36 @@ fn inventories(it: &Separation) -> Block {
 pub(super) fn separation(it: &Separation) -> Vec<Block> {
     let mut blocks: Vec<Block> = missing(&it.missing).collect();
     if !it.rows.is_empty() {
-        let orphans =
-            if it.orphans == 0 { "no orphan row".into() } else { plural(it.orphans as u64, "orphan row") };
+        let orphans = match it.orphans.unwrap_or_default() {
+            0 => "no orphan row".into(),
+            orphans => plural(orphans as u64, "orphan row"),
+        };
         blocks.push(Block::Text(vec![
             Span::Strong(format!("{}, {orphans}.", plural(it.rows.len() as u64, "row"))),
             Span::Text(" An orphan is a change that nothing explains: it must not be in a patch.".into()),
         ]));
         blocks.push(joined(it));
     }
-    if let Some(method) = &it.method {
+    if !it.functions.is_empty() {
         let count = |key: &str| it.functions.get(key).copied().unwrap_or(0);
         blocks.push(Block::Heading("Functions, before and after".into()));
-        let how = match method.as_str() {
-            "relocations" => "by the linker's own relocations, which is exact",
-            _ => "by decoding, which is weaker than relocations",
+        let machine = it.machine.as_deref().unwrap_or("an unknown machine");
+        let how = match it.method.as_deref() {
+            None => String::new(),
+            Some("relocations") => {
+                format!(" Compared for {machine} by the linker's own relocations, which is exact.")
+            }
+            Some(_) => format!(" Compared for {machine} by decoding, which is weaker than relocations."),
         };
         blocks.push(Block::Text(text(format!(
-            "{} of {} functions changed ({} before); {} only lie elsewhere. Compared for {} {how}.",
+            "{} of {} functions changed ({} before); {} only lie elsewhere.{how}",
             count("changed"),
             count("new"),
             count("old"),
             count("moved"),
-            it.machine.as_deref().unwrap_or("an unknown machine"),
         ))));
+    }
+    if it.method.is_some() {
         match it.changed.is_empty() {
             true => blocks.push(Block::Text(text("No function and no data changed."))),
             false => blocks.push(Block::Changes(it.changed.clone())),

@@ -1,13 +1,13 @@
 //! What a report is made of: an archive, and nothing else. No clock is asked.
 
-use crate::archive::{Archive, Role};
+use crate::archive::{Archive, Audience, Role};
 use crate::bundle::Bundle;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::evidence::Evidence;
 use crate::ledger::Ledger;
 use crate::ledger::entry::Sha;
 use crate::ledger::time::Day;
-use crate::lint::statement;
+use crate::lint::{findings, statement};
 use crate::root::Root;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -22,12 +22,14 @@ pub(super) struct Source {
     pub(super) base: Option<Bundle>,
     /// What judged the bundle, if it is kept.
     pub(super) root: Option<Root>,
-    /// Evidence made before signing: statement and bytes; or why it isn't there.
-    pub(super) before: std::result::Result<(Evidence, Vec<u8>), String>,
+    /// What the evidence made before signing says, with its findings for an assessor; or why it isn't there.
+    pub(super) before: std::result::Result<Value, String>,
     /// Evidence made after signing.
     pub(super) after: Vec<Evidence>,
     /// The ledger, if it is kept.
     pub(super) ledger: Option<Ledger>,
+    /// For whom: a customer sees nothing of what is confidential, whatever the archive holds.
+    pub(super) audience: Audience,
     /// The archive itself.
     pub(super) archive: Archive,
 }
@@ -46,7 +48,11 @@ fn first(archive: &Archive, role: Role) -> Result<Option<Vec<u8>>> {
     entry.map(|entry| archive.bytes(&entry.sha256)).transpose()
 }
 
-fn before(archive: &Archive, bundle: &Bundle) -> Result<std::result::Result<(Evidence, Vec<u8>), String>> {
+fn before(
+    archive: &Archive,
+    bundle: &Bundle,
+    audience: Audience,
+) -> Result<std::result::Result<Value, String>> {
     let Some(named) = bundle.manifest()?.evidence else {
         return Ok(Err(
             "the manifest names no evidence: nobody ran `patchlane lint` before it was signed".into()
@@ -57,18 +63,16 @@ fn before(archive: &Archive, bundle: &Bundle) -> Result<std::result::Result<(Evi
     let Some(entry) = archive.entry(&sha256) else {
         return Ok(Err(format!("the evidence that the manifest names ({named}) isn't in the archive")));
     };
-    if entry.redacted {
-        return Ok(Err(format!(
-            "the evidence that the manifest names ({named}) is redacted in this archive"
-        )));
-    }
-    let bytes = archive.bytes(&sha256)?;
-    let evidence = Evidence::parse(&bytes).map_err(at(&entry.name))?;
-    if evidence.kind() != statement::KIND {
-        let what = format!("isn't evidence made before signing, but {}", evidence.kind());
-        return Err(Error::new(Code::Evidence, what, Code::Evidence.remedy()).at(&entry.name));
-    }
-    Ok(Ok((evidence, bytes)))
+    let evidence = Evidence::parse(&archive.bytes(&sha256)?).map_err(at(&entry.name))?;
+    statement::of_this_kind(&evidence.statement).map_err(at(&entry.name))?;
+    let predicate = &evidence.statement["predicate"];
+    Ok(Ok(match audience {
+        Audience::Customer => predicate.clone(),
+        Audience::Assessor => {
+            let found = archive.bytes(&findings::named(predicate).map_err(at(&entry.name))?)?;
+            findings::join(predicate, &found).map_err(at("the findings"))?
+        }
+    }))
 }
 
 fn ledger(archive: &Archive) -> Result<Option<Ledger>> {
@@ -82,7 +86,7 @@ fn ledger(archive: &Archive) -> Result<Option<Ledger>> {
 }
 
 impl Source {
-    pub(super) fn read(archive: Archive) -> Result<Self> {
+    pub(super) fn read(archive: Archive, audience: Audience) -> Result<Self> {
         let entry = archive.only(Role::Bundle)?;
         let bundle_sha256 = entry.sha256;
         let bundle = Bundle::parse(archive.bytes(&entry.sha256)?).map_err(at(&entry.name))?;
@@ -96,18 +100,19 @@ impl Source {
                 .map(|bytes| Root::parse(&bytes))
                 .transpose()
                 .map_err(at("the root"))?,
-            before: before(&archive, &bundle)?,
+            before: before(&archive, &bundle, audience)?,
             after: after.collect::<Result<_>>()?,
             ledger: ledger(&archive)?,
             bundle,
             bundle_sha256,
+            audience,
             archive,
         })
     }
 
     /// What the evidence made before signing says.
     pub(super) fn predicate(&self) -> &Value {
-        self.before.as_ref().map_or(&Value::Null, |(evidence, _)| &evidence.statement["predicate"])
+        self.before.as_ref().unwrap_or(&Value::Null)
     }
 
     /// What it says of a check.
@@ -116,13 +121,19 @@ impl Source {
         rows.into_iter().find(|row| row["check"] == number).unwrap_or(&Value::Null)
     }
 
-    /// What a check found.
+    /// True if what is confidential isn't shown.
+    pub(super) fn hides(&self) -> bool {
+        self.audience == Audience::Customer
+    }
+
+    /// What a check found; for a customer, what the evidence shows of it.
     pub(super) fn data(&self, number: u64) -> &Value {
-        &self.check(number)["data"]
+        let key = if self.hides() { "shown" } else { "data" };
+        self.check(number).get(key).unwrap_or(&Value::Null)
     }
 
     /// Why these checks say nothing, or not enough.
-    pub(super) fn missing(&self, hider: &super::hide::Hider, checks: &[u64]) -> Vec<String> {
+    pub(super) fn missing(&self, checks: &[u64]) -> Vec<String> {
         if let Err(why) = &self.before {
             return vec![why.clone()];
         }
@@ -131,10 +142,21 @@ impl Source {
             .map(|number| self.check(*number))
             .filter(|check| matches!(check["result"].as_str(), Some("not-evaluated" | "owed")));
         let told = silent.map(|check| {
-            let why = hider.text(word(check, "detail"));
-            format!("check {} ({}) wasn't evaluated: {why}", check["check"], word(check, "name"))
+            let why = if self.hides() { String::new() } else { format!(": {}", word(check, "detail")) };
+            format!("check {} ({}) wasn't evaluated{why}", check["check"], word(check, "name"))
         });
         told.collect()
+    }
+
+    /// The same, and that what they found isn't shown.
+    pub(super) fn hidden(&self, checks: &[u64]) -> Vec<String> {
+        let mut missing = self.missing(checks);
+        if self.hides() && self.before.is_ok() {
+            let numbers = checks.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            missing
+                .push(format!("what checks {numbers} found is confidential: an assessor's report shows it"));
+        }
+        missing
     }
 
     /// The day the archive was made: the only day by which anything is late.
@@ -151,6 +173,11 @@ pub(super) fn word<'a>(value: &'a Value, key: &str) -> &'a str {
 /// A list of an object.
 pub(super) fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     value[key].as_array().into_iter().flatten()
+}
+
+/// How many a list of an object has, or a number in its place.
+pub(super) fn count(value: &Value, key: &str) -> u64 {
+    value[key].as_u64().unwrap_or_else(|| items(value, key).count() as u64)
 }
 
 /// Texts in a list of an object.

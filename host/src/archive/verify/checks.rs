@@ -4,8 +4,7 @@ use super::{Release, Row, Rows, Verdict, whole};
 use crate::archive::{Archive, broken};
 use crate::bundle::{Bundle, Linked, sha256};
 use crate::config::Config;
-use crate::error::Result;
-use crate::evidence::Evidence;
+use crate::error::{Error, Result};
 use crate::keys;
 use crate::ledger::entry::Sha;
 use crate::ledger::time::Day;
@@ -13,7 +12,7 @@ use crate::lint::archived::{Archived, CONFIG};
 use crate::lint::catalogue::Catalogue;
 use crate::lint::change::Change;
 use crate::lint::waiver::{self, Waiver};
-use crate::lint::{self, CHECKS, Case, Emergency, Finding, Grade, Opened, Rules};
+use crate::lint::{self, Base, CHECKS, Case, Check, Emergency, Finding, Grade, Opened, Outcome, Rules};
 use crate::root::Root;
 use patchlane_protocol::PublicKey;
 use serde_json::Value;
@@ -22,13 +21,55 @@ use std::path::Path;
 
 /// One row for each check: those that tell a patch from a feature first, then what refuses, then what can be waived.
 pub(super) fn rows(archive: &Archive, release: &Release, rows: &mut Rows) {
-    match recomputed(archive, release) {
-        Ok(mut all) => {
-            all.sort_by_key(|row| rank(row.check.unwrap_or(0)));
-            rows.0.extend(all);
+    let recomputed = match &release.whole {
+        Ok(whole) => recomputed(archive, release, whole),
+        Err(why) => Err(Stop::Gone(why.clone())),
+    };
+    let mut all = match recomputed {
+        Ok(all) => all,
+        Err(Stop::Gone(why)) => claimed(&release.before.statement["predicate"], &why),
+        Err(Stop::Wrong(error)) => {
+            return rows.add("checks", "all thirty", Verdict::Differs, error.to_string());
         }
-        Err(error) => rows.add("checks", "all thirty", Verdict::Differs, error.to_string()),
+    };
+    all.sort_by_key(|row| rank(row.check.unwrap_or(0)));
+    rows.0.extend(all);
+}
+
+/// Why no check is recomputed.
+enum Stop {
+    /// Something that each needs isn't there: what the vendor says stands.
+    Gone(String),
+    /// Something contradicts itself.
+    Wrong(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Wrong(error)
     }
+}
+
+/// A file without which nothing is recomputed.
+fn needed(archive: &Archive, what: &str, digest: &Value) -> std::result::Result<Vec<u8>, Stop> {
+    archive.held(&named(digest)?).map_err(|why| Stop::Gone(format!("{what} {why}")))
+}
+
+/// What the vendor claims of each check.
+fn claimed(predicate: &Value, why: &str) -> Vec<Row> {
+    let one = |check: &'static Check| {
+        let said = row(predicate, check.number);
+        let result = said["result"].as_str().unwrap_or("nothing");
+        // Evidence with a check that blocks was never signed.
+        let (verdict, told) = match said["blocks"].as_bool() {
+            Some(false) if result != "fail" => {
+                (Verdict::VendorsWord, format!("{result}; not seen here: {why}"))
+            }
+            _ => (Verdict::Differs, format!("the evidence says {result}, which refuses the patch")),
+        };
+        Row { part: "checks", name: check.name.to_owned(), check: Some(check.number), verdict, detail: told }
+    };
+    CHECKS.iter().map(one).collect()
 }
 
 fn rank(number: u8) -> (u8, u8) {
@@ -44,14 +85,9 @@ fn named(value: &Value) -> Result<Sha> {
     value.as_str().and_then(Sha::parse).ok_or_else(|| broken("lacks a digest where one belongs"))
 }
 
-fn text(archive: &Archive, sha256: &Sha) -> Result<String> {
-    String::from_utf8(archive.bytes(sha256)?)
-        .map_err(|_| broken("isn't text (UTF-8)").at(archive.path(sha256).display()))
-}
-
 /// The images of the release, as the evidence names them.
-fn images(release: &Release, base: &Bundle) -> Result<Vec<Linked>> {
-    let old = base.images()?;
+fn images(release: &Release, base: Option<&Bundle>) -> Result<Vec<Linked>> {
+    let old = base.map_or_else(|| Ok(Vec::new()), Bundle::images)?;
     let mut all = release.bundle.bundle.images()?;
     for image in &old {
         all.extend(release.bundle.bundle.images_from(&image.bytes)?);
@@ -71,23 +107,26 @@ fn images(release: &Release, base: &Bundle) -> Result<Vec<Linked>> {
 }
 
 /// Who may approve: keys that both the evidence and patchlane.toml name.
-fn approvers(archive: &Archive, config: &Config, by: &Value) -> Result<Vec<PublicKey>> {
+fn approvers(archive: &Archive, config: &Config, by: &Value) -> std::result::Result<Vec<PublicKey>, Stop> {
     let listed: Vec<&Path> =
         config.lint.iter().flat_map(|lint| &lint.approvers).map(|path| path.as_path()).collect();
     let mut keys = Vec::new();
     for input in by["approvers"].as_array().into_iter().flatten() {
         let name = input["name"].as_str().and_then(|name| name.strip_prefix(CONFIG)).unwrap_or_default();
         if !listed.contains(&Path::new(name)) {
-            return Err(broken(format!("names an approver `{name}` that patchlane.toml doesn't list")));
+            return Err(broken(format!("names an approver `{name}` that patchlane.toml doesn't list")).into());
         }
-        keys.push(keys::parse_public(Path::new(name), &archive.bytes(&named(&input["sha256"])?)?)?);
+        keys.push(keys::parse_public(
+            Path::new(name),
+            &needed(archive, "an approver's key", &input["sha256"])?,
+        )?);
     }
     Ok(keys)
 }
 
 /// The waivers, verified as of the evidence's time, against what the checks say here; where a check can't be
 /// recomputed, against what the evidence says.
-fn waivers(archive: &Archive, case: &Case<'_>, predicate: &Value) -> Result<Vec<Waiver>> {
+fn waivers(archive: &Archive, case: &Case<'_>, predicate: &Value) -> std::result::Result<Vec<Waiver>, Stop> {
     let by = &predicate["judged_by"];
     let list: Vec<&Value> = by["waivers"].as_array().into_iter().flatten().collect();
     if list.is_empty() {
@@ -101,8 +140,10 @@ fn waivers(archive: &Archive, case: &Case<'_>, predicate: &Value) -> Result<Vec<
         }
         row(predicate, number)["detail"].as_str().map(str::to_owned)
     };
-    let one =
-        |input: &Value| waiver::verify(&text(archive, &named(&input["sha256"])?)?, case, &approvers, &seen);
+    let one = |input: &Value| {
+        let text = utf8(needed(archive, "a waiver", &input["sha256"])?)?;
+        Ok(waiver::verify(&text, case, &approvers, &seen)?)
+    };
     list.into_iter().map(one).collect()
 }
 
@@ -121,20 +162,46 @@ fn emergency(predicate: &Value) -> Result<Option<Emergency>> {
     Ok(Some(Emergency { reason: said["reason"].as_str().unwrap_or_default().to_owned(), due: due.ends() }))
 }
 
-fn recomputed(archive: &Archive, release: &Release) -> Result<Vec<Row>> {
-    let before: &Evidence = &release.before;
-    let predicate = &before.statement["predicate"];
-    let by = &predicate["judged_by"];
-    let mut config = Config::parse(&text(archive, &named(&by["config_sha256"])?)?)?;
-    config.file = crate::config::NAME.into();
-    let change = Change::parse(text(archive, &named(&predicate["change_sha256"])?)?)?;
-    let archived = Archived::new(archive, predicate);
-    let base = archived.read(1, &change.base.display().to_string()).map_err(broken)?;
-    let base = Bundle::parse(base)?;
-    if predicate["from"]["manifest_sha256"].as_str() != Some(&base.digest().to_string()) {
+/// The base, or why it isn't there.
+fn base(
+    archived: &Archived<'_>,
+    change: &Change,
+    release: &Release,
+    whole: &Value,
+) -> Result<(Base, Option<Bundle>)> {
+    let bytes = match archived.read(1, &change.base.display().to_string()) {
+        Ok(bytes) => bytes,
+        Err(why) => return Ok((Base::gone(why, release.bundle.bundle.manifest()?.version.feature), None)),
+    };
+    let bundle = Bundle::parse(bytes)?;
+    if whole["from"]["manifest_sha256"].as_str() != Some(&bundle.digest().to_string()) {
         return Err(broken("has another base than the evidence says"));
     }
-    let root = Root::parse(&archive.bytes(&named(&by["root"]["sha256"])?)?)?;
+    Ok((Base::new(bundle.clone())?, Some(bundle)))
+}
+
+/// The catalogues by which checks are required or recommended; none, if one isn't there.
+fn catalogues(archive: &Archive, whole: &Value) -> Result<Option<Vec<Catalogue>>> {
+    let mut all = Vec::new();
+    for one in whole["catalogues"].as_array().into_iter().flatten() {
+        let Ok(bytes) = archive.held(&named(&one["sha256"])?) else { return Ok(None) };
+        all.push(Catalogue::parse(&utf8(bytes)?)?);
+    }
+    Ok(Some(all))
+}
+
+fn utf8(bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|_| broken("holds something else than text (UTF-8) where text belongs"))
+}
+
+fn recomputed(archive: &Archive, release: &Release, whole: &Value) -> std::result::Result<Vec<Row>, Stop> {
+    let by = &whole["judged_by"];
+    let mut config = Config::parse(&utf8(needed(archive, "patchlane.toml", &by["config_sha256"])?)?)?;
+    config.file = crate::config::NAME.into();
+    let change = Change::parse(utf8(needed(archive, "the change record", &whole["change_sha256"])?)?)?;
+    let archived = Archived::new(archive, whole);
+    let (base, bundle) = base(&archived, &change, release, whole)?;
+    let root = Root::parse(&needed(archive, "the root that judged it", &by["root"]["sha256"])?)?;
     // What follows from nothing vouches for nothing.
     let older = match super::chain(&release.roots) {
         Ok(_) => release.roots.iter().filter(|older| older.bytes() != root.bytes()).cloned().collect(),
@@ -144,36 +211,62 @@ fn recomputed(archive: &Archive, release: &Release) -> Result<Vec<Row>> {
     if ledger.as_ref().is_some_and(|ledger| {
         ledger.head.entry.vendor != config.product.vendor || ledger.head.entry.class != config.product.class
     }) {
-        return Err(broken("has a ledger of another product"));
+        return Err(broken("has a ledger of another product").into());
     }
     if config.product() != release.bundle.bundle.manifest()?.product {
-        return Err(broken("has a patchlane.toml of another product"));
+        return Err(broken("has a patchlane.toml of another product").into());
     }
-    let images = images(release, &base)?;
-    let catalogues = predicate["catalogues"].as_array().into_iter().flatten();
-    let catalogues = catalogues.map(|one| Catalogue::parse(&text(archive, &named(&one["sha256"])?)?));
-    let catalogues = catalogues.collect::<Result<Vec<_>>>()?;
-    let now = whole::evaluated(before)?.0;
+    let images = match (images(release, bundle.as_ref()), &bundle) {
+        (Ok(images), _) => images,
+        // A delta says nothing without what it is made from.
+        (Err(_), None) => return Err(Stop::Gone("an image is made from the base, which isn't there".into())),
+        (Err(error), Some(_)) => return Err(error.into()),
+    };
+    let catalogues = catalogues(archive, whole)?;
+    let now = whole::evaluated(&release.before)?.0;
     let opened = Opened { ledger, root, older, base, images };
     let case = Case::new(&config, &change, now, opened, Some(archived))?;
-    let mut rows = Rows::default();
-    let waivers = match waivers(archive, &case, predicate) {
+    judged(archive, release, whole, &case, catalogues)
+}
+
+/// Every check, with what let it pass.
+fn judged(
+    archive: &Archive,
+    release: &Release,
+    whole: &Value,
+    case: &Case<'_>,
+    catalogues: Option<Vec<Catalogue>>,
+) -> std::result::Result<Vec<Row>, Stop> {
+    let (mut rows, mut unwaived) = (Rows::default(), None);
+    let waivers = match waivers(archive, case, whole) {
         Ok(waivers) => waivers,
-        Err(error) => {
+        Err(Stop::Gone(why)) => {
+            unwaived = Some(why);
+            Vec::new()
+        }
+        Err(Stop::Wrong(error)) => {
             rows.add("checks", "waivers", Verdict::Differs, error.to_string());
             Vec::new()
         }
     };
     let rules = Rules {
-        profile: whole::profile(before)?,
-        catalogues: &catalogues,
+        profile: whole::profile(&release.before)?,
+        catalogues: catalogues.as_deref().unwrap_or_default(),
         waivers: &waivers,
-        emergency: emergency(predicate)?,
+        emergency: emergency(whole)?,
     };
-    let findings = lint::run(&case, &rules);
-    rows.0.extend(
-        findings.iter().map(|finding| compared(&case, finding, row(predicate, finding.check.number))),
-    );
+    let findings = lint::run(case, &rules).into_iter().map(|mut finding| {
+        finding.lacking.extend(case.archived.iter().flat_map(|a| a.unrecorded(finding.check.number)));
+        let said = row(whole, finding.check.number);
+        // Whether it is waived, and whether it had to be evaluated, can't be told without these.
+        let waived = said["result"] == "waived" && finding.outcome == Outcome::Fail;
+        finding.lacking.extend(unwaived.iter().filter(|_| waived).cloned());
+        if catalogues.is_none() && finding.outcome == (Outcome::Unknown { blocks: true }) {
+            finding.lacking.push("a catalogue isn't in the archive".into());
+        }
+        compared(case, &finding, said)
+    });
+    rows.0.extend(findings);
     Ok(rows.0)
 }
 

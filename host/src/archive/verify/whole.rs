@@ -24,7 +24,7 @@ pub(super) fn objects(archive: &Archive) -> Result<String> {
         archive.bytes(sha256)?;
     }
     let redacted = archive.index.entries.iter().filter(|entry| entry.redacted).count();
-    let told = if redacted > 0 { format!("; {redacted} redacted") } else { String::new() };
+    let told = if redacted > 0 { format!("; {redacted} confidential") } else { String::new() };
     Ok(format!("{} by their digests{told}", plural(there.len() as u64, "file")))
 }
 
@@ -32,7 +32,7 @@ pub(super) fn objects(archive: &Archive) -> Result<String> {
 pub(super) fn strangers(archive: &Archive) -> Result<String> {
     match archive.strangers()?.first() {
         None => Ok("nothing that the index doesn't name".into()),
-        Some(name) => Err(broken("isn't in the index, or is redacted").at(crate::output::plain(name))),
+        Some(name) => Err(broken("isn't in the index, or is confidential").at(crate::output::plain(name))),
     }
 }
 
@@ -118,6 +118,8 @@ pub(super) fn release(archive: &Archive, bundle: &Filing) -> Result<String> {
 
 /// RECHECK.md is what this archive makes of it.
 pub(super) fn recheck(archive: &Archive, release: &Release) -> Result<String> {
+    let findings = archive.of(Role::Findings).find(|entry| !entry.redacted);
+    let findings = findings.map(|entry| archive.bytes(&entry.sha256)).transpose()?;
     let path = archive.folder.join(RECHECK);
     regular(&path)?;
     let there = files::read_text(&path)?;
@@ -133,6 +135,7 @@ pub(super) fn recheck(archive: &Archive, release: &Release) -> Result<String> {
         bundle: &release.bundle.bundle,
         root: &release.root,
         before,
+        findings: findings.as_deref(),
         evidence_key: release.before.verify(&release.keys)?,
         index_key: signer.verify(evidence::INDEX, &release.keys)?,
         after_keys,

@@ -16,8 +16,8 @@ pub struct Separation {
     pub functions: BTreeMap<String, u64>,
     /// One table: vulnerabilities, commits, hunks, functions.
     pub rows: Vec<Row>,
-    /// Rows that nothing explains.
-    pub orphans: usize,
+    /// Rows that nothing explains; not told to customers.
+    pub orphans: Option<usize>,
     /// Functions and data that changed: as they were, and as they are.
     pub changed: Vec<Changed>,
     /// Commits between base and patch.

@@ -2,6 +2,9 @@
 
 use super::super::desk::listing;
 use super::super::lint::bench::Bench;
+use patchlane::evidence::{self, Evidence};
+use patchlane::keys;
+use patchlane::lint::findings;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
@@ -31,11 +34,59 @@ pub(crate) fn attested(name: &str) -> Bench {
     bench
 }
 
+/// A ledger, in which the base is released and the vulnerability is open.
+pub(crate) fn recorded(bench: &Bench) {
+    for line in [
+        "ledger init --before 7",
+        "ledger baseline add 4.1 --name four --support-end 2032-12-31 --interfaces interfaces-base.toml",
+        "ledger release base.plb",
+        "ledger open CVE-2027-1 --title read --severity high --affects 4.1",
+        "ledger amend CVE-2027-1 --exploited --aware 2027-01-09T08:00Z",
+    ] {
+        bench.desk.ok(line);
+    }
+}
+
+/// Judges, signs, releases and attests the patch of a bench with a ledger.
+pub(crate) fn released(bench: &Bench) {
+    for line in [
+        "lint -o patch.evidence.json --key evidence.pem",
+        "build security --change change.toml --evidence patch.evidence.json -o patch.plb",
+        "sign patch.plb",
+        "ledger release patch.plb",
+        "attest patch.plb --base base.plb --key evidence.pem",
+    ] {
+        bench.desk.ok(line);
+    }
+}
+
 /// The same, archived under `ar`.
 pub(crate) fn archived(name: &str) -> Bench {
     let bench = attested(name);
     bench.desk.ok(CREATE);
     bench
+}
+
+/// The evidence in a file, put together with the findings beside it.
+pub(crate) fn whole(bench: &Bench, name: &str) -> Value {
+    let path = bench.desk.path(name);
+    let mut statement = Evidence::parse(&std::fs::read(&path).unwrap()).unwrap().statement;
+    let found = std::fs::read(findings::path(&path)).unwrap();
+    statement["predicate"] = findings::join(&statement["predicate"], &found).unwrap();
+    statement
+}
+
+/// Signs evidence that says this, and writes both of its files.
+pub(crate) fn seal(bench: &Bench, name: &str, whole: &Value) {
+    let key = keys::read(&bench.desk.path("evidence.pem"), &keys::Passphrase::default()).unwrap();
+    let mut bare = whole.clone();
+    for row in bare["predicate"]["checks"].as_array_mut().unwrap() {
+        row.as_object_mut().unwrap().remove("shown");
+    }
+    let parts = findings::split(&bare, Some(&key.key)).unwrap();
+    let path = bench.desk.path(name);
+    std::fs::write(&path, evidence::sealed(&key.key, &parts.statement).unwrap()).unwrap();
+    std::fs::write(findings::path(&path), parts.findings).unwrap();
 }
 
 /// What `verify-evidence` says of an archive, whether it holds or not.

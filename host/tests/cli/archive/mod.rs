@@ -1,6 +1,7 @@
 //! `attest`, `archive`, `verify-evidence`: a release from its signed evidence to an assessor's desk, and what is caught.
 
-mod bench;
+pub(crate) mod bench;
 mod held;
+mod leak;
 mod recheck;
 mod tamper;

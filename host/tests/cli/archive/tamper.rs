@@ -1,7 +1,7 @@
 //! What someone changes in an archive is caught, and one made to harm does none.
 
 use super::bench::{
-    CREATE, archived, attested, check, copy, differing, digest, index, object, row, verified,
+    CREATE, archived, attested, check, checks, copy, differing, digest, index, object, row, verified,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -124,9 +124,7 @@ fn a_vendor_who_claims_what_his_files_dont_show_is_found_out() {
     bench.replace("interfaces-patch.toml", "modbus = 502", "modbus = 502\ntelnet = 23");
     let out = bench.desk.run("lint -o honest.json --key evidence.pem");
     assert_eq!(out.status.code(), Some(1));
-    let honest = std::fs::read(bench.desk.path("honest.json")).unwrap();
-    let honest = patchlane::evidence::Evidence::parse(&honest).unwrap();
-    let mut lie = honest.statement;
+    let mut lie = super::bench::whole(&bench, "honest.json");
     lie["predicate"]["verdict"] = "passed".into();
     let row = &mut lie["predicate"]["checks"][20];
     assert_eq!((&row["check"], &row["result"]), (&json!(21), &json!("fail")));
@@ -134,10 +132,7 @@ fn a_vendor_who_claims_what_his_files_dont_show_is_found_out() {
         ("pass".into(), false.into(), "the same: 6 entries".into());
     // …and says of a check that he never made that it passed.
     lie["predicate"]["checks"][24]["inputs"] = json!([]);
-    let key =
-        patchlane::keys::read(&bench.desk.path("evidence.pem"), &patchlane::keys::Passphrase::default())
-            .unwrap();
-    bench.write("patch.evidence.json", &patchlane::evidence::sealed(&key.key, &lie).unwrap());
+    super::bench::seal(&bench, "patch.evidence.json", &lie);
     bench.desk.ok("build security --change change.toml --evidence patch.evidence.json -o patch.plb");
     bench.desk.ok("sign patch.plb");
     bench.desk.ok(&CREATE.replace(" --after patch.release.json", ""));
@@ -149,7 +144,7 @@ fn a_vendor_who_claims_what_his_files_dont_show_is_found_out() {
     // Nor may he call a failure one that doesn't matter: no evidence with one is signed.
     let row = &mut lie["predicate"]["checks"][20];
     (row["result"], row["detail"]) = ("fail".into(), "ports: +telnet".into());
-    bench.write("fail.json", &patchlane::evidence::sealed(&key.key, &lie).unwrap());
+    super::bench::seal(&bench, "fail.json", &lie);
     bench.desk.ok("build security --change change.toml --evidence fail.json -o fail.plb");
     bench.desk.fails("sign fail.plb --evidence fail.json", 1, "separation");
     // …and signed by other means, it isn't believed.
@@ -183,11 +178,71 @@ fn what_is_missing_is_the_vendors_word_and_never_reproduced() {
         assert_eq!(check(&value, number).0, "vendors-word", "{number}: {value}");
     }
     assert!(differing(&value).contains(&"index".to_owned()));
-    for role in ["bundle", "root", "evidence-before", "change", "config"] {
+    for role in ["bundle", "root", "evidence-before", "findings", "change", "config"] {
         let folder = copy(&bench, "ar", "spoiled");
         edit(&folder, |index| index["entries"].as_array_mut().unwrap().retain(|entry| entry["role"] != role));
         let value = verified(&bench, "spoiled");
         assert_eq!(value["code"], "evidence", "{role}: {value}");
+    }
+}
+
+/// Only what needs a file that was lost is the vendor's word; that it was lost is told once.
+#[test]
+fn what_was_lost_takes_no_other_check_with_it() {
+    let bench = super::bench::keyed("lost");
+    super::bench::recorded(&bench);
+    bench.replace("change.toml", "churn = 20", "churn = 1");
+    bench.desk.ok("lint waive 8 --reason generated --until 2027-03-01 --key approver.pem -o w8.txt");
+    bench.replace("change.toml", "waivers = []", "waivers = [\"w8.txt\"]");
+    super::bench::released(&bench);
+    bench.desk.ok(CREATE);
+    let whole = verified(&bench, "ar");
+    assert_eq!((whole["ok"].clone(), checks(&whole, "vendors-word")), (true.into(), vec![9, 12]));
+    let entry = |folder: &Path, role: &str, name: &str| {
+        let index = index(folder);
+        let entries = index["entries"].as_array().unwrap().iter();
+        let mut found =
+            entries.filter(|e| e["role"] == role && e["name"].as_str().unwrap().starts_with(name));
+        folder.join("objects/sha256").join(found.next().unwrap()["sha256"].as_str().unwrap())
+    };
+    let all: Vec<u64> = (1..=30).collect();
+    let cases: [(&str, &str, &[u64]); 9] = [
+        // Version and support are compared with its manifest; SBOM, programs and proof are about its images.
+        ("base", "base.plb", &[1, 2, 3, 13, 18, 19, 20, 24, 25, 28]),
+        ("ledger", "baselines/4.1", &[3, 21, 22, 23]),
+        ("ledger", "releases/4.1-s7", &[1]),
+        ("ledger", "ledger.toml", &[1, 3, 21, 22, 23]),
+        ("waiver", "w8.txt", &[8]),
+        ("listed-key", "config:approver.pub", &[8]),
+        ("catalogue", "cra", &[]),
+        ("findings", "", &all),
+        ("change", "", &all),
+    ];
+    for (role, name, lost) in cases {
+        for way in ["gone", "flipped"] {
+            let folder = copy(&bench, "ar", "spoiled");
+            let path = entry(&folder, role, name);
+            if way == "gone" {
+                std::fs::remove_file(&path).unwrap();
+            } else {
+                let mut bytes = std::fs::read(&path).unwrap();
+                bytes[7] ^= 1;
+                std::fs::write(&path, bytes).unwrap();
+            }
+            let value = verified(&bench, "spoiled");
+            let told = format!("{role} {name} {way}: {value}");
+            let mut expected: Vec<u64> = lost.iter().chain(&[9, 12]).copied().collect();
+            let mut seen = checks(&value, "vendors-word");
+            expected.sort_unstable();
+            seen.sort_unstable();
+            expected.dedup();
+            assert_eq!(seen, expected, "{told}");
+            assert_eq!(checks(&value, "reproduced").len(), 30 - expected.len(), "{told}");
+            assert_eq!(differing(&value), ["files"], "{told}");
+            for number in lost {
+                assert!(check(&value, *number).1.contains("not seen here: "), "{told}");
+            }
+        }
     }
 }
 

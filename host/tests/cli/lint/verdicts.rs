@@ -127,10 +127,30 @@ fn evidence_goes_into_the_manifest_and_sign_asks_for_it() {
     assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
     assert_eq!(statement["subject"][0]["digest"]["sha256"], bench.image_digest("patch.elf"));
     assert_eq!(statement["predicate"]["verdict"], "passed");
-    // Same inputs, same bytes.
+    // Same inputs, the same but for the salt: only a key makes one that nobody else can make.
     bench.desk.ok("lint -o again.json");
-    let read = |name: &str| std::fs::read(bench.desk.path(name)).unwrap();
-    assert_eq!(read("again.json"), read("patch.evidence.json"));
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(bench.desk.path(name)).unwrap()).unwrap()
+    };
+    let (mut again, mut before) = (read("again.findings.json"), read("patch.evidence.findings.json"));
+    assert_ne!(again["salt"], before["salt"]);
+    (again["salt"], before["salt"]) = (0.into(), 0.into());
+    assert_eq!(again, before);
+    let (mut again, mut before) = (read("again.json"), statement);
+    for statement in [&mut again, &mut before] {
+        let named = statement["predicate"].as_object_mut().unwrap().remove("findings_sha256").unwrap();
+        assert_eq!(named.as_str().unwrap().len(), 64);
+    }
+    assert_eq!(again, before);
+    // Both parts or none, and what was said once by other means isn't taken for what is said now.
+    std::fs::write(bench.desk.path("x.findings.json"), "mine").unwrap();
+    bench.desk.fails("lint -o x.json", 3, "file-exists");
+    let mut old = read("again.json");
+    old["predicateType"] = "https://github.com/patchlane/patchlane/separation/v1".into();
+    std::fs::write(bench.desk.path("old.json"), old.to_string()).unwrap();
+    bench.desk.ok("build security --change change.toml --evidence old.json -o old.plb");
+    let what = bench.desk.fails("sign old.plb --evidence old.json", 1, "separation");
+    assert!(what.contains("separation/v1, and separation/v2 is read"), "{what}");
     // None, another, one for another image, one of a weaker profile.
     bench.desk.ok("build security --change change.toml -o bare.plb");
     bench.desk.fails("sign bare.plb", 1, "separation");

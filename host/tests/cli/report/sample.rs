@@ -145,6 +145,7 @@ impl Sample {
     pub(super) fn archive(&self, name: &str) {
         let mut files = vec![self.file(Role::Bundle, "patch.plb")];
         files.push(self.file(Role::EvidenceBefore, "patch.evidence.json"));
+        files.push(self.file(Role::Findings, "patch.evidence.findings.json"));
         let there = |name: &str| self.bench.desk.path(name).exists();
         files.extend(FILES.iter().filter(|(_, name)| there(name)).map(|(role, name)| self.file(*role, name)));
         if there("w8.txt") {
