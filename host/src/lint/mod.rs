@@ -24,6 +24,7 @@ mod sbom;
 mod semver;
 mod source;
 pub mod statement;
+mod versions;
 mod vex;
 pub mod waiver;
 
