@@ -18,6 +18,7 @@ pub(crate) mod extract;
 pub(crate) mod git;
 mod image;
 pub(crate) mod inventory;
+mod lock;
 pub mod proof;
 mod release;
 mod sbom;
