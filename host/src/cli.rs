@@ -22,8 +22,8 @@ pub struct Cli {
 const AFTER: &str = "\
 First day:
   patchlane init --vendor example.com --class pump
-  patchlane build security --baseline 4.1 --level 8 --image app.elf -o patch.plb
-  patchlane sign patch.plb
+  patchlane build feature --baseline 1.0 --level 0 --image app.elf -o first.plb
+  patchlane sign first.plb
 
 Exit codes: 0 ok, 1 not verified or refused, 2 usage, 3 missing or malformed input,
 4 key or passphrase, 70 a defect of patchlane, 130 interrupted.

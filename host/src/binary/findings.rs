@@ -222,6 +222,8 @@ pub enum Reach {
     Inlined(String),
     /// It changes this, which uses what came, or no longer uses what went.
     Through(String),
+    /// It changes the release of the dependency that this came from: which one, in words.
+    Dependency(String),
     /// It changes a declaration in a file that this was made from: it may be why.
     Declaration,
 }

@@ -26,6 +26,16 @@ impl Hunk {
         self.new_file.as_deref().or(self.old_file.as_deref()).unwrap_or_default()
     }
 
+    /// The file as it was called.
+    pub fn old_name(&self) -> Option<&str> {
+        self.old_file.as_deref()
+    }
+
+    /// The file as it is called.
+    pub fn new_name(&self) -> Option<&str> {
+        self.new_file.as_deref()
+    }
+
     /// `file:first-last` of the new side, or of the old one where nothing is left.
     pub fn place(&self) -> String {
         let (first, count) = if self.new.1 > 0 || self.new_file.is_some() { self.new } else { self.old };

@@ -1,12 +1,17 @@
 //! One table: what changed in the program against what changed in its sources. What has no counterpart is told.
 
-use super::dwarf::Lines;
+use super::Changes;
 use super::findings::{
     Changed, Comparison, HunkAlone, Item, Reach, Row, SourceRange, Table, Vector, WhyAlone,
 };
 use super::hunks::Hunk;
+use super::packages::Moved;
+use super::place::Places;
 use super::shape::Program;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// Doubts are told so far.
+const DOUBTS: usize = 8;
 
 /// Functions that came because of one another are followed so far.
 const CHAIN: usize = 8;
@@ -16,7 +21,10 @@ type Side = usize;
 
 struct Join<'c> {
     programs: [&'c Program<'c>; 2],
+    changes: &'c Changes<'c>,
     hunks: &'c [Hunk],
+    /// Per side: what files are called in the repository.
+    places: [Places; 2],
     /// Per side: the number of a file by its path.
     numbers: [HashMap<&'c str, usize>; 2],
     /// Per hunk and side: the files of the program that it may mean.
@@ -27,9 +35,14 @@ struct Join<'c> {
     used: BTreeSet<usize>,
 }
 
-/// Joins findings and hunks.
-pub(super) fn table<'c>(comparison: &Comparison, programs: [&'c Program<'c>; 2], hunks: &'c [Hunk]) -> Table {
-    let mut join = Join::new(programs, hunks);
+/// Joins findings and hunks; tells what it couldn't join for certain.
+pub(super) fn table<'c>(
+    comparison: &Comparison,
+    programs: [&'c Program<'c>; 2],
+    changes: &'c Changes<'c>,
+) -> (Table, Vec<String>) {
+    let hunks = changes.hunks;
+    let mut join = Join::new(programs, changes);
     let mut rows = Vec::new();
     for Changed { old, new, .. } in comparison.changed.iter().chain(&comparison.data) {
         rows.push(join.row(&new.name, [Some(old), Some(new)]));
@@ -58,19 +71,7 @@ pub(super) fn table<'c>(comparison: &Comparison, programs: [&'c Program<'c>; 2],
     join.callers(&mut rows, &removed.chain(added).collect::<Vec<_>>());
     let alone = (0..hunks.len()).filter(|index| !join.used.contains(index));
     let alone = alone.map(|index| HunkAlone { hunk: index, why: join.whys[index].clone() }).collect();
-    Table { hunks: hunks.to_vec(), rows, alone }
-}
-
-/// The files of a program that a path of a diff means: those that end with it, own ones before packages'.
-fn meant(lines: &Lines, name: &str) -> BTreeSet<usize> {
-    let ends = |path: &str| path == name || path.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'));
-    let all: BTreeSet<usize> = (0..lines.files.len()).filter(|index| ends(&lines.files[*index])).collect();
-    let foreign = |index: &usize| {
-        let path = &lines.files[*index];
-        ["/registry/src/", "/rustlib/src/", "/rustc/"].iter().any(|part| path.contains(part))
-    };
-    let own: BTreeSet<usize> = all.iter().copied().filter(|index| !foreign(index)).collect();
-    if own.is_empty() { all } else { own }
+    (Table { hunks: hunks.to_vec(), rows, alone }, join.doubts())
 }
 
 /// True if some lines of a hunk lie within a range; where lines only went, those on either side of the gap.
@@ -82,24 +83,41 @@ fn touches(hunk: &Hunk, side: Side, first: u32, last: u32) -> bool {
     }
 }
 
+/// The file of a hunk on one side.
+fn named(hunk: &Hunk, side: Side) -> Option<&str> {
+    if side == 0 { hunk.old_name() } else { hunk.new_name() }
+}
+
 impl<'c> Join<'c> {
-    fn new(programs: [&'c Program<'c>; 2], hunks: &'c [Hunk]) -> Self {
+    fn new(programs: [&'c Program<'c>; 2], changes: &'c Changes<'c>) -> Self {
+        let hunks = changes.hunks;
         let numbers = programs.map(|program| {
             let files = program.lines.files.iter().enumerate();
             files.map(|(number, path)| (&path[..], number)).collect()
         });
-        let of = |side: Side, name: &Option<String>| {
-            name.as_ref().map_or_else(BTreeSet::new, |name| meant(&programs[side].lines, name))
+        let sides = [0, 1].map(|side| {
+            let lines = &programs[side].lines;
+            match &changes.files {
+                Some(files) => Places::new(lines, &files[side].iter().map(String::as_str).collect(), true),
+                None => {
+                    let names: HashSet<&str> = hunks.iter().filter_map(|hunk| named(hunk, side)).collect();
+                    Places::new(lines, &names, false)
+                }
+            }
+        });
+        let of = |hunk: &Hunk, side: Side| {
+            named(hunk, side).map_or_else(BTreeSet::new, |name| sides[side].meant(name))
         };
-        let files: Vec<_> = hunks.iter().map(|hunk| [of(0, &hunk.old_file), of(1, &hunk.new_file)]).collect();
-        let mut join = Self { programs, hunks, numbers, files, whys: Vec::new(), used: BTreeSet::new() };
-        let places = [0, 1].map(|side| join.places(side));
+        let files: Vec<_> = hunks.iter().map(|hunk| [of(hunk, 0), of(hunk, 1)]).collect();
+        let (whys, used) = (Vec::new(), BTreeSet::new());
+        let mut join = Self { programs, changes, hunks, places: sides, numbers, files, whys, used };
+        let places = [0, 1].map(|side| join.addresses(side));
         join.whys = (0..hunks.len()).map(|index| join.why_alone(index, &places)).collect();
         join
     }
 
     /// Lines of the files that hunks mean, and the addresses that came from them.
-    fn places(&self, side: Side) -> BTreeSet<(usize, u32, u32)> {
+    fn addresses(&self, side: Side) -> BTreeSet<(usize, u32, u32)> {
         let wanted: BTreeSet<usize> = self.files.iter().flat_map(|files| &files[side]).copied().collect();
         let rows = self.programs[side].lines.rows.iter();
         let rows = rows.filter(|row| !row.end && wanted.contains(&row.file));
@@ -137,7 +155,34 @@ impl<'c> Join<'c> {
                 found.push((index, reach));
             }
         }
-        found
+        if found.is_empty() { self.by_dependency(sources) } else { found }
+    }
+
+    /// What a lock file leads to: the sources of a dependency whose release it changed.
+    fn by_dependency(&mut self, sources: &[&[SourceRange]; 2]) -> Vec<(usize, Reach)> {
+        let dependencies: &'c [Moved] = self.changes.dependencies;
+        let of = |side: Side, path: &str| {
+            // A folder of the repository may be called as cargo's.
+            let foreign = !self.places[side].own(path);
+            dependencies.iter().find(|moved| foreign && moved.holds(side, path))
+        };
+        let mut ranges = sources
+            .iter()
+            .enumerate()
+            .flat_map(|(side, ranges)| ranges.iter().map(move |range| (side, range)));
+        let found = ranges.find_map(|(side, range)| of(side, &range.path));
+        let Some(moved) = found else { return Vec::new() };
+        self.used.extend(&moved.hunks);
+        moved.hunks.iter().map(|hunk| (*hunk, Reach::Dependency(moved.told.clone()))).collect()
+    }
+
+    /// Files that only end like one of the diff.
+    fn doubts(&self) -> Vec<String> {
+        let told = self.hunks.iter().flat_map(|hunk| {
+            let sides = [0, 1].into_iter();
+            sides.filter_map(|side| named(hunk, side).and_then(|name| self.places[side].doubt(name)))
+        });
+        told.collect::<BTreeSet<String>>().into_iter().take(DOUBTS).collect()
     }
 
     /// What no hunk reaches may come from a declaration: a macro, a constant, a type of a file that it was made from.

@@ -54,6 +54,7 @@ fn row(row: &Row) -> Value {
             Reach::Lines => ("lines", None),
             Reach::Inlined(name) => ("inlined", Some(name)),
             Reach::Through(name) => ("through", Some(name)),
+            Reach::Dependency(told) => ("dependency", Some(told)),
             Reach::Declaration => ("declaration", None),
         };
         json!({ "hunk": hunk, "reach": how, "through": through })

@@ -26,8 +26,10 @@ pub mod hunks;
 mod join;
 mod json;
 mod names;
+mod packages;
 mod pairing;
 mod parts;
+mod place;
 mod riscv;
 mod shape;
 mod sites;
@@ -38,10 +40,29 @@ pub use elf::Machine;
 pub use findings::*;
 pub use hunks::Hunk;
 pub use json::json;
+pub use packages::Moved;
 
 use crate::error::{Code, Error, Result};
 use shape::Program;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What changed in the sources.
+#[derive(Debug, Clone, Copy)]
+pub struct Changes<'a> {
+    /// The diff.
+    pub hunks: &'a [Hunk],
+    /// Every file of the repository, as it was and as it is; without them, less is certain.
+    pub files: Option<&'a [BTreeSet<String>; 2]>,
+    /// Dependencies whose release a lock file changed.
+    pub dependencies: &'a [Moved],
+}
+
+impl<'a> Changes<'a> {
+    /// Nothing but a diff is known.
+    pub const fn of(hunks: &'a [Hunk]) -> Self {
+        Self { hunks, files: None, dependencies: &[] }
+    }
+}
 
 /// Compares two linked programs.
 ///
@@ -56,7 +77,7 @@ pub fn compare(old: &[u8], new: &[u8]) -> Result<Comparison> {
 ///
 /// # Errors
 /// As [`compare`].
-pub fn compare_by(old: &[u8], new: &[u8], best: Method, hunks: Option<&[Hunk]>) -> Result<Comparison> {
+pub fn compare_by(old: &[u8], new: &[u8], best: Method, changes: Option<&Changes<'_>>) -> Result<Comparison> {
     let old = elf::read(old).map_err(|error| error.at("A"))?;
     let new = elf::read(new).map_err(|error| error.at("B"))?;
     if old.machine != new.machine {
@@ -68,7 +89,11 @@ pub fn compare_by(old: &[u8], new: &[u8], best: Method, hunks: Option<&[Hunk]>) 
     let old = Program::new(old, listed).map_err(|error| error.at("A"))?;
     let new = Program::new(new, listed).map_err(|error| error.at("B"))?;
     let mut comparison = changes::of(&old, &new, method);
-    comparison.table = hunks.map(|hunks| join::table(&comparison, [&old, &new], hunks));
+    if let Some(changes) = changes {
+        let (table, doubts) = join::table(&comparison, [&old, &new], changes);
+        comparison.table = Some(table);
+        comparison.unseen.extend(doubts);
+    }
     Ok(comparison)
 }
 

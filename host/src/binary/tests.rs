@@ -73,10 +73,41 @@ fn code_that_was_left_out_explains_nothing() {
     // A change of what was left out is no reason for one of what is there.
     let hunk = format!("--- a/src/dead.c\n+++ b/src/dead.c\n@@ -{0},1 +{0},1 @@\n-a\n+b\n", dead + 5);
     let hunks = hunks::parse(&hunk).unwrap();
+    let changes = Changes::of(&hunks);
     let joined =
-        compare_by(&elf("arm-dead"), &elf("arm-dead-fix"), Method::Relocations, Some(&hunks)).unwrap();
+        compare_by(&elf("arm-dead"), &elf("arm-dead-fix"), Method::Relocations, Some(&changes)).unwrap();
     let orphans: Vec<_> = joined.table.iter().flat_map(Table::orphans).map(|row| &row.name[..]).collect();
     assert_eq!(orphans, ["live"]);
+}
+
+/// A file that only ends like one of the diff is another one.
+#[test]
+fn a_file_of_another_folder_explains_nothing() {
+    let fix = include_str!("../../tests/elf/changes/fix.diff");
+    let orphans = |diff: &str, files: Option<&[BTreeSet<String>; 2]>| {
+        let hunks = hunks::parse(diff).unwrap();
+        let changes = Changes { files, ..Changes::of(&hunks) };
+        let (old, new) = (elf("arm-base"), elf("arm-fix"));
+        let c = compare_by(&old, &new, Method::Relocations, Some(&changes)).unwrap();
+        (c.table.iter().flat_map(Table::orphans).map(|row| row.name.clone()).collect::<Vec<_>>(), c.unseen)
+    };
+    let none: &[String] = &[];
+    assert_eq!(orphans(fix, None), (none.to_vec(), none.to_vec()));
+    let tree = |files: &[&str]| {
+        let all: BTreeSet<String> = files.iter().map(|file| (*file).to_owned()).collect();
+        [all.clone(), all]
+    };
+    let whole = ["modbus.c", "src/limits.h", "src/main.c", "src/modbus.c"];
+    assert_eq!(orphans(fix, Some(&tree(&whole))), (none.to_vec(), none.to_vec()));
+    let other = fix.replace("src/modbus.c", "modbus.c");
+    assert_eq!(orphans(&other, Some(&tree(&whole))), (vec!["modbus".to_owned()], none.to_vec()));
+    // Where nothing says what it is, it is refused, too, and told.
+    for files in [None, Some(&tree(&["modbus.c", "src/main.c"]))] {
+        let (orphans, unseen) = orphans(&other, files);
+        assert_eq!(orphans, ["modbus"], "{files:?}");
+        let told = "/fw/src/modbus.c only ends like modbus.c of the source diff";
+        assert!(unseen.iter().any(|line| line.starts_with(told)), "{files:?} {unseen:?}");
+    }
 }
 
 /// What each change of host/tests/elf/changes does to either program, by either method.

@@ -2,7 +2,7 @@
 
 mod wanted;
 
-use super::{anchor, baseline, describe, now};
+use super::{anchor, baseline, describe, now, sign};
 use crate::boards::Machine;
 use crate::bundle::{Bundle, Closes, Draft, LARGEST_DELTA, Linked, sha256};
 use crate::cli::{Global, Lane};
@@ -19,7 +19,7 @@ use crate::root::{Root, links};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use patchlane_device::delta::Isa;
-use patchlane_protocol::{Baseline, Kind, Reason, Refusal, Severity, Version};
+use patchlane_protocol::{Baseline, Kind, Manifest, Reason, Refusal, RootDocument, Severity, Version};
 use serde_json::json;
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -311,6 +311,33 @@ fn said(options: &Options) -> Result<Cow<'_, Options>> {
     }))
 }
 
+/// What `sign` will say of it, or a device: better now than when the keys' keepers have come together.
+fn foreseen(
+    manifest: &Manifest<'_>,
+    config: &Config,
+    ledger: Option<&Ledger>,
+    root: &RootDocument<'_>,
+) -> Option<String> {
+    let baseline = manifest.version.feature;
+    if manifest.kind != Kind::SecurityPatch || manifest.is_payload_free() {
+        return None;
+    }
+    let first = "a baseline's first release is a feature update: patchlane build feature";
+    if manifest.version.security.level() == 0 {
+        return Some(format!("level 0 handles nothing, so this patches nothing; {first}"));
+    }
+    if ledger.is_some_and(|ledger| ledger.newest(baseline).is_none()) {
+        return Some(format!("the ledger has no release of {baseline} that this could patch; {first}"));
+    }
+    let unnamed = sign::asks(manifest, Some(config), root).filter(|_| manifest.evidence.is_none());
+    unnamed.map(|_| {
+        format!(
+            "`sign` will ask for evidence that this is a security patch, and its manifest names none: run \
+             `patchlane lint -o FILE`, then `build --change … --evidence FILE`; {first}"
+        )
+    })
+}
+
 pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     let options = &*said(options)?;
     let config = Config::find(global.config.as_deref())?;
@@ -355,5 +382,6 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<Report> {
     report.data["file"] = json!(file);
     report.data["signed"] = json!(false);
     deltas(&bundle, &bases, &mut report)?;
+    report.notes.extend(foreseen(&bundle.manifest()?, &config, ledger.as_ref(), &document));
     Ok(report)
 }

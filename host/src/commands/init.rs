@@ -111,5 +111,5 @@ fn fill(options: &Options, folder: &Path) -> Result<Report> {
         .line("keys", trust.join("development-{root,security,feature}.pem").display().to_string())
         .line("vendor id", draft.product.vendor.to_string())
         .line("class id", draft.product.class.to_string())
-        .line("next", "patchlane build security --baseline 1.0 --level 1 --image FIRMWARE -o patch.plb"))
+        .line("next", "patchlane build feature --baseline 1.0 --level 0 --image FIRMWARE -o first.plb"))
 }

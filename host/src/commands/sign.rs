@@ -12,7 +12,7 @@ use crate::lint::{Profile, statement};
 use crate::output::Report;
 use crate::root::role_of;
 use clap::Args;
-use patchlane_protocol::{Kind, Refusal, RootDocument};
+use patchlane_protocol::{Kind, Manifest, Refusal, RootDocument};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -123,11 +123,32 @@ fn judged(bundle: &Bundle, root: &RootDocument<'_>, partial: bool) -> Result<boo
     }
 }
 
-/// A security patch is signed only if the lint let it pass: that is what its signature says.
+/// How strict the evidence has to be that `sign` asks for, if it asks for any.
 ///
 /// Under a development root only where patchlane.toml has `[lint]`; under a production one always, whatever
-/// patchlane.toml says or lacks. A patch without payload needs none: devices take it only if it names the image that
-/// they run, so it changes nothing but what they know.
+/// patchlane.toml says or lacks. Who names evidence keys asks for evidence, if only as strict as on the first day.
+/// A patch without payload needs none: devices take it only if it names the image that they run, so it changes nothing
+/// but what they know.
+pub(super) fn asks(
+    manifest: &Manifest<'_>,
+    config: Option<&Config>,
+    root: &RootDocument<'_>,
+) -> Option<Profile> {
+    if !separable(manifest) {
+        return None;
+    }
+    match config.and_then(|config| config.lint.as_ref()) {
+        Some(lint) => Some(lint.profile),
+        None if root.development && config.is_none_or(|config| config.evidence.is_none()) => None,
+        None => Some(Profile::Starter),
+    }
+}
+
+fn separable(manifest: &Manifest<'_>) -> bool {
+    manifest.kind == Kind::SecurityPatch && !manifest.is_payload_free()
+}
+
+/// A security patch is signed only if the lint let it pass: that is what its signature says.
 fn separated(
     bundle: &Bundle,
     global: &Global,
@@ -135,7 +156,7 @@ fn separated(
     root: &RootDocument<'_>,
 ) -> Result<Vec<String>> {
     let manifest = bundle.manifest()?;
-    if manifest.kind != Kind::SecurityPatch || manifest.is_payload_free() {
+    if !separable(&manifest) {
         return Ok(Vec::new());
     }
     let config = match Config::find(global.config.as_deref()) {
@@ -143,14 +164,8 @@ fn separated(
         Err(error) if error.code == Code::Missing && global.config.is_none() => None,
         Err(error) => return Err(error),
     };
-    // Who names evidence keys asks for evidence, if only as strict as on the first day; so does production.
-    let lint = config.as_ref().and_then(|config| config.lint.as_ref());
+    let Some(profile) = asks(&manifest, config.as_ref(), root) else { return Ok(Vec::new()) };
     let keys = config.as_ref().filter(|config| config.evidence.is_some());
-    let profile = match lint {
-        Some(lint) => lint.profile,
-        None if root.development && keys.is_none() => return Ok(Vec::new()),
-        None => Profile::Starter,
-    };
     let beside = options.file.with_extension("evidence.json");
     let path = options.evidence.as_ref().unwrap_or(&beside);
     let bytes = files::read_small(path).map_err(|e| match e.code {

@@ -41,6 +41,11 @@ pub(crate) enum Absent {
     NoRepository,
 }
 
+/// True for a name as it is: what git printed of others isn't their name any more, and two of them may look the same.
+pub(super) fn is_text(name: &str) -> bool {
+    !name.contains(char::REPLACEMENT_CHARACTER)
+}
+
 /// The next object that `cat-file --batch` printed: its name, its text, and what follows.
 fn object_of(printed: &[u8]) -> Option<(String, String, &[u8])> {
     let end = printed.iter().position(|byte| *byte == b'\n')?;
@@ -73,6 +78,13 @@ impl Repository {
             "core.hooksPath=/dev/null",
             "-c",
             "core.quotePath=false",
+            // Names in a diff are those from the repository's root, behind `a/` and `b/`.
+            "-c",
+            "diff.noprefix=false",
+            "-c",
+            "diff.mnemonicPrefix=false",
+            "-c",
+            "diff.relative=false",
         ]);
         command.arg("-C").arg(&self.folder).args(arguments);
         command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
@@ -82,7 +94,8 @@ impl Repository {
         command
     }
 
-    /// What git prints.
+    /// What git prints. Sources and names of people may be in any encoding: what isn't UTF-8 can be read here, and not
+    /// compared with anything ([`is_text`]).
     pub(super) fn ask(&self, arguments: &[&str]) -> Result<String> {
         let wrong = |what: String| {
             Error::new(Code::Malformed, what, "check the repository and the names of commits")
@@ -94,7 +107,7 @@ impl Repository {
             let line = told.lines().next().unwrap_or("it says nothing");
             return Err(wrong(format!("git {}: {line}", arguments.first().unwrap_or(&""))));
         }
-        String::from_utf8(output.stdout).map_err(|_| wrong("git prints what isn't UTF-8".into()))
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// The full name of a commit.
@@ -159,6 +172,17 @@ impl Repository {
         let text =
             self.ask(&["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", base, head, "--"])?;
         Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Every file of a commit.
+    pub(super) fn files(&self, commit: &str) -> Result<BTreeSet<String>> {
+        let text = self.ask(&["ls-tree", "-r", "-z", "--name-only", "--full-tree", commit])?;
+        Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// A file of a commit.
+    pub(super) fn text(&self, commit: &str, path: &str) -> Result<String> {
+        self.ask(&["cat-file", "blob", &format!("{commit}:{path}")])
     }
 
     /// Lines added and removed; files that aren't text count as their number.

@@ -1,10 +1,11 @@
 //! Checks of the binary: functions, symbols, growth.
 
 use super::Answer::{Fail, Pass, Unknown};
+use super::lock;
 use super::release::lacks;
 use super::source::range;
 use super::{Answer, Case};
-use crate::binary::{self, Comparison, Hunk, Method};
+use crate::binary::{self, Changes, Comparison, Method};
 use crate::bundle::sha256;
 use crate::error::Result;
 use crate::image;
@@ -33,9 +34,12 @@ fn both(case: &Case<'_>) -> Result<std::result::Result<[Vec<u8>; 2], Answer>> {
     Ok(Ok([old, new]))
 }
 
-fn compared(case: &Case<'_>, hunks: Option<&[Hunk]>) -> Result<std::result::Result<Comparison, Answer>> {
+fn compared(
+    case: &Case<'_>,
+    changes: Option<&Changes<'_>>,
+) -> Result<std::result::Result<Comparison, Answer>> {
     Ok(match both(case)? {
-        Ok([old, new]) => Ok(binary::compare_by(&old, &new, Method::Relocations, hunks)?),
+        Ok([old, new]) => Ok(binary::compare_by(&old, &new, Method::Relocations, changes)?),
         Err(answer) => Err(answer),
     })
 }
@@ -56,7 +60,10 @@ pub(super) fn functions(case: &Case<'_>) -> Result<Answer> {
         Err(answer) => return Ok(answer),
     };
     let hunks = binary::hunks::parse(&range.repository.diff(&range.base, &range.head)?)?;
-    let comparison = match compared(case, Some(&hunks))? {
+    let files = [range.repository.files(&range.base)?, range.repository.files(&range.head)?];
+    let locked = lock::moved(case, &range, &hunks)?;
+    let changes = Changes { hunks: &hunks, files: Some(&files), dependencies: &locked.named };
+    let comparison = match compared(case, Some(&changes))? {
         Ok(comparison) => comparison,
         Err(answer) => return Ok(answer),
     };
@@ -67,7 +74,10 @@ pub(super) fn functions(case: &Case<'_>) -> Result<Answer> {
     };
     let orphans: Vec<String> = table.orphans().map(|row| row.name.clone()).collect();
     if !orphans.is_empty() {
-        return Ok(Fail(format!("changed, and no changed line leads there: {}", some(&orphans))));
+        let mut told = vec![format!("changed, and no changed line leads there: {}", some(&orphans))];
+        told.extend(comparison.unseen.iter().cloned());
+        told.extend(locked.unnamed.iter().map(|moved| format!("no advisory or VEX names {moved}")));
+        return Ok(Fail(told.join("; ")));
     }
     let changed: Vec<String> = comparison.changed.iter().map(|changed| changed.new.name.clone()).collect();
     let weaker =

@@ -19,12 +19,14 @@ pub mod findings;
 pub(crate) mod git;
 mod image;
 pub(crate) mod inventory;
+mod lock;
 pub mod proof;
 mod release;
 mod sbom;
 mod semver;
 mod source;
 pub mod statement;
+mod versions;
 mod vex;
 pub mod waiver;
 

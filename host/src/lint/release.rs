@@ -15,24 +15,43 @@ pub(super) fn base(case: &Case<'_>) -> Result<Answer> {
     let path = &case.change.base;
     case.read(path)?;
     let version = case.base.manifest()?.version;
-    // It is judged under the root that it was made under: keys that were retired since signed it in their time.
+    let present = case.root.document()?;
     let made = case.base.manifest()?.root_version;
-    let present = case.root.document()?.version;
-    let under = |root: &&Root| root.document().is_ok_and(|document| document.version == made);
-    let root = case.older.iter().find(under).unwrap_or(&case.root);
-    if let Err(error) = case.base.verify(&root.document()?, |_| Ok(())) {
-        let older = if made < present && !under(&root) {
-            format!("; it was made under root {made}: name that under [trust] older in patchlane.toml")
-        } else {
-            String::new()
+    // Keys of an older root signed it in their time, and may have been retired since.
+    let mut retired = false;
+    if let Err(error) = case.base.verify(&present, |_| Ok(())) {
+        let under = |root: &&Root| root.document().is_ok_and(|document| document.version == made);
+        let refused = match case.older.iter().find(under) {
+            Some(older) => case.base.verify(&older.document()?, |_| Ok(())).err().map(|error| error.what),
+            None if made < present.version => Some(format!(
+                "{}; it was made under root {made}: name that under [trust] older in patchlane.toml",
+                error.what
+            )),
+            None => Some(error.what),
         };
-        return Ok(Fail(format!("{} {}{older}", path.display(), error.what)));
+        if let Some(what) = refused {
+            return Ok(Fail(format!("{} {what}", path.display())));
+        }
+        retired = true;
     }
-    let follows = if made < present { format!(", which root {present} follows") } else { String::new() };
+    let follows = if made < present.version {
+        format!(", which root {} follows", present.version)
+    } else {
+        String::new()
+    };
     let told = format!("{version}, signed under root {made}{follows}");
     case.keep("root", made);
     case.keep("ledger", case.ledger.is_some());
     let Some(ledger) = &case.ledger else {
+        if retired {
+            // Whoever has such a key can sign another one today, and date it back.
+            return Ok(Fail(format!(
+                "{told}, by keys that root {} doesn't trust: only a ledger tells whether it was released; \
+                 record it: patchlane ledger release {} --root ROOT_{made}",
+                present.version,
+                path.display()
+            )));
+        }
         return Ok(Pass(format!("{told}; there is no ledger to find it in")));
     };
     case.saw_entry(&ledger.head);

@@ -2,7 +2,8 @@
 
 use super::Answer::{Fail, Pass};
 use super::release::{broken, lacks};
-use super::semver::{Step, step};
+use super::semver::Step;
+use super::versions::Scheme;
 use super::{Answer, Case, advisory};
 use crate::error::Result;
 use crate::output::plural;
@@ -274,14 +275,15 @@ pub(super) fn semver(case: &Case<'_>) -> Result<Answer> {
     let far = moved.iter().filter_map(|(key, old, new)| {
         let single =
             |versions: &BTreeSet<String>| versions.iter().next().filter(|_| versions.len() == 1).cloned();
+        let scheme = Scheme::of(key);
         let step = match (single(old), single(new)) {
-            (Some(old), Some(new)) => step(&old, &new),
+            (Some(old), Some(new)) => scheme.step(&old, &new),
             _ => Step::Unknown,
         };
         let why = match step {
             Step::Patch => return None,
-            Step::More => "moves more than its patch level",
-            Step::Unknown => "has no semantic versions",
+            Step::More => "moves more than its patch level".to_owned(),
+            Step::Unknown => format!("has no {} versions", scheme.name()),
         };
         Some(format!("{key} ({} to {}) {why}", join(old), join(new)))
     });

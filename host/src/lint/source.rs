@@ -3,7 +3,7 @@
 use super::Answer::{Fail, Pass, Unknown};
 use super::archived::{COMMITS, commits_of, commits_text};
 use super::change::Commits;
-use super::git::{Absent, Commit, Repository};
+use super::git::{Absent, Commit, Repository, is_text};
 use super::release::{broken, lacks};
 use super::{Answer, Case};
 use crate::binary::Hunk;
@@ -67,7 +67,7 @@ impl Range<'_> {
     /// The commits that each hunk came from: by its lines, or where lines only went, by its file.
     pub(super) fn commits_of(&self, hunks: &[Hunk]) -> Result<Vec<Vec<String>>> {
         let mut files: BTreeMap<&str, Vec<(u32, u32)>> = BTreeMap::new();
-        for hunk in hunks.iter().filter(|hunk| hunk.new.1 > 0) {
+        for hunk in hunks.iter().filter(|hunk| hunk.new.1 > 0 && is_text(hunk.file())) {
             files.entry(hunk.file()).or_default().push(hunk.new);
         }
         let mut lines = BTreeMap::new();
@@ -108,7 +108,7 @@ pub(super) fn commits(case: &Case<'_>) -> Result<Answer> {
     }
     let ids = case.ids();
     let is_stray = |commit: &Commit| {
-        commit.fixes.is_empty() || !commit.fixes.iter().all(|fix| ids.contains(&fix.as_str()))
+        commit.fixes.is_empty() || !commit.fixes.iter().all(|fix| is_text(fix) && ids.contains(&fix.as_str()))
     };
     let told = |commit: &Commit| {
         json!({
@@ -206,7 +206,8 @@ pub(super) fn scope(case: &Case<'_>) -> Result<Answer> {
     if changed.is_empty() {
         return Ok(Fail("no file changed".into()));
     }
-    let inside = |path: &String| scope.iter().any(|pattern| matches(pattern, path));
+    // No pattern is fitted by a name that can't be read.
+    let inside = |path: &String| is_text(path) && scope.iter().any(|pattern| matches(pattern, path));
     let outside: Vec<String> = changed.iter().filter(|path| !inside(path)).cloned().collect();
     if !outside.is_empty() {
         return Ok(Fail(format!("outside the scope: {}", some(&outside))));

@@ -64,6 +64,7 @@ fn reach(row: &Value) -> String {
             "lines" => "its own lines".to_owned(),
             "inlined" => format!("lines of {through}, inlined"),
             "through" => format!("through {through}"),
+            "dependency" => format!("the dependency {through}"),
             _ => "a declaration".to_owned(),
         });
     }

@@ -10,10 +10,47 @@ fn three_commands_from_nothing_to_a_verified_bundle() {
     let desk = Desk::new("three");
     std::fs::write(desk.path("fw.bin"), vec![1; 5000]).unwrap();
     desk.ok("init");
-    desk.ok("build security --baseline 1.0 --level 1 --image fw.bin -o patch.plb");
-    let signed = desk.ok("sign patch.plb");
+    desk.ok("build feature --baseline 1.0 --level 0 --image fw.bin -o first.plb");
+    let signed = desk.ok("sign first.plb");
     assert_eq!((&signed["verified"], &signed["development"]), (&Value::from(true), &Value::from(true)));
-    assert_eq!(desk.ok("verify patch.plb")["verified"], true);
+    assert_eq!(desk.ok("verify first.plb")["verified"], true);
+}
+
+/// What `init` proposes is what production takes.
+#[test]
+fn a_baselines_first_release_is_a_feature_update() {
+    let desk = Desk::new("first-release");
+    std::fs::write(desk.path("firmware"), vec![1; 5000]).unwrap();
+    let out = desk.run("init");
+    let told = String::from_utf8_lossy(&out.stdout).into_owned();
+    let next = told.lines().find_map(|line| line.strip_prefix("next")).expect("init proposes nothing").trim();
+    let proposed = next.strip_prefix("patchlane ").unwrap().replace("FIRMWARE", "firmware");
+    for key in ["root", "security", "feature"] {
+        desk.ok(&format!("key new {key}.pem --passphrase-env SECRET"));
+    }
+    desk.ok(
+        "root new -o own.plr --root root.pub --security security.pub --feature feature.pub --sign root.pem \
+             --passphrase-env SECRET",
+    );
+    let config = std::fs::read_to_string(desk.path("patchlane.toml")).unwrap();
+    let config = config.replace("trust/root-1.plr", "own.plr").replace("trust/development-", "");
+    std::fs::write(desk.path("patchlane.toml"), config).unwrap();
+    let sign = "sign first.plb --passphrase-env SECRET";
+    // `build` sees what `sign` will say.
+    let notes = |line: &str| desk.ok(line)["notes"].to_string();
+    let patch = "build security --baseline 1.0 --image firmware -o first.plb --force";
+    let told = notes(&format!("{patch} --level 1"));
+    assert!(told.contains("will ask for evidence") && told.contains("build feature"), "{told}");
+    desk.fails(sign, 1, "separation");
+    assert!(notes(&format!("{patch} --level 0")).contains("level 0 handles nothing"));
+    desk.ok("ledger init --before 1");
+    desk.ok("ledger baseline add 1.0 --name one --support-end 2032-12-31");
+    let told = notes(&format!("{patch} --level 1"));
+    assert!(told.contains("the ledger has no release of 1.0"), "{told}");
+    std::fs::remove_dir_all(desk.path("ledger")).unwrap();
+    let told = notes(&format!("{proposed} --force"));
+    assert!(!told.contains("feature update"), "{told}");
+    desk.ok(sign);
 }
 
 /// I10, I20: other folder, other time zone, other locale, other umask.

@@ -38,6 +38,20 @@ for change in base moved "$here"/changes/*.diff; do
     both "$name" "$extra"
 done
 
+# Two with a dependency that cargo unpacked, one release after the other.
+for name in base fix; do
+    release=modbus-1.0.0
+    [ "$name" = base ] || release=modbus-1.0.1
+    rm -rf "$work/src" "$work/dep" && cp -r "$here/src" "$work/src" && mkdir "$work/dep" && cp -r "$here/src" "$work/dep/src"
+    cd "$work/dep"
+    [ "$name" = base ] || git apply -p1 --unidiff-zero "$here/changes/fix.diff"
+    cd "$work"
+    arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -Os -g -ffreestanding -fno-inline-functions-called-once -ffunction-sections \
+        -fdata-sections "-ffile-prefix-map=$work=/fw" \
+        "-ffile-prefix-map=$work/dep=/home/dev/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/$release" -nostdlib -Wl,--gc-sections -Wl,-q "-T$here/arm.ld" "$work/dep/src/modbus.c" src/main.c \
+        -o "$here/arm-dependency-$name.elf" -lgcc
+done
+
 # Two with texts that end with each other.
 cd "$here"
 for name in tails tails-more; do

@@ -1,7 +1,7 @@
 //! Two linked programs: what changed, function by function, and which changes of the sources that came from.
 
 use super::shown;
-use crate::binary::{self, Hunk, Method};
+use crate::binary::{self, Changes, Hunk, Method};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::output::Report;
@@ -17,7 +17,8 @@ pub(super) fn compare((a, old): (&Path, &[u8]), b: &Path, diff: Option<&Path>) -
         Some("B") => error.at(b.display()),
         _ => error,
     };
-    let comparison = binary::compare_by(old, &new, Method::Relocations, hunks.as_deref()).map_err(placed)?;
+    let changes = hunks.as_deref().map(Changes::of);
+    let comparison = binary::compare_by(old, &new, Method::Relocations, changes.as_ref()).map_err(placed)?;
     Ok(Report::of_text(shown::text(&comparison), binary::json(&comparison)))
 }
 

@@ -129,6 +129,7 @@ fn function(changed: &Changed, hunks: Option<(&Row, &Table)>) -> Vec<Cells> {
                 Reach::Lines => format!("<- {place}"),
                 Reach::Inlined(name) => format!("<- {place}, in {name}"),
                 Reach::Through(name) => format!("<- {place}, through {name}"),
+                Reach::Dependency(told) => format!("<- {place}, {told}"),
                 Reach::Declaration => format!("<- {place}, a declaration"),
             }
         }));

@@ -122,6 +122,14 @@ fn checks_of_advisories() {
     );
 }
 
+/// The same component, from Debian.
+fn debian(bench: &Bench, old: &str, new: &str) {
+    for (file, was, is) in [("sbom-base.json", "1.0.0", old), ("sbom-patch.json", "1.0.1", new)] {
+        bench.replace(file, &format!("pkg:generic/modbus@{was}"), &format!("pkg:deb/debian/modbus@{is}"));
+        bench.replace(file, &format!("\"{was}\""), &format!("\"{is}\""));
+    }
+}
+
 #[test]
 fn checks_of_the_build_and_the_bill_of_materials() {
     each(
@@ -170,6 +178,9 @@ fn checks_of_the_build_and_the_bill_of_materials() {
             (16, "fail", "moves more than its patch level", &|b| {
                 b.replace("sbom-patch.json", "\"1.0.1\"", "\"1.1.0\"");
             }),
+            (16, "pass", "1 version moved", &|b| debian(b, "1.0.0-1", "1.0.0-1+deb12u4")),
+            (16, "fail", "moves more than its patch level", &|b| debian(b, "1.0.0-1", "1.0.0-1~bpo12+1")),
+            (16, "fail", "has no Debian versions", &|b| debian(b, "1.0.0-1", "newest")),
         ],
     );
 }

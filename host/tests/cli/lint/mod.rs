@@ -4,5 +4,6 @@ pub(crate) mod bench;
 mod checks;
 mod debts;
 mod inventory;
+mod join;
 mod smuggling;
 mod verdicts;

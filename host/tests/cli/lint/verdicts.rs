@@ -367,17 +367,40 @@ fn a_base_is_judged_under_the_root_that_it_was_made_under() {
     let bench = Bench::new("older");
     production(&bench);
     assert!(bench.result("--no-rebuild", 1).1.starts_with("4.1 s7, signed under root 1;"));
+    let other = "build feature --baseline 4.1 --level 7 --image base.elf -m stolen -o stolen.plb";
+    bench.desk.ok(other);
+    bench.desk.ok("sign stolen.plb --passphrase-env SECRET");
+    // A root that still lists the key judges what the key signed before.
+    let next = "root new --follows one.plr --root keys-root.pub --feature keys-feature.pub --sign keys-root.pem \
+                --passphrase-env SECRET --security keys-security-2.pub";
+    bench.desk.ok(&format!("{next} --security keys-security.pub -o more.plr"));
+    bench.replace("patchlane.toml", "\"one.plr\"", "\"more.plr\"");
+    let (found, told) = bench.result("--no-rebuild", 1);
+    assert!(found == "pass" && told.contains("under root 1, which root 2 follows"), "{found}: {told}");
     // The security key is retired; the base's signature was good in its time.
-    bench
-        .desk
-        .ok("root new -o two.plr --follows one.plr --root keys-root.pub --security keys-security-2.pub \
-         --feature keys-feature.pub --sign keys-root.pem --passphrase-env SECRET");
-    bench.replace("patchlane.toml", "\"one.plr\"", "\"two.plr\"");
+    bench.desk.ok(&format!("{next} -o two.plr"));
+    bench.replace("patchlane.toml", "\"more.plr\"", "\"two.plr\"");
     let (found, told) = bench.result("--no-rebuild", 1);
     assert!(found == "fail" && told.contains("name that under [trust] older"), "{told}");
     bench.replace("patchlane.toml", "root = \"two.plr\"", "root = \"two.plr\"\nolder = [\"one.plr\"]");
+    // But so is one that a thief signs with it today.
     let (found, told) = bench.result("--no-rebuild", 1);
-    assert!(found == "pass" && told.contains("under root 1, which root 2 follows"), "{found}: {told}");
+    assert!(found == "fail" && told.contains("ledger release base.plb --root"), "{found}: {told}");
+    bench.replace("change.toml", "base.plb", "stolen.plb");
+    let (found, told) = bench.result("--no-rebuild", 1);
+    assert!(found == "fail" && told.contains("ledger release stolen.plb --root"), "{found}: {told}");
+    bench.replace("change.toml", "stolen.plb", "base.plb");
+    bench.desk.ok("ledger init --before 7");
+    bench.desk.ok("ledger baseline add 4.1 --name pumps --support-end 2032-12-31");
+    let (found, told) = bench.result("--no-rebuild", 1);
+    assert!(found == "fail" && told.contains("the ledger has no such release"), "{found}: {told}");
+    bench.desk.ok("ledger release base.plb --root one.plr");
+    let (found, told) = bench.result("--no-rebuild", 1);
+    assert!(found == "pass" && told.ends_with("which root 2 follows, and released"), "{found}: {told}");
+    bench.replace("change.toml", "base.plb", "stolen.plb");
+    let (found, told) = bench.result("--no-rebuild", 1);
+    assert!(found == "fail" && told.contains("the ledger has no such release"), "{found}: {told}");
+    bench.replace("change.toml", "stolen.plb", "base.plb");
     // A root of one's own making that nothing follows vouches for nothing.
     bench.desk.ok("key new thief.pem --passphrase-env SECRET");
     bench
