@@ -379,13 +379,13 @@ fn read_failures(r: &mut Reader<'_>) -> Result<Failures, FormatError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use patchlane_protocol::version::Open;
     use patchlane_protocol::{Baseline, FeaturePolicy, Security, SecurityPolicy};
 
     /// The state that takes most bytes.
-    fn longest() -> State {
+    pub(crate) fn longest() -> State {
         let open: [u32; 16] = core::array::from_fn(|i| u32::MAX - 17 + i as u32);
         let feature = Baseline { line: u16::MAX, step: u16::MAX };
         let security = Security::new(u32::MAX, Open::new(&open).expect("16 are open")).expect("a level");

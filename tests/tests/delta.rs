@@ -238,6 +238,41 @@ fn a_broken_transfer_of_a_delta_goes_on_behind_what_was_written() {
     }
 }
 
+/// What was written before power failed isn't written again, but for the block that was being written and the one before.
+#[test]
+fn what_was_written_of_a_delta_stays() {
+    let old = Release::patch(4, 1, 7, image(1, 11_000));
+    // The end is new, so that most of the stream comes when most of the image is there.
+    let changed = [&old.image[..8500], &image(9, 2500)].concat();
+    let new = Release { bases: vec![old.image.clone()], chunk: 128, ..Release::patch(4, 1, 8, changed) };
+    let bundle = new.bytes();
+    let mut most = 0;
+    for after in 1..60 {
+        let mut device = SimDevice::story(GEOMETRY, &old);
+        device.restart(Cause::PowerOn);
+        device.expect(&new);
+        device.machine.begin().unwrap();
+        let mut offset = 0u32;
+        for _ in 0..after {
+            let piece = &bundle[offset as usize..bundle.len().min(offset as usize + 100)];
+            match device.machine.push(offset, piece) {
+                Ok(patchlane_device::Done::Want(next)) => offset = next,
+                _ => break,
+            }
+        }
+        device.restart(Cause::PowerOn);
+        if device.status().activity == Activity::Staged {
+            break;
+        }
+        let before = device.machine.media.secondary.written();
+        assert_eq!(sent(&mut device, &bundle).0, Ok(Outcome::Staged));
+        let again = device.machine.media.secondary.written() - before;
+        assert!(before + again <= new.image.len() as u64 + 2 * 4096, "after {after}: {before} and {again}");
+        most = most.max(before);
+    }
+    assert!(most > 2 * 4096, "power never failed late enough: {most}");
+}
+
 #[test]
 fn whatever_chunks_and_windows_are_the_image_is_the_same() {
     for (case, isa) in Isa::ALL.into_iter().cycle().take(12).enumerate() {

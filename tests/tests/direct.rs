@@ -5,6 +5,7 @@ use patchlane_device::{Boot, Cause, Region, Running, Window};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::status::Activity;
 use patchlane_protocol::{Refusal, Version};
+use patchlane_tests::sim::cases::push_part;
 use patchlane_tests::sim::direct::*;
 use patchlane_tests::sim::sweep::{Geometry, Plan, install_round, pairs, singles};
 use patchlane_tests::sim::world::{Release, Roles, approval};
@@ -102,6 +103,23 @@ const PATCH_BACK: Case = Case {
         assert_eq!(slot_of(device), 0);
     },
 };
+
+/// Where nothing is moved, what is received is what will run: no word that a cut left marginal stays, so that all of it is
+/// written by one session.
+#[test]
+fn a_transfer_that_power_broke_is_written_anew() {
+    let (_, geometry) = GEOMETRIES[0];
+    let (old, new) = (patch(&geometry, 4, 7), patch(&geometry, 4, 8));
+    let mut device = running(geometry, &old, &[&new], 0);
+    let bundle = new.bytes();
+    push_part(&mut device, &bundle[..bundle.len() - 600]).unwrap();
+    device.restart(Cause::PowerOn);
+    assert_eq!(device.status().activity, Activity::Receiving);
+    let before = device.machine.media.secondary.written();
+    assert_eq!(device.push(&bundle, 512), Ok(Outcome::Staged));
+    let again = device.machine.media.secondary.written() - before;
+    assert!(again >= new.linked[1].bytes.len() as u64, "{again} of {}", new.linked[1].bytes.len());
+}
 
 const PAYLOAD_FREE: Case = Case {
     name: "payload-free patch",

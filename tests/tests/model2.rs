@@ -62,6 +62,8 @@ fn model2_02_a_revoked_key_signs_no_fallback() {
     assert_eq!(device.push(&carries.bytes(), 512), Ok(Outcome::RootCommitted));
     device.machine.media.primary.rot(5000, 1);
     assert!(matches!(device.restart(Cause::PowerOn), Some(Boot::Service(_))));
+    // Nor is it moved in, to be found out there.
+    assert!(!device.machine.engine().state().unwrap().degraded);
 }
 
 #[test]

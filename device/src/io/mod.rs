@@ -154,3 +154,6 @@ pub(crate) fn wide(n: usize) -> u32 {
 pub(crate) fn narrow(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

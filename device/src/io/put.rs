@@ -41,11 +41,7 @@ impl Put {
 
     pub(super) fn next(&mut self, bench: &mut Bench, last: Result<(), Refusal>) -> Turn {
         if last.is_err() {
-            return Turn::End(Err(if self.differs == Refusal::ImageDigest {
-                self.differs
-            } else {
-                Refusal::Flash
-            }));
+            return Turn::End(Err(self.differs));
         }
         let place = *bench.place(self.region);
         if self.stage == Stage::Erase {

@@ -151,7 +151,8 @@ fn played(
     }
     // Whoever made the statement could have used any program that answers alike.
     let Some(adapter) = &case.config.replay else {
-        return no("patchlane.toml has no [replay]: nothing says by which adapter it has to be played");
+        let why = "patchlane.toml has no [replay]: nothing says by which adapter it has to be played";
+        return Ok(Err(Unknown(why.into())));
     };
     if predicate["adapter"]["command"] != json!(adapter.command) {
         return no("it was played by another adapter than patchlane.toml names in [replay] command");

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 /// Test binaries that may catch one, besides the device's own.
-const BINARIES: [&str; 17] = [
+const BINARIES: [&str; 19] = [
+    "asked",
+    "failing",
     "journal",
     "rules",
     "redteam",
