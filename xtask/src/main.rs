@@ -27,7 +27,7 @@ cargo xtask demo [--board B|sim]      the story: keys, bundles, a device takes a
 cargo xtask test                      everything CI runs
 cargo xtask model [--deep]            orders of a release history, as far as it gets, on the device; deep: 30 times the states
 cargo xtask known-bad [--quick]       puts known-bad rules into a copy of the device, and sees that tests catch each
-cargo xtask mutants [--area A]… [--only TEXT] [--survivors] [--write]
+cargo xtask mutants [--area A]… [--only TEXT]… [--survivors] [--write]
                                       breaks the device's trust code in all ways cargo-mutants knows, and sees that tests
                                       mind; takes an hour, so isn't part of `test`; --list names the areas
 cargo xtask bench host                start, sign and verify against imgtool (PyPI); measures, decides nothing

@@ -78,7 +78,7 @@ fn the_longest_record_and_its_last_mark_are_read_back() {
     let (mut flash, mut writer) = (Flash::new(), bench());
     assert_eq!(flash.run(&mut writer, Job::Scan(Scan::new())), Err(Refusal::NotProvisioned));
     let state = State { phase: Phase::Swap, step: 0, ..longest() };
-    writer.state = Some(state.clone());
+    writer.state = Some(state);
     assert_eq!(flash.run(&mut writer, Job::Record(Record::new())), Ok(()));
     // Longer than two pieces, or nothing is shown.
     let copy = &flash.regions[0][2 * IO..COPY as usize];
@@ -88,12 +88,12 @@ fn the_longest_record_and_its_last_mark_are_read_back() {
         assert_eq!(flash.run(&mut reader, Job::Scan(Scan::new())), Ok(()));
         reader.state
     };
-    assert_eq!(read(&mut flash), Some(state.clone()));
+    assert_eq!(read(&mut flash), Some(state));
     let mut step = 0;
     while let Some(put) = mark(&mut writer, step + 1) {
         step += 1;
         assert_eq!(flash.run(&mut writer, Job::Put(put)), Ok(()));
-        assert_eq!(read(&mut flash), Some(State { step, ..state.clone() }));
+        assert_eq!(read(&mut flash), Some(State { step, ..state }));
     }
     assert_eq!(step, MARKS - 1, "the first mark came with the record");
 }

@@ -1,4 +1,4 @@
-//! `mutants [--area A]… [--only TEXT] [--survivors] [--write]`: breaks the device's trust code in every way that cargo-mutants
+//! `mutants [--area A]… [--only TEXT]… [--survivors] [--write]`: breaks the device's trust code in every way that cargo-mutants
 //! knows, and sees that a test minds each or that tests/mutants.txt says why none can. Launched by `cargo xtask mutants`.
 
 use patchlane_tests::broken::{root, source};
@@ -17,7 +17,7 @@ use std::{fs, thread};
 #[derive(Default)]
 struct Asked {
     areas: Vec<String>,
-    only: Option<String>,
+    only: Vec<String>,
     survivors: bool,
     write: bool,
 }
@@ -25,7 +25,7 @@ struct Asked {
 impl Asked {
     /// True if no mutant of the areas asked for is left out.
     fn is_whole(&self) -> bool {
-        self.only.is_none() && !self.survivors
+        self.only.is_empty() && !self.survivors
     }
 
     /// True if this area is asked for.
@@ -34,7 +34,7 @@ impl Asked {
     }
 }
 
-const USAGE: &str = "mutants [--area A]… [--only TEXT] [--survivors] [--write] | --list";
+const USAGE: &str = "mutants [--area A]… [--only TEXT]… [--survivors] [--write] | --list";
 
 fn arguments(words: &[String]) -> Option<Asked> {
     let mut asked = Asked::default();
@@ -45,7 +45,7 @@ fn arguments(words: &[String]) -> Option<Asked> {
                 let area = words.next().filter(|a| AREAS.iter().any(|(area, _)| area == a))?;
                 asked.areas.push(area.into());
             }
-            "--only" => asked.only = Some(words.next()?.into()),
+            "--only" => asked.only.push(words.next()?.into()),
             "--survivors" => asked.survivors = true,
             "--write" => asked.write = true,
             _ => return None,
@@ -198,7 +198,7 @@ fn mutants(asked: &Asked) -> Result<(), String> {
         let mutant = &all[*index];
         !copy.unviable.contains(index)
             && asked.wants(mutant.area)
-            && asked.only.as_ref().is_none_or(|text| mutant.name.contains(text.as_str()))
+            && (asked.only.is_empty() || asked.only.iter().any(|text| mutant.name.contains(text.as_str())))
             && (!asked.survivors || explained.contains_key(&mutant.name))
     };
     let (constant, rest): (Vec<usize>, Vec<usize>) =
