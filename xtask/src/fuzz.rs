@@ -39,19 +39,30 @@ fn targets() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// Builds all targets; the folder with their programs.
-fn build() -> Result<PathBuf, String> {
+/// Builds all targets by this profile; the folder with their programs.
+fn build(profile: &str) -> Result<PathBuf, String> {
     tools::ensure(&COMPILER)?;
     let version =
         says("rustup", &["run", "nightly", "rustc", "-vV"]).ok_or("the nightly compiler doesn't start")?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
     let output = root().join("target/fuzz");
     let mut cargo = Command::new("rustup");
-    cargo.args(["run", "nightly", "cargo", "build", "--quiet", "--locked", "--release", "--target", host]);
+    cargo.args([
+        "run",
+        "nightly",
+        "cargo",
+        "build",
+        "--quiet",
+        "--locked",
+        "--profile",
+        profile,
+        "--target",
+        host,
+    ]);
     cargo.current_dir(root().join("tests/fuzz")).env("CARGO_TARGET_DIR", &output).env("RUSTFLAGS", FLAGS);
     // This cargo's own words about itself are about another compiler.
     run(cargo.env_remove("CARGO").env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN"))?;
-    Ok(output.join(host).join("release"))
+    Ok(output.join(host).join(profile))
 }
 
 /// Inputs longer than this teach a target nothing.
@@ -115,7 +126,7 @@ pub(crate) fn smoke() -> Result<(), String> {
         println!("skipped: no nightly toolchain; the committed seeds were replayed by the stable one");
         return Ok(());
     }
-    let (programs, targets) = (build()?, targets()?);
+    let (programs, targets) = (build("smoke")?, targets()?);
     let seconds = (SMOKE / targets.len().max(1) as u64).max(1);
     targets.iter().try_for_each(|target| {
         let executions = play(&programs, target, seconds)?;
@@ -150,7 +161,7 @@ pub(crate) fn fuzz(words: &[&str]) -> Result<(), String> {
     if !has_nightly() {
         return Err("fuzzing needs a nightly toolchain: rustup toolchain install nightly".into());
     }
-    let programs = build()?;
+    let programs = build("release")?;
     let chosen = all.iter().filter(|name| chosen.is_none_or(|target| target == name.as_str()));
     chosen.into_iter().try_for_each(|target| play_long(&programs, target, seconds))
 }
