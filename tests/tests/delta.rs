@@ -238,6 +238,21 @@ fn a_broken_transfer_of_a_delta_goes_on_behind_what_was_written() {
     }
 }
 
+/// A line that spoils a chunk says nothing of the delta: sent again, it is taken.
+#[test]
+fn a_spoilt_chunk_is_no_reason_to_distrust_a_delta() {
+    let (old, new) = releases(11_000);
+    let new = Release { full: false, ..new };
+    let bundle = new.bytes();
+    let mut device = SimDevice::story(GEOMETRY, &old);
+    device.restart(Cause::PowerOn);
+    device.expect(&new);
+    let mut spoilt = bundle.clone();
+    *spoilt.last_mut().unwrap() ^= 1;
+    assert_eq!(sent(&mut device, &spoilt).0, Err(Refusal::ChunkDigest));
+    assert_eq!(sent(&mut device, &bundle).0, Ok(Outcome::Staged));
+}
+
 /// What was written before power failed isn't written again, but for the block that was being written and the one before.
 #[test]
 fn what_was_written_of_a_delta_stays() {
