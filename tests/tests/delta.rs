@@ -202,6 +202,18 @@ fn pairs_of_cuts_of_a_delta_update_are_survived() {
     println!("delta pairs {}: {} operations, {} pairs", GEOMETRIES[3].0, tally.operations, tally.cases);
 }
 
+/// Sends so many pieces of 100 bytes, and no more.
+fn begin(device: &mut SimDevice, bundle: &[u8], pieces: usize) {
+    let mut offset = device.machine.begin().unwrap();
+    for _ in 0..pieces {
+        let piece = &bundle[offset as usize..bundle.len().min(offset as usize + 100)];
+        match device.machine.push(offset, piece) {
+            Ok(patchlane_device::Done::Want(next)) => offset = next,
+            _ => break,
+        }
+    }
+}
+
 #[test]
 fn a_broken_transfer_of_a_delta_goes_on_behind_what_was_written() {
     let (old, new) = releases(11_000);
@@ -214,15 +226,7 @@ fn a_broken_transfer_of_a_delta_goes_on_behind_what_was_written() {
         let mut device = SimDevice::story(GEOMETRY, &old);
         device.restart(Cause::PowerOn);
         device.expect(&new);
-        device.machine.begin().unwrap();
-        let mut offset = 0u32;
-        for _ in 0..after {
-            let piece = &bundle[offset as usize..bundle.len().min(offset as usize + 100)];
-            match device.machine.push(offset, piece) {
-                Ok(patchlane_device::Done::Want(next)) => offset = next,
-                _ => break,
-            }
-        }
+        begin(&mut device, &bundle, after);
         // Power fails, or only the cable.
         if after % 2 == 0 {
             device.restart(Cause::PowerOn);
@@ -266,15 +270,7 @@ fn what_was_written_of_a_delta_stays() {
         let mut device = SimDevice::story(GEOMETRY, &old);
         device.restart(Cause::PowerOn);
         device.expect(&new);
-        device.machine.begin().unwrap();
-        let mut offset = 0u32;
-        for _ in 0..after {
-            let piece = &bundle[offset as usize..bundle.len().min(offset as usize + 100)];
-            match device.machine.push(offset, piece) {
-                Ok(patchlane_device::Done::Want(next)) => offset = next,
-                _ => break,
-            }
-        }
+        begin(&mut device, &bundle, after);
         device.restart(Cause::PowerOn);
         if device.status().activity == Activity::Staged {
             break;

@@ -169,6 +169,26 @@ fn clean(folder: &Path, secrets: &BTreeSet<String>) -> usize {
     files.len()
 }
 
+/// A customer's archive can be verified: what isn't seen is the vendor's word.
+fn verifies(bench: &Bench, secrets: &BTreeSet<String>) {
+    let value = verified(bench, "cu");
+    assert_eq!(value["ok"], true, "{value}");
+    for number in (1..=30).filter(|number| *number != 8) {
+        let (verdict, detail) = check(&value, number);
+        assert_eq!(
+            (&verdict[..], detail.starts_with("pass; not seen here")),
+            ("vendors-word", true),
+            "{detail}"
+        );
+    }
+    assert_eq!(super::bench::row(&value, "statement"), "reproduced");
+    // The ledger's entry is seen; the seal names advisories under embargo.
+    assert_eq!(super::bench::row(&value, "released"), "vendors-word");
+    assert!(value.to_string().contains("is about this bundle; seals/"), "{value}");
+    let text = String::from_utf8(bench.desk.run("verify-evidence cu").stdout).unwrap();
+    assert!(!secrets.iter().any(|secret| text.contains(secret)), "{text}");
+}
+
 #[test]
 fn a_customers_archive_and_report_show_nothing_that_is_confidential() {
     let bench = marked("leak");
@@ -213,23 +233,7 @@ fn a_customers_archive_and_report_show_nothing_that_is_confidential() {
         it["lines"]
     );
     bench.desk.fails("report cu -o out --audience assessor", 2, "usage");
-    // And it can be verified: what isn't seen is the vendor's word.
-    let value = verified(&bench, "cu");
-    assert_eq!(value["ok"], true, "{value}");
-    for number in (1..=30).filter(|number| *number != 8) {
-        let (verdict, detail) = check(&value, number);
-        assert_eq!(
-            (&verdict[..], detail.starts_with("pass; not seen here")),
-            ("vendors-word", true),
-            "{detail}"
-        );
-    }
-    assert_eq!(super::bench::row(&value, "statement"), "reproduced");
-    // The ledger's entry is seen; the seal names advisories under embargo.
-    assert_eq!(super::bench::row(&value, "released"), "vendors-word");
-    assert!(value.to_string().contains("is about this bundle; seals/"), "{value}");
-    let text = String::from_utf8(bench.desk.run("verify-evidence cu").stdout).unwrap();
-    assert!(!secrets.iter().any(|secret| text.contains(secret)), "{text}");
+    verifies(&bench, &secrets);
 }
 
 /// A customer's archive is added to like any other, and stays one.
