@@ -18,7 +18,7 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
 const SMOKE: u64 = 60;
 
 /// libFuzzer is C++.
-const COMPILER: [tools::Package; 1] = [("g++", "g++")];
+pub(crate) const COMPILER: [tools::Package; 1] = [("g++", "g++")];
 
 fn says(program: &str, words: &[&str]) -> Option<String> {
     let out = Command::new(program).args(words).output().ok().filter(|out| out.status.success())?;

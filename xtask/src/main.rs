@@ -8,6 +8,7 @@ mod demo;
 mod firmware;
 mod fuzz;
 mod integrator;
+mod lanes;
 mod mutants;
 mod qemu;
 mod replay;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask demo [--board B|sim]      the story: keys, bundles, a device takes a patch and holds a feature
-cargo xtask test                      everything CI runs
+cargo xtask test [PART]               everything CI runs, or a part of it; --list
 cargo xtask model [--deep]            orders of a release history, as far as it gets, on the device; deep: 30 times the states
 cargo xtask known-bad [--quick]       puts known-bad rules into a copy of the device, and sees that tests catch each
 cargo xtask mutants [--area A]… [--only TEXT]… [--survivors] [--write]
@@ -68,7 +69,7 @@ fn main() -> ExitCode {
         ["qemu", ref arguments @ ..] => qemu::qemu(arguments),
         ["replay"] => replay::replay("virt"),
         ["replay", "--board", board] if board == "all" || firmware::is_board(board) => replay::replay(board),
-        ["test"] => test::test(),
+        ["test", ref rest @ ..] => test::test(rest),
         ["model"] => test::model(false),
         ["model", "--deep"] => test::model(true),
         ["known-bad"] => test::known_bad(false),

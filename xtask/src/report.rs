@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A browser, and what talks to it.
-const BROWSER: [Package; 2] = [("chromium", "/usr/bin/chromium"), ("nodejs", "node")];
+pub(crate) const BROWSER: [Package; 2] = [("chromium", "/usr/bin/chromium"), ("nodejs", "node")];
 /// Rules of accessibility that aren't ours.
 const AXE: &str = "axe-core@4.10.3";
 

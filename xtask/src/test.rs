@@ -1,6 +1,7 @@
-//! `cargo xtask test`: everything CI runs, in order of cost.
+//! `cargo xtask test`: everything CI runs.
 
 use crate::demo;
+use crate::lanes::{Lane, Part, go};
 use crate::run::{cargo, part, run};
 use crate::{firmware, fuzz, integrator, qemu, replay, report, sizes, skips, toolchain, tools, vectors};
 use std::process::ExitCode;
@@ -8,79 +9,93 @@ use std::process::ExitCode;
 /// Tests that take longer, and tell what they counted.
 const SLOW: [&str; 5] = ["every_single_cut", "pairs_of_cuts", "random_walks", "real_images", "model_"];
 
-/// A part's name, and what it does.
-type Part = (&'static str, fn() -> Result<(), String>);
-
-/// What CI runs, in order of cost.
+/// What CI runs; within a lane in order of cost, but for what needs what others have built.
 const PARTS: &[Part] = &[
-    ("machine", || toolchain::prepare_with(&tools::KEY_READERS)),
-    ("format", || {
+    (Lane::Ours, "format", || {
         let of = |manifest| run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]));
         ["Cargo.toml", "tests/qemu/Cargo.toml", "tests/embassy/Cargo.toml", "tests/fuzz/Cargo.toml"]
             .into_iter()
             .try_for_each(of)
     }),
-    ("lints", || {
+    (Lane::Ours, "lints", || {
         run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     }),
-    ("unit tests, transcripts, simulated scenarios", || {
+    (Lane::Ours, "unit tests, transcripts, simulated scenarios", || {
         let slow = SLOW.iter().flat_map(|name| ["--skip", *name]);
         // What was skipped because the machine lacks it says so; a passing test's words are shown, too.
         run(cargo(&["test", "--quiet", "--workspace", "--all-targets", "--"]).args(slow).arg("--show-output"))
     }),
-    ("power cuts and random walks", || {
+    (Lane::Ours, "power cuts and random walks", || {
         let tests = ["power", "walk", "delta", "direct"].iter().flat_map(|test| ["--test", *test]);
         let mut test = cargo(&["test", "--quiet", "-p", "patchlane-tests"]);
         run(test.args(tests).args(["--", "--nocapture"]).args(&SLOW[..3]))
     }),
-    ("every order of a release history", || model(false)),
-    ("known-bad rules", || known_bad(true)),
-    ("hostile input", fuzz::smoke),
-    ("Miri", fuzz::miri),
-    ("real images", || {
+    (Lane::Ours, "every order of a release history", || model(false)),
+    (Lane::Ours, "known-bad rules", || known_bad(true)),
+    (Lane::Other, "hostile input", fuzz::smoke),
+    (Lane::Other, "Miri", fuzz::miri),
+    (Lane::Ours, "real images", || {
         let tests = ["--test", "corpus", "--", "--nocapture"];
         run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))
     }),
-    ("documentation tests", || run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))),
-    ("steps that must not compile", must_not_compile),
-    ("minimum Rust version", msrv),
-    ("curves are strict", no_legacy),
-    ("other systems", other_systems),
-    ("the comparison with embassy-boot", || {
+    (Lane::Ours, "documentation tests", || run(&mut cargo(&["test", "--quiet", "--workspace", "--doc"]))),
+    (Lane::Other, "steps that must not compile", must_not_compile),
+    (Lane::Ours, "minimum Rust version", msrv),
+    (Lane::Ours, "curves are strict", no_legacy),
+    (Lane::Other, "other systems", other_systems),
+    (Lane::Other, "the comparison with embassy-boot", || {
         let check = ["check", "--quiet", "--locked", "--manifest-path", "tests/embassy/Cargo.toml"];
         run(cargo(&check).env("CARGO_TARGET_DIR", "target/embassy"))
     }),
-    ("documentation", || {
+    (Lane::Ours, "documentation", || {
         let mut doc = cargo(&["doc", "--quiet", "--no-deps", "--workspace"]);
         run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     }),
-    ("vectors", || {
+    (Lane::Ours, "vectors", || {
         let same = vectors::run(true) == ExitCode::SUCCESS;
         if same { Ok(()) } else { Err("protocol/vectors or SPEC.md drifted: cargo xtask vectors".into()) }
     }),
-    ("a report in a browser", || report::report(&["--browser"])),
-    ("firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
-    ("scenarios on three boards", || qemu::play(&["--board", "all", "--cuts", "12"])),
-    ("replay on a board", || replay::play("virt")),
-    ("skipped instructions", || skips::play(&["--quick"])),
-    ("costs on three boards", || qemu::play(&["--cost", "--scenario", "refusals"])),
-    ("story, simulated", || demo::check(demo::SIM)),
-    ("story on the board", || demo::check("virt")),
-    ("a firmware crate of someone else", integrator::check),
-    ("sizes and panic paths", sizes::sizes),
+    (Lane::Ours, "a report in a browser", || report::report(&["--browser"])),
+    (Lane::Other, "firmware", || firmware::build(None).map(|folder| println!("{}", folder.display()))),
+    (Lane::Other, "scenarios on three boards", || qemu::play(&["--board", "all", "--cuts", "12"])),
+    (Lane::Other, "replay on a board", || replay::play("virt")),
+    (Lane::Other, "skipped instructions", || skips::play(&["--quick"])),
+    (Lane::Other, "costs on three boards", || qemu::play(&["--cost", "--scenario", "refusals"])),
+    (Lane::Other, "story, simulated", || demo::check(demo::SIM)),
+    (Lane::Other, "story on the board", || demo::check("virt")),
+    (Lane::Other, "a firmware crate of someone else", integrator::check),
+    (Lane::Other, "sizes and panic paths", sizes::sizes),
 ];
 
-pub(crate) fn test() -> Result<(), String> {
-    let (mut failed, count) = (Vec::new(), PARTS.len());
-    for (name, body) in PARTS {
-        failed.extend(part(name, *body).err());
+/// `test`, `test --list`, `test PART`.
+pub(crate) fn test(words: &[&str]) -> Result<(), String> {
+    match *words {
+        [] => {
+            let machine = part("machine", machine);
+            go(PARTS, machine.err())
+        }
+        ["--list"] => {
+            PARTS.iter().for_each(|(_, name, _)| println!("{name}"));
+            Ok(())
+        }
+        [wanted] => {
+            let found = PARTS.iter().find(|(_, name, _)| *name == wanted);
+            let (_, _, body) =
+                found.ok_or_else(|| format!("there is no part `{wanted}`: cargo xtask test --list"))?;
+            body()
+        }
+        _ => Err("what is meant? test, test PART, test --list".into()),
     }
-    if failed.is_empty() {
-        println!("\nall {count} parts passed");
-        Ok(())
-    } else {
-        Err(format!("{} of {count} parts failed:\n{}", failed.len(), failed.join("\n")))
+}
+
+/// What any part wants to have installed: two parts at once can't. What only some need may stay away; they say so.
+fn machine() -> Result<(), String> {
+    for wanted in [&report::BROWSER[..], &fuzz::COMPILER] {
+        if let Err(why) = tools::ensure(wanted) {
+            println!("{why}");
+        }
     }
+    toolchain::prepare_with(&tools::KEY_READERS)
 }
 
 /// The model check; a deep one takes hours.
