@@ -44,12 +44,20 @@ pub(super) fn csaf(case: &Case<'_>) -> Result<Answer> {
         let Some(embargo) = &advisory.embargo else {
             return Ok(Unknown("the change record names no CSAF advisory and states no embargo".into()));
         };
-        case.keep("embargo", json!({ "reason": embargo.reason, "until": embargo.until.to_string() }));
+        let (until, public) = (embargo.until.to_string(), &embargo.public);
+        case.keep("embargo", json!({ "reason": embargo.reason, "until": until, "public": public }));
         if embargo.reason.trim().is_empty() {
             return Ok(Fail("the embargo has no reason".into()));
         }
         if embargo.until.ends() < case.now {
             return Ok(Fail(format!("the embargo ended on {}", embargo.until)));
+        }
+        let message = &case.change.message;
+        if !message.is_empty() && message != public {
+            return Ok(Fail(format!(
+                "anyone will read `message` in the manifest before {until}, and [advisory.embargo] `public` isn't that: \
+                 let both say what may be told"
+            )));
         }
         return Ok(Pass(format!("under embargo until {}: {}", embargo.until, embargo.reason)));
     }

@@ -128,6 +128,9 @@ pub struct Embargo {
     pub reason: String,
     /// When it ends.
     pub until: Day,
+    /// What may be told meanwhile: the manifest says this or nothing, for whoever carries a bundle reads it.
+    #[serde(default)]
+    pub public: String,
 }
 
 /// Commits, and what they may touch.

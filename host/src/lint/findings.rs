@@ -90,7 +90,7 @@ pub(crate) fn shown(check: u64, data: &Value) -> Option<Value> {
     match check {
         // Why there is an embargo is between the vendor and whoever keeps it.
         5 if data["embargo"].is_object() => {
-            shown.insert("embargo".into(), json!({ "until": data["embargo"]["until"] }));
+            shown.insert("embargo".into(), picked(&data["embargo"], &["until", "public"]).into());
         }
         17 => shown.extend(count("left").map(|left| ("left".into(), json!(left)))),
         18 => {

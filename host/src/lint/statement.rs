@@ -193,6 +193,18 @@ fn about(evidence: &Evidence, bundle: &Bundle) -> Result<()> {
     Ok(())
 }
 
+/// While there is an embargo, a manifest tells what may be told, and no more: anyone reads it.
+fn silent(rows: &[&Value], text: &str) -> Result<()> {
+    let embargo = rows.iter().map(|row| &row["shown"]["embargo"]).find(|embargo| embargo.is_object());
+    if embargo.is_none_or(|embargo| text.is_empty() || embargo["public"] == text) {
+        return Ok(());
+    }
+    no(
+        "speaks of an embargo, and the manifest's text isn't what [advisory.embargo] `public` says",
+        "build the bundle with `--change`, or without a text",
+    )
+}
+
 /// What a patch is let through with; a waiver that has ended lets nothing through.
 fn let_through(rows: &[&Value], now: u64) -> Result<Vec<String>> {
     let mut notes = Vec::new();
@@ -237,5 +249,6 @@ pub fn judge(evidence: &Evidence, bundle: &Bundle, profile: Profile, now: u64) -
     if !whole {
         return no("doesn't say of each of the thirty checks that it lets the patch pass", AGAIN);
     }
+    silent(&rows, bundle.manifest()?.text)?;
     let_through(&rows, now)
 }

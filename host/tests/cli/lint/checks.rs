@@ -95,6 +95,13 @@ fn checks_of_advisories() {
                 b.replace(
                     "change.toml",
                     "csaf = [\"csaf.json\"]",
+                    "embargo = { reason = \"coordinated\", until = 2027-02-01, public = \"Bounds check of register requests\" }",
+                );
+            }),
+            (5, "fail", "let both say what may be told", &|b| {
+                b.replace(
+                    "change.toml",
+                    "csaf = [\"csaf.json\"]",
                     "embargo = { reason = \"coordinated\", until = 2027-02-01 }",
                 );
             }),

@@ -176,6 +176,26 @@ fn evidence_goes_into_the_manifest_and_sign_asks_for_it() {
 }
 
 #[test]
+fn t14_under_an_embargo_a_manifest_tells_what_may_be_told() {
+    let bench = Bench::new("embargo");
+    let until = |public: &str| format!("embargo = {{ reason = \"CERT\", until = 2027-02-01{public} }}");
+    bench.replace("change.toml", "csaf = [\"csaf.json\"]", &until(", public = \"Security fix\""));
+    let (found, told) = bench.result("--no-rebuild", 5);
+    assert!(found == "fail" && told.contains("anyone will read"), "{found}: {told}");
+    bench.replace("change.toml", "\"Bounds check of register requests\"", "\"Security fix\"");
+    bench.desk.ok("lint -o patch.evidence.json");
+    bench.desk.ok("build security --change change.toml --evidence patch.evidence.json -o patch.plb");
+    assert_eq!(bench.desk.ok("sign patch.plb")["verified"], true);
+    // Nothing is always allowed; what wasn't agreed on never is, however it came into the bundle.
+    let by_hand = "build security --baseline 4.1 --level 8 --image patch.elf --evidence patch.evidence.json";
+    bench.desk.ok(&format!("{by_hand} -o none.plb"));
+    bench.desk.ok("sign none.plb --evidence patch.evidence.json");
+    bench.desk.ok(&format!("{by_hand} -m Registers -o told.plb"));
+    let what = bench.desk.fails("sign told.plb --evidence patch.evidence.json", 1, "separation");
+    assert!(what.contains("embargo"), "{what}");
+}
+
+#[test]
 fn evidence_of_a_refused_patch_signs_nothing() {
     let bench = Bench::new("refused");
     bench.replace("interfaces-patch.toml", "\"locked\"", "\"open\"");
