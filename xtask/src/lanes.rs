@@ -20,20 +20,25 @@ pub(crate) enum Lane {
 /// Its lane, its name, and what it does.
 pub(crate) type Part = (Lane, &'static str, fn() -> Result<(), String>);
 
+/// As many lines of a part that failed are shown at the end.
+const LAST: usize = 30;
+
 /// One part, by `program`; what it says is shown as a whole, for another may speak at the same time.
 fn play(program: &Path, log: &Path, name: &str, screen: &Mutex<()>) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("{}: {e}", log.display());
+    println!("--- {name} has begun");
     let begun = Instant::now();
     let said = std::fs::File::create(log).map_err(failed)?;
     let mut one = Command::new(program);
     one.args(["test", name]).stdout(said.try_clone().map_err(failed)?).stderr(said);
-    let result = run(&mut one).map_err(|_| format!("{name}: its words are above, and in {}", log.display()));
+    let result = run(&mut one);
     let said = std::fs::read(log).map_err(failed)?;
     let seconds = begun.elapsed().as_secs();
     let _screen = screen.lock().map_err(|e| e.to_string())?;
     println!("\n=== {name}\n{}", String::from_utf8_lossy(&said).trim_end());
     println!("=== {name}: {} in {seconds} s", if result.is_ok() { "ok" } else { "FAILED" });
-    result
+    // Once more when all is over: what was said here is far up by then.
+    result.map_err(|_| format!("{name}; the end of {}:\n{}", log.display(), end_of(log)))
 }
 
 /// All parts of a lane, one after the other; what failed.
@@ -52,6 +57,14 @@ fn copy() -> Result<PathBuf, String> {
         .and_then(|()| std::fs::copy(original, &program))
         .map_err(|e| format!("{}: {e}", program.display()))?;
     Ok(program)
+}
+
+/// The last lines of what a part said.
+fn end_of(log: &Path) -> String {
+    let said = std::fs::read(log).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.trim_end().lines().collect();
+    lines.get(lines.len().saturating_sub(LAST)..).unwrap_or_default().join("\n")
 }
 
 /// Both lanes at once, after what may have `failed` already.
