@@ -58,6 +58,18 @@ fn regular(path: &Path) -> Result<fs::Metadata> {
     if there.is_file() { Ok(there) } else { Err(broken("isn't a regular file").at(path.display())) }
 }
 
+/// What lies beside the objects: of an index with [`index::MOST`] entries it is no larger, in bytes.
+pub(crate) const LARGEST_INDEX: u64 = 16 << 20;
+
+/// A file beside the objects.
+fn beside(path: &Path) -> Result<Vec<u8>> {
+    if regular(path)?.len() > LARGEST_INDEX {
+        let what = format!("is larger than {} MiB", LARGEST_INDEX >> 20);
+        return Err(Error::new(Code::Malformed, what, "check that this is an archive").at(path.display()));
+    }
+    files::read(path)
+}
+
 impl Archive {
     /// Reads an archive's index. Objects are read when they are asked for.
     ///
@@ -72,8 +84,7 @@ impl Archive {
                 return Err(broken("isn't a folder").at(inside.display()));
             }
         }
-        regular(&path)?;
-        let index_bytes = files::read_small(&path)?;
+        let index_bytes = beside(&path)?;
         let index = Index::parse(&index_bytes).map_err(|e| e.at(path.display()))?;
         Ok(Self { folder: folder.to_path_buf(), index, index_bytes })
     }

@@ -24,6 +24,9 @@ const CUTS: u64 = 300;
 /// So much flash is simulated for an archive, in bytes: whoever wrote that may mean harm.
 pub(crate) const SIMULATED: u64 = 64 << 20;
 
+/// So many bases are simulated for an archive.
+pub(crate) const SIMULATED_BASES: usize = 64;
+
 /// An in-toto statement (v1) of this kind, and the digests that it is about.
 fn statement(document: &Value, kind: &str) -> Result<BTreeSet<String>> {
     if document["_type"].as_str() != Some("https://in-toto.io/Statement/v1") {
@@ -49,6 +52,16 @@ fn base_digests(case: &Case<'_>) -> Result<BTreeSet<String>> {
 
 fn names(predicate: &Value, key: &str) -> BTreeSet<String> {
     predicate[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// True if a test is named after a vulnerability: `CVE-2027-41` isn't in `CVE-2027-4108`.
+fn names_id(test: &str, id: &str) -> bool {
+    let (test, id) = (test.to_lowercase(), id.to_lowercase());
+    let part = |c: char| c.is_alphanumeric();
+    test.match_indices(&id).any(|(at, _)| {
+        let (before, after) = (&test[..at], &test[at + id.len()..]);
+        !before.ends_with(part) && !after.starts_with(part)
+    })
 }
 
 /// 24: the exploit works on the base and fails on the patch.
@@ -95,7 +108,7 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
         return Ok(Fail(format!("`{test}` fails on the patch")));
     }
     for id in case.ids() {
-        let about = |test: &&String| test.to_lowercase().contains(&id.to_lowercase());
+        let about = |test: &&String| names_id(test, id);
         let before: Vec<&String> = failed_before.iter().filter(about).collect();
         if before.is_empty() {
             return Ok(Fail(format!(
@@ -328,9 +341,18 @@ pub(super) fn installs(case: &Case<'_>) -> Result<Answer> {
         case.lacks("its flash is too large to be simulated for an archive");
         return Ok(Unknown("not simulated".into()));
     }
-    let own = std::iter::once(&case.change.base);
+    let mut bases = vec![&case.change.base];
+    for path in &case.change.proof.bases {
+        if !bases.contains(&path) {
+            bases.push(path);
+        }
+        if case.archived.is_some() && bases.len() > SIMULATED_BASES {
+            case.lacks("it names too many bases to be simulated for an archive");
+            return Ok(Unknown("not simulated".into()));
+        }
+    }
     let (mut seen, mut cuts): (BTreeMap<String, ()>, u64) = (BTreeMap::new(), 0);
-    for path in own.chain(&case.change.proof.bases) {
+    for path in bases {
         let bundle = parse_bundle(case.read(path)?, path)?;
         let version = bundle.manifest()?.version;
         if version.feature != case.version.feature {
@@ -350,4 +372,23 @@ pub(super) fn installs(case: &Case<'_>) -> Result<Answer> {
     case.keep("over", over.clone());
     case.keep("cuts", cuts);
     Ok(Pass(format!("over {}; {cuts} power cuts survived, a failed trial taken back", over.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_id;
+
+    #[test]
+    fn a_test_is_named_after_one_vulnerability_and_no_longer_one() {
+        for (test, id, named) in [
+            ("CVE-2027-41 over-read", "CVE-2027-41", true),
+            ("test_cve-2027-41", "CVE-2027-41", true),
+            ("(CVE-2027-41)", "CVE-2027-41", true),
+            ("CVE-2027-4108", "CVE-2027-41", false),
+            ("XCVE-2027-41", "CVE-2027-41", false),
+            ("CVE-2027-4108 and CVE-2027-41", "CVE-2027-41", true),
+        ] {
+            assert_eq!(names_id(test, id), named, "{test} {id}");
+        }
+    }
 }
