@@ -22,7 +22,8 @@ fn resigned(bench: &Bench, folder: &Path, edit: impl FnOnce(&mut Value)) {
     let archive = Archive::open(folder).unwrap();
     let text = archive.index.text().unwrap();
     std::fs::write(folder.join("index.json"), &text).unwrap();
-    let key = keys::read(&bench.desk.path("evidence.pem"), &keys::Passphrase::default()).unwrap().key;
+    let passphrase = keys::Passphrase { file: Some(bench.desk.path("secret.txt")), ..Default::default() };
+    let key = keys::read(&bench.desk.path("evidence.pem"), &passphrase).unwrap().key;
     let sealed = Envelope::seal(&key, evidence::INDEX, text.as_bytes()).unwrap();
     std::fs::write(folder.join("index.dsse.json"), sealed).unwrap();
     let read = |role: Role| {
@@ -57,27 +58,37 @@ fn entries(index: &mut Value) -> &mut Vec<Value> {
 #[test]
 fn a_root_that_retired_the_judging_one_is_no_anchor_of_it() {
     let bench = keyed("retired");
-    // A production-like pair of roots: the second retires the security key of the first.
-    for key in ["security-2", "rootkey", "featurekey", "securitykey"] {
-        bench.desk.ok(&format!("key new {key}.pem --development"));
+    // Two production roots that may follow the first: one retires its security key, and one keeps it.
+    const SECRET: &str = "--passphrase-env SECRET";
+    bench.write("secret.txt", "correct horse\n");
+    for name in ["evidence.pem", "evidence.pub"] {
+        std::fs::remove_file(bench.desk.path(name)).unwrap();
     }
-    bench.desk.ok("root new -o one.plr --root rootkey.pub --security securitykey.pub --feature featurekey.pub --sign rootkey.pem");
-    let next = "root new --follows one.plr --root rootkey.pub --feature featurekey.pub --sign rootkey.pem";
-    bench.desk.ok(&format!("{next} --security security-2.pub -o two.plr"));
-    bench.desk.ok(&format!("{next} --security securitykey.pub --security security-2.pub -o more.plr"));
-    let config = std::fs::read_to_string(bench.desk.path("patchlane.toml")).unwrap();
-    let from = config.find("[trust]").unwrap();
-    let to = config[from + 1..].find("\n[").map_or(config.len(), |at| from + 1 + at);
-    let trust =
-        "[trust]\nroot = \"one.plr\"\nsecurity = [\"securitykey.pem\"]\nfeature = [\"featurekey.pem\"]\n";
-    bench.write("patchlane.toml", &format!("{}{trust}{}", &config[..from], &config[to..]));
-    bench.edit("patchlane.toml", |text| text.replace("profile = \"cra+replay\"", "profile = \"starter\""));
-    bench.desk.ok("build feature --baseline 4.1 --level 7 --image base.elf -o base.plb --force");
-    bench.desk.ok("sign base.plb");
-    bench.desk.ok("lint -o patch.evidence.json --key evidence.pem --profile starter");
-    bench.desk.ok("build security --change change.toml --evidence patch.evidence.json -o patch.plb");
-    bench.desk.ok("sign patch.plb");
-    bench.desk.ok(&CREATE.replace(" --after patch.release.json", ""));
+    for key in ["evidence", "root", "feature", "old", "new"] {
+        bench.desk.ok(&format!("key new {key}.pem {SECRET}"));
+    }
+    let made = format!("--root root.pub --feature feature.pub --sign root.pem {SECRET}");
+    bench.desk.ok(&format!("root new -o one.plr --security old.pub {made}"));
+    bench.desk.ok(&format!("root new -o two.plr --follows one.plr --security new.pub {made}"));
+    bench
+        .desk
+        .ok(&format!("root new -o more.plr --follows one.plr --security old.pub --security new.pub {made}"));
+    bench.edit("patchlane.toml", |text| {
+        let from = text.find("[trust]").unwrap();
+        let to = text[from + 1..].find("\n[").map_or(text.len(), |at| from + 1 + at);
+        let trust = "[trust]\nroot = \"one.plr\"\nsecurity = [\"old.pem\"]\nfeature = [\"feature.pem\"]\n";
+        format!("{}{trust}{}", &text[..from], &text[to..]).replace("cra+replay", "starter")
+    });
+    for line in [
+        "build feature --baseline 4.1 --level 7 --image base.elf -o base.plb --force",
+        &format!("sign base.plb {SECRET}"),
+        &format!("lint -o patch.evidence.json --key evidence.pem {SECRET}"),
+        "build security --change change.toml --evidence patch.evidence.json -o patch.plb",
+        &format!("sign patch.plb {SECRET}"),
+        &format!("archive create patch.plb -o ar --key evidence.pem {SECRET}"),
+    ] {
+        bench.desk.ok(line);
+    }
     let told = |root: &str| {
         let out = bench.desk.run(&format!("verify-evidence forged --root {root} --json"));
         let value: Value = serde_json::from_slice(&out.stdout).unwrap();
