@@ -156,26 +156,37 @@ impl Archive {
         }
     }
 
-    /// Names of files in the folder of objects that no entry names, or whose entry is redacted.
+    /// Names in the archive's folders of what no entry names, or whose entry is redacted.
     ///
     /// # Errors
     /// `file-access`.
     pub fn strangers(&self) -> Result<Vec<String>> {
-        let inside = self.folder.join(OBJECTS);
-        let list = fs::read_dir(&inside).map_err(|e| files::failed(&e, &inside, "read"))?;
+        let object = |name: &str| {
+            let known = Sha::parse(name).and_then(|sha256| self.entry(&sha256));
+            known.is_some_and(|entry| !entry.redacted)
+        };
         let mut strangers = Vec::new();
+        self.others("", &|name| [INDEX, SIGNED, RECHECK, "objects"].contains(&name), &mut strangers)?;
+        self.others("objects", &|name| name == "sha256", &mut strangers)?;
+        self.others(OBJECTS, &object, &mut strangers)?;
+        strangers.sort();
+        Ok(strangers)
+    }
+
+    /// What is in one of its folders that doesn't belong there.
+    fn others(&self, folder: &str, known: &dyn Fn(&str) -> bool, found: &mut Vec<String>) -> Result<()> {
+        let inside = self.folder.join(folder);
+        let list = fs::read_dir(&inside).map_err(|e| files::failed(&e, &inside, "read"))?;
         for entry in list {
             let name = entry.map_err(|e| files::failed(&e, &inside, "read"))?.file_name();
             let name = name.to_string_lossy().into_owned();
-            let known = Sha::parse(&name).and_then(|sha256| self.entry(&sha256));
-            if known.is_none_or(|entry| entry.redacted) {
-                strangers.push(name);
+            if !known(&name) {
+                found.push(if folder.is_empty() { name } else { format!("{folder}/{name}") });
             }
-            if strangers.len() > index::MOST {
+            if found.len() > index::MOST {
                 break;
             }
         }
-        strangers.sort();
-        Ok(strangers)
+        Ok(())
     }
 }

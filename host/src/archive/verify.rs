@@ -3,6 +3,7 @@
 //! Nothing in the archive is believed because it is there: the root is the anchor, the device's own verifier judges the
 //! bundle, the manifest names the evidence, the evidence names its files and the keys that may sign more of it.
 
+mod bases;
 mod checks;
 mod whole;
 
@@ -248,6 +249,7 @@ fn after(archive: &Archive, release: &Release, rows: &mut Rows) {
         }
         bases(archive, release, &evidence.statement["predicate"], &mut played, rows);
         recorded(archive, release, &evidence.statement["predicate"]["ledger"], rows);
+        bases::covered(archive, release, &evidence.statement["predicate"], rows);
     }
     if none {
         rows.add("after", "statement", Verdict::VendorsWord, "there is no evidence made after signing");
@@ -314,6 +316,9 @@ fn bases(
             let said = base["release"].as_str().unwrap_or_default();
             if filing.bundle.manifest()?.version.to_string() != said {
                 return Err(super::broken("is of another version than the statement says"));
+            }
+            if base["manifest_sha256"].as_str() != Some(&filing.bundle.digest().to_string()) {
+                return Err(super::broken("has another manifest than the statement says"));
             }
             attest::over(&release.bundle, &filing, &release.roots, &config)
         };

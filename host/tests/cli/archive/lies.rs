@@ -329,3 +329,68 @@ fn an_index_of_many_files_is_read_again() {
     draft.write(&folder, &|_| Ok(Top { signed: "{}".into(), recheck: String::new() })).unwrap();
     assert_eq!(Archive::open(&folder).unwrap().index.entries.len(), 5000);
 }
+
+#[test]
+fn what_lies_beside_the_objects_is_named_by_nothing_either() {
+    let bench = attested("beside-objects");
+    bench.desk.ok(CREATE);
+    for name in ["REPORT.html", "objects/sha512", "objects/index.json"] {
+        let folder = copy(&bench, "ar", "forged");
+        std::fs::write(folder.join(name), "trust me").unwrap();
+        let value = verified(&bench, "forged");
+        assert_eq!(differing(&value), ["no others"], "{name}: {value}");
+        assert!(value.to_string().contains(name), "{value}");
+    }
+}
+
+/// The assessor's own git is configured as he likes it: what is found is the same.
+#[test]
+fn what_an_assessor_configured_for_git_has_no_say() {
+    let bench = attested("gitconfig");
+    bench.desk.ok(CREATE);
+    let text = "[safe]\nbareRepository = explicit\n[log]\nshowSignature = true\n[diff]\nnoprefix = true\nalgorithm = patience\n\
+                external = touch ran\norderFile = /nonexistent\n[core]\nquotePath = true\n";
+    std::fs::create_dir(bench.desk.path("home")).unwrap();
+    bench.write("home/.gitconfig", text);
+    let mut command = bench.desk.command();
+    command.args(["verify-evidence", "ar", "--json"]).env("HOME", bench.desk.path("home"));
+    let out = command.env_remove("GIT_CONFIG_GLOBAL").env_remove("XDG_CONFIG_HOME").output().unwrap();
+    let value: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(
+        (&value["ok"], super::bench::checks(&value, "vendors-word")),
+        (&json!(true), vec![9, 12]),
+        "{value}"
+    );
+    assert!(!bench.desk.path("ran").exists());
+}
+
+/// That it was tried over everything that devices may run is no word of the vendor's: the ledger tells.
+#[test]
+fn a_statement_that_leaves_a_base_out_is_found_out() {
+    let bench = keyed("every-base");
+    super::bench::recorded(&bench);
+    super::bench::released(&bench);
+    bench.desk.ok(CREATE);
+    let value = verified(&bench, "ar");
+    assert_eq!(row(&value, "every base"), "reproduced", "{value}");
+    let path = bench.desk.path("patch.release.json");
+    let mut lie = Evidence::parse(&std::fs::read(&path).unwrap()).unwrap().statement;
+    let bases = lie["predicate"]["bases"].as_array_mut().unwrap();
+    let base = bases.pop().unwrap();
+    assert!(bases.is_empty());
+    let key = keys::read(&bench.desk.path("evidence.pem"), &keys::Passphrase::default()).unwrap().key;
+    std::fs::write(&path, evidence::sealed(&key, &lie).unwrap()).unwrap();
+    bench.desk.ok(&CREATE.replace("-o ar", "-o less"));
+    let value = verified(&bench, "less");
+    assert_eq!(differing(&value), ["every base"], "{value}");
+    assert!(value.to_string().contains("releases/4.1-s7"), "{value}");
+    // What wasn't tried is said; and a base has the manifest that the statement gives it.
+    lie["predicate"]["bases"] = json!([base]);
+    lie["predicate"]["untried"] = json!([{ "release": "4.1 s6", "why": "it carries no full image" }]);
+    lie["predicate"]["bases"][0]["manifest_sha256"] = digest(b"other").into();
+    std::fs::write(&path, evidence::sealed(&key, &lie).unwrap()).unwrap();
+    bench.desk.ok(&CREATE.replace("-o ar", "-o other"));
+    let value = verified(&bench, "other");
+    assert_eq!(row(&value, "over 4.1 s6"), "vendors-word");
+    assert_eq!(differing(&value), ["over 4.1 s7", "every base"], "{value}");
+}

@@ -175,6 +175,39 @@ fn evidence_goes_into_the_manifest_and_sign_asks_for_it() {
     bench.desk.fails("build security -o x.plb", 2, "usage");
 }
 
+/// `git replace` shows another commit under the same name: what is judged is what the name says.
+#[test]
+fn a_commit_is_what_its_name_says() {
+    let bench = Bench::new("replaced");
+    bench.commit("No trailer here\n\nReviewed-by: Rev <rev@example.com>", "v2");
+    assert_eq!(bench.result("--no-rebuild", 6).0, "fail");
+    let git = |words: &[&str]| {
+        let out = std::process::Command::new("git")
+            .arg("-C")
+            .arg(bench.desk.path("fw"))
+            .args(words)
+            .env("GIT_EDITOR", "true")
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Dev")))
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "dev@example.com")))
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    };
+    let all = git(&["log", "--format=%H", "v1..v2"]);
+    for commit in all.lines() {
+        let (tree, parent) =
+            (git(&["rev-parse", &format!("{commit}^{{tree}}")]), git(&["rev-parse", &format!("{commit}^")]));
+        let message = "Fix\n\nFixes: CVE-2027-1\nReviewed-by: Rev <rev@example.com>";
+        let other = git(&["commit-tree", &tree, "-p", &parent, "-m", message]);
+        if other != commit {
+            git(&["replace", "-f", commit, &other]);
+        }
+    }
+    assert!(git(&["log", "-1", "--format=%B", "v2"]).contains("Fixes: CVE-2027-1"), "it is replaced");
+    assert_eq!(bench.result("--no-rebuild", 6).0, "fail");
+}
+
 /// Evidence of the right image and release, and a manifest that promises something else.
 #[test]
 fn a_manifest_says_what_was_judged() {
