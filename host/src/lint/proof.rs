@@ -73,8 +73,8 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
         return Ok(Unknown("the change record names no [proof] exploit".into()));
     }
     let (old, new) = (base_digests(case)?, digests(&case.images));
-    let (mut failed_before, mut passed_after, mut failed_after) =
-        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut failed_before, mut passed_before, mut passed_after, mut failed_after) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for path in files {
         let document = case.json(path)?;
         let about = statement(&document, TEST_RESULT).map_err(|e| e.at(path.display()))?;
@@ -91,7 +91,10 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
             }),
         );
         match (about.is_subset(&old), about.is_subset(&new), about.is_empty()) {
-            (true, false, false) => failed_before.extend(names(predicate, "failedTests")),
+            (true, false, false) => {
+                failed_before.extend(names(predicate, "failedTests"));
+                passed_before.extend(names(predicate, "passedTests"));
+            }
             (false, true, false) => {
                 passed_after.extend(names(predicate, "passedTests"));
                 failed_after.extend(names(predicate, "failedTests"));
@@ -114,6 +117,9 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
             return Ok(Fail(format!(
                 "no test named after {id} fails on the base: nothing shows the exploit"
             )));
+        }
+        if let Some(test) = before.iter().find(|test| passed_before.contains(**test)) {
+            return Ok(Fail(format!("`{test}` both fails and passes on the base: that shows nothing")));
         }
         if let Some(test) = before.iter().find(|test| !passed_after.contains(**test)) {
             return Ok(Fail(format!("`{test}` doesn't pass on the patch")));
