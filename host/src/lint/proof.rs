@@ -64,6 +64,15 @@ fn names_id(test: &str, id: &str) -> bool {
     })
 }
 
+/// Names of tests, by release and result.
+#[derive(Default)]
+struct Tests {
+    failed_before: BTreeSet<String>,
+    passed_before: BTreeSet<String>,
+    passed_after: BTreeSet<String>,
+    failed_after: BTreeSet<String>,
+}
+
 /// 24: the exploit works on the base and fails on the patch.
 ///
 /// A test is named after the vulnerability; it passes where the exploit fails.
@@ -73,8 +82,7 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
         return Ok(Unknown("the change record names no [proof] exploit".into()));
     }
     let (old, new) = (base_digests(case)?, digests(&case.images));
-    let (mut failed_before, mut passed_before, mut passed_after, mut failed_after) =
-        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut tests = Tests::default();
     for path in files {
         let document = case.json(path)?;
         let about = statement(&document, TEST_RESULT).map_err(|e| e.at(path.display()))?;
@@ -92,12 +100,12 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
         );
         match (about.is_subset(&old), about.is_subset(&new), about.is_empty()) {
             (true, false, false) => {
-                failed_before.extend(names(predicate, "failedTests"));
-                passed_before.extend(names(predicate, "passedTests"));
+                tests.failed_before.extend(names(predicate, "failedTests"));
+                tests.passed_before.extend(names(predicate, "passedTests"));
             }
             (false, true, false) => {
-                passed_after.extend(names(predicate, "passedTests"));
-                failed_after.extend(names(predicate, "failedTests"));
+                tests.passed_after.extend(names(predicate, "passedTests"));
+                tests.failed_after.extend(names(predicate, "failedTests"));
             }
             _ => {
                 return Ok(Fail(format!(
@@ -107,28 +115,31 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
             }
         }
     }
-    if let Some(test) = failed_after.iter().next() {
-        return Ok(Fail(format!("`{test}` fails on the patch")));
+    Ok(shows(case, &tests))
+}
+
+/// Whether the tests show that the exploit of each vulnerability works on the base, and fails on the patch.
+fn shows(case: &Case<'_>, tests: &Tests) -> Answer {
+    if let Some(test) = tests.failed_after.iter().next() {
+        return Fail(format!("`{test}` fails on the patch"));
     }
     for id in case.ids() {
         let about = |test: &&String| names_id(test, id);
-        let before: Vec<&String> = failed_before.iter().filter(about).collect();
+        let before: Vec<&String> = tests.failed_before.iter().filter(about).collect();
         if before.is_empty() {
-            return Ok(Fail(format!(
-                "no test named after {id} fails on the base: nothing shows the exploit"
-            )));
+            return Fail(format!("no test named after {id} fails on the base: nothing shows the exploit"));
         }
-        if let Some(test) = before.iter().find(|test| passed_before.contains(**test)) {
-            return Ok(Fail(format!("`{test}` both fails and passes on the base: that shows nothing")));
+        if let Some(test) = before.iter().find(|test| tests.passed_before.contains(**test)) {
+            return Fail(format!("`{test}` both fails and passes on the base: that shows nothing"));
         }
-        if let Some(test) = before.iter().find(|test| !passed_after.contains(**test)) {
-            return Ok(Fail(format!("`{test}` doesn't pass on the patch")));
+        if let Some(test) = before.iter().find(|test| !tests.passed_after.contains(**test)) {
+            return Fail(format!("`{test}` doesn't pass on the patch"));
         }
     }
-    Ok(Pass(format!(
+    Pass(format!(
         "{} of the exploit: works on the base, fails on the patch",
-        plural(failed_before.len() as u64, "test")
-    )))
+        plural(tests.failed_before.len() as u64, "test")
+    ))
 }
 
 /// What the statement says was played, if it is about these images, and about this recording as it stands.

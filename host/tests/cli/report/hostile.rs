@@ -173,6 +173,12 @@ fn what_is_missing_is_said_and_no_table_is_empty() {
         assert!(!html.contains(claim), "{claim}");
     }
     assert_eq!(it["separation"]["orphans"], json!(null));
+}
+
+#[test]
+fn on_a_first_day_a_report_says_what_wasnt_evaluated() {
+    let sample = Sample::bare("first-day");
+    let desk = &sample.bench.desk;
     // A first day: the record has no more than it needs.
     for section in ["source", "build", "sbom", "elf", "proof", "budget", "assessment", "advisory"] {
         sample.bench.without(section);
