@@ -4,10 +4,12 @@
 //! shipped. Its statement names the bundle and the manifest; the manifest names the evidence made before. Nothing names
 //! itself.
 
+use crate::archive::broken;
 use crate::bundle::Bundle;
 use crate::commands::date;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
+use crate::evidence::{self, Evidence};
 use crate::ledger::entry::Sha;
 use crate::ledger::rules::Rule;
 use crate::ledger::{Filed, Ledger, entry, seal};
@@ -15,7 +17,7 @@ use crate::lint::proof::{story_of, survives};
 use crate::output::slug;
 use crate::root::Root;
 use crate::scenario::{Cast, Feature, Source};
-use patchlane_protocol::Kind;
+use patchlane_protocol::{Kind, PublicKey};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -50,6 +52,20 @@ impl Filing {
             bundle: crate::commands::parse_bundle(bytes, path)?,
         })
     }
+}
+
+/// That a statement made after signing is about this bundle, says that it passed, and is signed by one of these keys.
+///
+/// # Errors
+/// `evidence`: what it is instead.
+pub fn about(evidence: &Evidence, bundle: &Sha, keys: &[PublicKey]) -> Result<PublicKey> {
+    let key = evidence.verify(keys)?;
+    evidence::of_kind(&evidence.statement, KIND, "patchlane attest").map_err(broken)?;
+    let about = evidence.statement["subject"][0]["digest"]["sha256"].as_str();
+    if about != Some(&bundle.to_string()) || evidence.statement["predicate"]["verdict"] != "passed" {
+        return Err(broken("is about something else, or doesn't say that it passed"));
+    }
+    Ok(key)
 }
 
 /// A release that devices ran when the bundle arrived.

@@ -303,6 +303,13 @@ impl Flash {
     }
 }
 
+/// What manifests call a product of this vendor and class.
+pub(crate) fn product_of(vendor: &str, class: &str) -> Product {
+    let vendor = Uuid::new_v5(&Uuid::NAMESPACE_DNS, vendor.as_bytes());
+    let class = Uuid::new_v5(&vendor, class.as_bytes());
+    Product { vendor: VendorId(vendor.into_bytes()), class: ClassId(class.into_bytes()) }
+}
+
 impl Config {
     /// Reads a configuration file.
     ///
@@ -407,9 +414,7 @@ impl Config {
 
     /// The ids that devices and manifests carry: UUID version 5 of the vendor's domain, and of the class in it.
     pub fn product(&self) -> Product {
-        let vendor = Uuid::new_v5(&Uuid::NAMESPACE_DNS, self.product.vendor.as_bytes());
-        let class = Uuid::new_v5(&vendor, self.product.class.as_bytes());
-        Product { vendor: VendorId(vendor.into_bytes()), class: ClassId(class.into_bytes()) }
+        product_of(&self.product.vendor, &self.product.class)
     }
 
     /// The addresses of the slots that code runs from where they lie, if it does.

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const FORMAT: u16 = 2;
 /// An index names no more entries.
 pub const MOST: usize = 10_000;
+/// An archive isn't added to more often.
+pub const MOST_INDICES: usize = 1_000;
 
 macro_rules! roles {
     ($($name:ident = $text:literal, $confidential:literal, $meaning:literal;)+) => {
@@ -182,6 +184,10 @@ impl Index {
     fn sound(&self) -> Result<()> {
         if self.entries.len() > MOST {
             return Err(broken(format!("names more than {MOST} files")));
+        }
+        let earlier = |role: Role| self.entries.iter().filter(|entry| entry.role == role).count();
+        if earlier(Role::Index).max(earlier(Role::IndexSigned)) > MOST_INDICES {
+            return Err(broken(format!("was added to more than {MOST_INDICES} times")));
         }
         let line = |text: &str| plain(text) == text && text.len() <= 1_000;
         let (mut seen, mut sizes) = (BTreeSet::new(), BTreeMap::new());

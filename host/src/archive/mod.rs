@@ -58,6 +58,18 @@ fn regular(path: &Path) -> Result<fs::Metadata> {
     if there.is_file() { Ok(there) } else { Err(broken("isn't a regular file").at(path.display())) }
 }
 
+/// What lies beside the objects: of an index with [`index::MOST`] entries it is no larger, in bytes.
+pub(crate) const LARGEST_INDEX: u64 = 16 << 20;
+
+/// A file beside the objects.
+fn beside(path: &Path) -> Result<Vec<u8>> {
+    if regular(path)?.len() > LARGEST_INDEX {
+        let what = format!("is larger than {} MiB", LARGEST_INDEX >> 20);
+        return Err(Error::new(Code::Malformed, what, "check that this is an archive").at(path.display()));
+    }
+    files::read(path)
+}
+
 impl Archive {
     /// Reads an archive's index. Objects are read when they are asked for.
     ///
@@ -72,8 +84,7 @@ impl Archive {
                 return Err(broken("isn't a folder").at(inside.display()));
             }
         }
-        regular(&path)?;
-        let index_bytes = files::read_small(&path)?;
+        let index_bytes = beside(&path)?;
         let index = Index::parse(&index_bytes).map_err(|e| e.at(path.display()))?;
         Ok(Self { folder: folder.to_path_buf(), index, index_bytes })
     }
@@ -145,26 +156,37 @@ impl Archive {
         }
     }
 
-    /// Names of files in the folder of objects that no entry names, or whose entry is redacted.
+    /// Names in the archive's folders of what no entry names, or whose entry is redacted.
     ///
     /// # Errors
     /// `file-access`.
     pub fn strangers(&self) -> Result<Vec<String>> {
-        let inside = self.folder.join(OBJECTS);
-        let list = fs::read_dir(&inside).map_err(|e| files::failed(&e, &inside, "read"))?;
+        let object = |name: &str| {
+            let known = Sha::parse(name).and_then(|sha256| self.entry(&sha256));
+            known.is_some_and(|entry| !entry.redacted)
+        };
         let mut strangers = Vec::new();
+        self.others("", &|name| [INDEX, SIGNED, RECHECK, "objects"].contains(&name), &mut strangers)?;
+        self.others("objects", &|name| name == "sha256", &mut strangers)?;
+        self.others(OBJECTS, &object, &mut strangers)?;
+        strangers.sort();
+        Ok(strangers)
+    }
+
+    /// What is in one of its folders that doesn't belong there.
+    fn others(&self, folder: &str, known: &dyn Fn(&str) -> bool, found: &mut Vec<String>) -> Result<()> {
+        let inside = self.folder.join(folder);
+        let list = fs::read_dir(&inside).map_err(|e| files::failed(&e, &inside, "read"))?;
         for entry in list {
             let name = entry.map_err(|e| files::failed(&e, &inside, "read"))?.file_name();
             let name = name.to_string_lossy().into_owned();
-            let known = Sha::parse(&name).and_then(|sha256| self.entry(&sha256));
-            if known.is_none_or(|entry| entry.redacted) {
-                strangers.push(name);
+            if !known(&name) {
+                found.push(if folder.is_empty() { name } else { format!("{folder}/{name}") });
             }
-            if strangers.len() > index::MOST {
+            if found.len() > index::MOST {
                 break;
             }
         }
-        strangers.sort();
-        Ok(strangers)
+        Ok(())
     }
 }

@@ -55,10 +55,12 @@ fn key_of<'a>(index: &'a Index, what: &str) -> Result<&'a Entry> {
 const HEAD: &str = "\
 Every line of the blocks below can be typed into a POSIX shell in this folder; or all of them at once:
 `sed -n '/^```sh$/,/^```$/p' RECHECK.md | grep -v '^```' | sh -eu`. Nothing of the vendor's runs: sha256sum, openssl 3 and
-the shell's own tools do. If a line fails, the archive isn't what its vendor signed.
+the shell's own tools do. If a line fails, the archive isn't what its vendor signed. These lines came with the archive, and
+nobody signed them: read them before you run them, or have `patchlane verify-evidence` compare them with its own.
 
-What this doesn't show: the thirty checks themselves (`patchlane verify-evidence` recomputes those that can be), and that
-the root below is the one in the devices. Compare its SHA-256 with one that you got elsewhere.
+What this doesn't show: the thirty checks themselves (`patchlane verify-evidence` recomputes those that can be), that the keys
+below are enough and of the right role (the root says how many of which; its bytes are described in SPEC 5), and that the root
+below is the one in the devices. Compare its SHA-256 with one that you got elsewhere.
 ";
 
 /// The text.

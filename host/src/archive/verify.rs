@@ -3,24 +3,27 @@
 //! Nothing in the archive is believed because it is there: the root is the anchor, the device's own verifier judges the
 //! bundle, the manifest names the evidence, the evidence names its files and the keys that may sign more of it.
 
+mod bases;
 mod checks;
 mod whole;
 
+pub(crate) use whole::release as indexed;
+
 use super::Archive;
-use super::index::{Audience, Role};
+use super::index::{Audience, Entry, Role};
 use crate::attest::{self, Filing};
 use crate::config::Config;
 use crate::error::Result;
-use crate::evidence::{self, Evidence};
+use crate::evidence::Evidence;
 use crate::ledger::Ledger;
 use crate::ledger::entry::Sha;
 use crate::ledger::time::Moment;
 use crate::lint::findings;
-use crate::lint::proof::SIMULATED;
+use crate::lint::proof::{SIMULATED, SIMULATED_BASES};
 use crate::root::Root;
 use patchlane_protocol::{PublicKey, SignedRoot};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What became of a claim.
@@ -107,7 +110,7 @@ pub fn verify(archive: &Archive, anchor: Option<&Root>) -> Result<Vec<Row>> {
     trust(&release, anchor, &mut rows);
     rows.seen("archive", "index", whole::signed(archive, &release.keys));
     rows.seen("archive", "history", whole::history(archive, &release.keys));
-    rows.seen("archive", "release", whole::release(archive, &release.bundle));
+    rows.seen("archive", "release", whole::release(archive, &release.bundle.bundle, release.bundle.sha256));
     match (&release.whole, archive.index.audience) {
         (Err(why), Audience::Assessor) => {
             rows.add("archive", "RECHECK.md", Verdict::VendorsWord, format!("not compared: {why}"));
@@ -125,7 +128,8 @@ pub fn verify(archive: &Archive, anchor: Option<&Root>) -> Result<Vec<Row>> {
 fn opened(archive: &Archive) -> Result<Release> {
     let entry = archive.only(Role::Bundle)?;
     let bundle = Filing::new(&archive.path(&entry.sha256), archive.bytes(&entry.sha256)?)?;
-    let roots = archive.of(Role::Root).map(|entry| Root::parse(&archive.bytes(&entry.sha256)?));
+    let roots = distinct(archive, Role::Root);
+    let roots = roots.into_iter().map(|entry| Root::parse(&archive.bytes(&entry.sha256)?));
     let mut roots = roots.collect::<Result<Vec<_>>>()?;
     let root = roots.first().cloned().ok_or_else(|| super::broken("has no root"))?;
     roots.sort_by_key(|root| root.document().map_or(0, |document| document.version));
@@ -142,23 +146,10 @@ fn opened(archive: &Archive) -> Result<Release> {
 
 fn trust(release: &Release, anchor: Option<&Root>, rows: &mut Rows) {
     rows.seen("trust", "root chain", chain(&release.roots));
-    let sha256 = Sha::of(release.root.bytes());
     match anchor {
-        Some(anchor) if anchor.document_bytes().ok() == release.root.document_bytes().ok() => {
-            rows.add("trust", "anchor", Verdict::Reproduced, "the root is the one given");
-        }
-        Some(anchor)
-            if release
-                .roots
-                .iter()
-                .any(|root| root.document_bytes().ok() == anchor.document_bytes().ok()) =>
-        {
-            rows.add("trust", "anchor", Verdict::Reproduced, "the chain begins at the root given");
-        }
-        Some(_) => {
-            rows.add("trust", "anchor", Verdict::Differs, "the root given isn't in the archive's chain")
-        }
+        Some(anchor) => rows.seen("trust", "anchor", anchored(release, anchor)),
         None => {
+            let sha256 = Sha::of(release.root.bytes());
             let told =
                 format!("compare its SHA-256 with one that you got elsewhere, or give --root: {sha256}");
             rows.add("trust", "anchor", Verdict::VendorsWord, told);
@@ -194,6 +185,29 @@ fn trust(release: &Release, anchor: Option<&Root>, rows: &mut Rows) {
     rows.seen("trust", "evidence signature", signed());
 }
 
+/// The root given is the archive's, or one before it: devices that trust a later one know of no key that it retired.
+fn anchored(release: &Release, anchor: &Root) -> Result<String> {
+    let same = |root: &Root| root.document_bytes().ok() == anchor.document_bytes().ok();
+    if same(&release.root) {
+        return Ok("the root is the one given".into());
+    }
+    if !release.roots.iter().any(same) {
+        return Err(super::broken("isn't in the archive's chain").at("the root given"));
+    }
+    let (given, judges) = (anchor.document()?, release.root.document()?.version);
+    if given.version < judges {
+        return Ok("the chain begins at the root given".into());
+    }
+    release.bundle.bundle.verify(&given, |_| Ok(())).map_err(|error| {
+        let what = format!(
+            "root {} judged the bundle, and by root {}, which is the one given, it {}",
+            judges, given.version, error.what
+        );
+        crate::Error { what, ..error }
+    })?;
+    Ok(format!("root {judges} judged the bundle; by the one given, {}, it is sound, too", given.version))
+}
+
 /// Each root follows the one before.
 fn chain(roots: &[Root]) -> Result<String> {
     for pair in roots.windows(2) {
@@ -211,9 +225,10 @@ fn chain(roots: &[Root]) -> Result<String> {
 }
 
 fn after(archive: &Archive, release: &Release, rows: &mut Rows) {
-    let mut none = true;
-    for entry in archive.of(Role::EvidenceAfter) {
-        none = false;
+    let statements = distinct(archive, Role::EvidenceAfter);
+    let none = statements.is_empty();
+    let mut played = BTreeSet::new();
+    for entry in statements {
         let evidence = match whole::evidence(archive, &entry.sha256) {
             Ok(evidence) => evidence,
             Err(error) => {
@@ -221,21 +236,20 @@ fn after(archive: &Archive, release: &Release, rows: &mut Rows) {
                 continue;
             }
         };
-        let signed = || -> Result<String> {
-            let key = evidence.verify(&release.keys)?;
-            let about = evidence.statement["subject"][0]["digest"]["sha256"].as_str();
-            evidence::of_kind(&evidence.statement, attest::KIND, "patchlane attest")
-                .map_err(super::broken)?;
-            if about != Some(&release.bundle.sha256.to_string())
-                || evidence.statement["predicate"]["verdict"] != "passed"
-            {
-                return Err(super::broken("is about something else, or doesn't say that it passed"));
-            }
-            Ok(format!("about this bundle, signed by {}", key.id()))
-        };
-        rows.seen("after", "statement", signed());
-        bases(archive, release, &evidence.statement["predicate"], rows);
+        let signed = attest::about(&evidence, &release.bundle.sha256, &release.keys);
+        // What a stranger says of bases isn't played: it's no claim of the vendor's.
+        let vendors = signed.is_ok();
+        rows.seen(
+            "after",
+            "statement",
+            signed.map(|key| format!("about this bundle, signed by {}", key.id())),
+        );
+        if !vendors {
+            continue;
+        }
+        bases(archive, release, &evidence.statement["predicate"], &mut played, rows);
         recorded(archive, release, &evidence.statement["predicate"]["ledger"], rows);
+        bases::covered(archive, release, &evidence.statement["predicate"], rows);
     }
     if none {
         rows.add("after", "statement", Verdict::VendorsWord, "there is no evidence made after signing");
@@ -256,9 +270,28 @@ fn config(archive: &Archive) -> std::result::Result<Result<Config>, String> {
     Ok(text.and_then(|text| Config::parse(&text)))
 }
 
-/// Plays the bundle to every base once more.
-fn bases(archive: &Archive, release: &Release, predicate: &Value, rows: &mut Rows) {
+/// The entries of a role, one for each file: however often an index names one, it is read once.
+fn distinct(archive: &Archive, role: Role) -> Vec<&Entry> {
+    let mut seen = BTreeSet::new();
+    archive.of(role).filter(|entry| seen.insert(entry.sha256)).collect()
+}
+
+/// Plays the bundle to every base once more, to each once: that takes a second or more.
+fn bases(
+    archive: &Archive,
+    release: &Release,
+    predicate: &Value,
+    played: &mut BTreeSet<String>,
+    rows: &mut Rows,
+) {
     for base in predicate["bases"].as_array().into_iter().flatten() {
+        if !played.insert(base.to_string()) {
+            continue;
+        }
+        if played.len() > SIMULATED_BASES {
+            let told = format!("more than {SIMULATED_BASES} bases are named: the others weren't played");
+            return rows.add("after", "more bases", Verdict::VendorsWord, told);
+        }
         let name = format!("over {}", crate::output::plain(base["release"].as_str().unwrap_or("a base")));
         let Some(sha256) = base["bundle_sha256"].as_str().and_then(Sha::parse) else {
             rows.add("after", &name, Verdict::Differs, "it has no digest");
@@ -272,7 +305,7 @@ fn bases(archive: &Archive, release: &Release, predicate: &Value, rows: &mut Row
                 continue;
             }
         };
-        let played = || -> Result<std::result::Result<u64, String>> {
+        let survived = || -> Result<std::result::Result<u64, String>> {
             let config = config?;
             let flash =
                 config.flash.iter().flat_map(|flash| flash.stretches()).map(|(_, s)| u64::from(s.size));
@@ -284,9 +317,12 @@ fn bases(archive: &Archive, release: &Release, predicate: &Value, rows: &mut Row
             if filing.bundle.manifest()?.version.to_string() != said {
                 return Err(super::broken("is of another version than the statement says"));
             }
+            if base["manifest_sha256"].as_str() != Some(&filing.bundle.digest().to_string()) {
+                return Err(super::broken("has another manifest than the statement says"));
+            }
             attest::over(&release.bundle, &filing, &release.roots, &config)
         };
-        match played() {
+        match survived() {
             Ok(Ok(cuts)) if base["cuts"].as_u64().is_some_and(|said| said <= cuts) => {
                 rows.add("after", &name, Verdict::Reproduced, format!("{cuts} power cuts survived"));
             }

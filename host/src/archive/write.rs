@@ -121,9 +121,7 @@ impl Draft {
 
     fn make(&self, folder: &Path, top: &dyn Fn(&Index) -> Result<Top>) -> Result<(Index, Written)> {
         let index = self.index(None, self.entries());
-        // What is written has to be readable: limits hold for both.
-        let text = index.text()?;
-        Index::parse(text.as_bytes())?;
+        let text = readable(&index)?;
         let tree = NewTree::make(folder)?;
         for inside in ["objects", OBJECTS] {
             tree.folder(inside)?;
@@ -161,15 +159,14 @@ impl Draft {
             return Err(at(Error::new(Code::Exists, what, next)));
         }
         let (previous, count) = (Sha::of(&archive.index_bytes), new.len());
-        let signature = files::read_small(&folder.join(SIGNED))?;
+        let signature = super::beside(&folder.join(SIGNED))?;
         let kept =
             [(Role::Index, &archive.index_bytes), (Role::IndexSigned, &signature)].map(|(role, bytes)| {
                 let name = if role == Role::Index { INDEX } else { SIGNED }.to_owned();
                 Entry { role, name, sha256: Sha::of(bytes), size: bytes.len() as u64, redacted: false }
             });
         let index = self.index(Some(previous), [&old.entries[..], &new, &kept].concat());
-        let text = index.text()?;
-        Index::parse(text.as_bytes())?;
+        let text = readable(&index)?;
         let mut objects = self.objects();
         objects.insert(previous, &archive.index_bytes);
         objects.insert(kept[1].sha256, &signature);
@@ -198,6 +195,16 @@ impl Draft {
         files::write_together(&all)?;
         Ok((index, Written::Added(count)))
     }
+}
+
+/// An index's text. What is written has to be readable: limits hold for both, and its signature holds it in base64.
+fn readable(index: &Index) -> Result<String> {
+    let text = index.text()?;
+    Index::parse(text.as_bytes())?;
+    if text.len() as u64 > super::LARGEST_INDEX / 2 {
+        return Err(broken("is an index too long to be read again: the files' names are"));
+    }
+    Ok(text)
 }
 
 fn new_file<'a>(path: &'a Path, pieces: &'a [&'a [u8]]) -> New<'a> {

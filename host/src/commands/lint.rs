@@ -169,7 +169,7 @@ fn judged_by(config: &Config, case: &Case<'_>, waivers: Vec<Input>) -> Result<Ju
     Ok(JudgedBy { evidence_keys: evidence::trusted(config, &case.root.document()?)?, approvers, waivers })
 }
 
-fn catalogues(config: &Config, named: &[String]) -> Result<Vec<Catalogue>> {
+pub(super) fn catalogues(config: &Config, named: &[String]) -> Result<Vec<Catalogue>> {
     if !named.is_empty() {
         return named.iter().map(|name| Catalogue::find(name, Path::new(""))).collect();
     }

@@ -3,11 +3,11 @@
 use super::Input;
 use super::git::Repository;
 use crate::archive::{Archive, Role};
-use crate::files::Temporary;
+use crate::files::{self, Temporary};
 use crate::ledger::entry::Sha;
 use crate::ledger::{Ledger, NAME};
 use serde_json::Value;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -17,6 +17,8 @@ pub struct Archived<'a> {
     archive: &'a Archive,
     rows: BTreeMap<u64, BTreeMap<String, Sha>>,
     sources: OnceCell<std::result::Result<(Repository, Temporary), String>>,
+    /// Whether a file of the ledger is there: each is read once, however often it is named.
+    looked: RefCell<BTreeMap<Sha, std::result::Result<(), String>>>,
 }
 
 impl<'a> Archived<'a> {
@@ -32,7 +34,7 @@ impl<'a> Archived<'a> {
                 }
             }
         }
-        Self { archive, rows, sources: OnceCell::new() }
+        Self { archive, rows, sources: OnceCell::new(), looked: RefCell::default() }
     }
 
     /// What the evidence says that a check read.
@@ -52,6 +54,15 @@ impl<'a> Archived<'a> {
         self.archive.held(sha256).map_err(|why| format!("{name} {why}"))
     }
 
+    /// That a file of the ledger is there, and no larger than such files are.
+    fn entry(&self, sha256: &Sha) -> std::result::Result<(), String> {
+        let look = || match self.archive.entry(sha256) {
+            Some(entry) if entry.size > files::LARGEST_TEXT => Err("is too large for an entry".into()),
+            _ => self.archive.held(sha256).map(drop),
+        };
+        self.looked.borrow_mut().entry(*sha256).or_insert_with(look).clone()
+    }
+
     /// Files of the ledger that a check needs, and that aren't there: what it says without them is no finding.
     pub fn unrecorded(&self, check: u8) -> Vec<String> {
         let named = self.rows.get(&u64::from(check)).into_iter().flatten();
@@ -65,8 +76,7 @@ impl<'a> Archived<'a> {
             (false, Some((_, sha256))) => Some((NAME, sha256)),
         };
         let needed = entries.into_iter().chain(head);
-        let gone =
-            needed.filter_map(|(file, sha256)| Some(format!("{file} {}", self.archive.held(sha256).err()?)));
+        let gone = needed.filter_map(|(file, sha256)| Some(format!("{file} {}", self.entry(sha256).err()?)));
         let mut gone: Vec<String> = gone.collect();
         gone.dedup();
         gone
@@ -81,7 +91,8 @@ impl<'a> Archived<'a> {
         let mut files: BTreeMap<&str, PathBuf> = BTreeMap::new();
         for (name, sha256) in self.rows.values().flatten() {
             // Read once, so that what is parsed below is what the digest names.
-            if let (Some(file), Ok(_)) = (name.strip_prefix(LEDGER), self.archive.held(sha256)) {
+            let Some(file) = name.strip_prefix(LEDGER) else { continue };
+            if self.entry(sha256).is_ok() {
                 files.insert(file, self.archive.path(sha256));
             }
         }

@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 /// A JSON document of an archive is no larger, in bytes: in memory it takes ten times that.
 pub(crate) const LARGEST_FOREIGN: u64 = 32 << 20;
 
+/// A check reads no more files of an archive: whoever wrote that may mean harm.
+const MOST_FILES: usize = 1_000;
+
 /// The release that devices run. An archive may lack it: whatever asks for it then finds nothing.
 #[derive(Debug)]
 pub struct Base {
@@ -211,6 +214,11 @@ impl<'a> Case<'a> {
     pub(super) fn named(&self, name: String, on_disk: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
         let bytes = match &self.archived {
             None => on_disk()?,
+            Some(_) if self.seen.borrow().len() >= MOST_FILES => {
+                let why = format!("more than {MOST_FILES} files are named");
+                self.lacks(&why);
+                return Err(Error::new(Code::Malformed, why, "check the file"));
+            }
             Some(archived) => archived.read(self.check.get(), &name).map_err(|why| {
                 self.lacks(&why);
                 Error::new(Code::Missing, why, "look for it where the archive came from")

@@ -5,6 +5,7 @@
 //! lines, commits, files. The statement names them by their digest. Much of what they say could be guessed, so a salt is
 //! in the file: a guess is proved by nothing that the statement says.
 
+use super::LARGEST_FOREIGN;
 use crate::archive::broken;
 use crate::error::{Error, Result};
 use crate::ledger::entry::Sha;
@@ -79,6 +80,7 @@ fn picked(data: &Value, keys: &[&str]) -> Map<String, Value> {
 pub(crate) fn shown(check: u64, data: &Value) -> Option<Value> {
     let count = |key: &str| data[key].as_array().map(Vec::len);
     let mut shown = match check {
+        3 => picked(data, &["support_end"]),
         5 => picked(data, &["advisories"]),
         17 => picked(data, &["taken", "known"]),
         25 => picked(data, &["inputs"]),
@@ -150,6 +152,9 @@ pub fn named(predicate: &Value) -> Result<Sha> {
 /// `evidence`: they are other findings, don't say of each check what it found, or the statement shows something else of
 /// them.
 pub fn join(predicate: &Value, findings: &[u8]) -> Result<Value> {
+    if findings.len() as u64 > LARGEST_FOREIGN {
+        return Err(broken("are too large: in memory they take ten times that"));
+    }
     if Sha::of(findings) != named(predicate)? {
         return Err(broken("aren't the findings that the evidence names"));
     }

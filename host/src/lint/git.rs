@@ -5,14 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 /// A pack unpacks to no more, in bytes.
 const UNPACKED: u64 = 1 << 30;
+/// Whoever made a pack may mean harm: it unpacks within this time, or not at all.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A git work tree.
 #[derive(Debug, Clone)]
 pub(crate) struct Repository {
     folder: PathBuf,
+    /// True if it was made of a pack, for an archive.
+    unpacked: bool,
 }
 
 /// One commit.
@@ -57,10 +63,21 @@ fn object_of(printed: &[u8]) -> Option<(String, String, &[u8])> {
     Some((name.to_owned(), String::from_utf8_lossy(text).into_owned(), after))
 }
 
+#[cfg(unix)]
+fn kill(id: u32) {
+    let id = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(id) = id {
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(not(unix))]
+const fn kill(_: u32) {}
+
 impl Repository {
     /// The work tree around a folder.
     pub(crate) fn at(folder: &Path) -> std::result::Result<Self, Absent> {
-        let repository = Self { folder: folder.to_path_buf() };
+        let repository = Self { folder: folder.to_path_buf(), unpacked: false };
         match repository.command(&["rev-parse", "--is-inside-work-tree"]).output() {
             Err(_) => Err(Absent::NoGit),
             Ok(output) if output.stdout.starts_with(b"true") => Ok(repository),
@@ -85,11 +102,37 @@ impl Repository {
             "diff.mnemonicPrefix=false",
             "-c",
             "diff.relative=false",
+            // The same lines on everyone's machine, whatever is configured there.
+            "-c",
+            "diff.algorithm=default",
+            "-c",
+            "diff.indentHeuristic=true",
+            "-c",
+            "diff.interHunkContext=0",
+            "-c",
+            "log.showSignature=false",
         ]);
         command.arg("-C").arg(&self.folder).args(arguments);
         command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
-        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_EXTERNAL_DIFF"] {
+        // A commit is what its name says, and not what someone put in its place: `git replace`, grafts.
+        command.env("GIT_NO_REPLACE_OBJECTS", "1").env("GIT_GRAFT_FILE", "/dev/null");
+        for name in [
+            "GIT_DIR",
+            "GIT_WORK_TREE",
+            "GIT_INDEX_FILE",
+            "GIT_EXTERNAL_DIFF",
+            "GIT_DIFF_OPTS",
+            "GIT_OBJECT_DIRECTORY",
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+            "GIT_SHALLOW_FILE",
+            "GIT_NAMESPACE",
+        ] {
             command.env_remove(name);
+        }
+        if self.unpacked {
+            // Nothing of it is anybody's work tree: what its reader configured for his own has no say.
+            command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+            command.env("GIT_ATTR_NOSYSTEM", "1");
         }
         command
     }
@@ -274,20 +317,36 @@ impl Repository {
 
     /// What git prints for this input.
     fn feed(&self, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+        self.feed_within(arguments, input, None)
+    }
+
+    /// The same; given up after a while.
+    fn feed_within(&self, arguments: &[&str], input: &[u8], patience: Option<Duration>) -> Result<Vec<u8>> {
         let wrong = |what: String| {
             Error::new(Code::Malformed, what, "check the repository").at(self.folder.display())
         };
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| wrong(format!("git doesn't run: {e}")))?;
-        let stdin = child.stdin.take();
-        let output = std::thread::scope(|scope| {
+        let (stdin, id) = (child.stdin.take(), child.id());
+        let (done, waits) = std::sync::mpsc::channel::<()>();
+        let (output, late) = std::thread::scope(|scope| {
             // Written beside: a pipe that is full in both directions would wait for ever.
             let writer = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(input)));
+            let watch = patience.map(|patience| {
+                scope.spawn(move || {
+                    let late = waits.recv_timeout(patience) == Err(RecvTimeoutError::Timeout);
+                    late.then(|| kill(id)).is_some()
+                })
+            });
             let output = child.wait_with_output();
+            drop(done);
             let _ = writer.join();
-            output
+            (output, watch.is_some_and(|watch| watch.join().unwrap_or(false)))
         });
+        if late {
+            return Err(wrong("takes too long to unpack".into()));
+        }
         let output = output.map_err(|e| wrong(format!("git doesn't run: {e}")))?;
         if !output.status.success() {
             let told = String::from_utf8_lossy(&output.stderr);
@@ -299,12 +358,13 @@ impl Repository {
 
     /// A repository of a pack's objects, without a work tree; a commit without its parents ends the history.
     pub(super) fn unpack(pack: &[u8], folder: &Path) -> Result<Self> {
-        let repository = Self { folder: folder.to_path_buf() };
+        let repository = Self { folder: folder.to_path_buf(), unpacked: true };
         repository.ask(&["init", "--quiet", "--bare", "--template="])?;
         // Every object is named by its content: git counts the digests itself. Large ones aren't held in memory. Links
         // aren't followed (--strict): the history ends where the patch begins.
         let most = format!("--max-input-size={}", crate::files::LARGEST);
-        repository.feed(&["-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", &most], pack)?;
+        let unpack = ["-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", &most];
+        repository.feed_within(&unpack, pack, Some(PATIENCE))?;
         let all = repository.ask(&[
             "cat-file",
             "--batch-all-objects",
@@ -344,7 +404,7 @@ impl Repository {
         let top = self.ask(&["rev-parse", "--show-toplevel"])?;
         let to = folder.to_str().ok_or_else(|| Error::internal("a temporary folder's name isn't UTF-8"))?;
         self.ask(&["clone", "--quiet", "--no-checkout", "--no-hardlinks", "--", top.trim_end(), to])?;
-        let clone = Self { folder: folder.to_path_buf() };
+        let clone = Self { folder: folder.to_path_buf(), unpacked: false };
         clone.ask(&["checkout", "--quiet", "--detach", head])?;
         Ok(())
     }

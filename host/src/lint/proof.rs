@@ -24,6 +24,9 @@ const CUTS: u64 = 300;
 /// So much flash is simulated for an archive, in bytes: whoever wrote that may mean harm.
 pub(crate) const SIMULATED: u64 = 64 << 20;
 
+/// So many bases are simulated for an archive.
+pub(crate) const SIMULATED_BASES: usize = 64;
+
 /// An in-toto statement (v1) of this kind, and the digests that it is about.
 fn statement(document: &Value, kind: &str) -> Result<BTreeSet<String>> {
     if document["_type"].as_str() != Some("https://in-toto.io/Statement/v1") {
@@ -51,6 +54,25 @@ fn names(predicate: &Value, key: &str) -> BTreeSet<String> {
     predicate[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
+/// True if a test is named after a vulnerability: `CVE-2027-41` isn't in `CVE-2027-4108`.
+fn names_id(test: &str, id: &str) -> bool {
+    let (test, id) = (test.to_lowercase(), id.to_lowercase());
+    let part = |c: char| c.is_alphanumeric();
+    test.match_indices(&id).any(|(at, _)| {
+        let (before, after) = (&test[..at], &test[at + id.len()..]);
+        !before.ends_with(part) && !after.starts_with(part)
+    })
+}
+
+/// Names of tests, by release and result.
+#[derive(Default)]
+struct Tests {
+    failed_before: BTreeSet<String>,
+    passed_before: BTreeSet<String>,
+    passed_after: BTreeSet<String>,
+    failed_after: BTreeSet<String>,
+}
+
 /// 24: the exploit works on the base and fails on the patch.
 ///
 /// A test is named after the vulnerability; it passes where the exploit fails.
@@ -60,8 +82,7 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
         return Ok(Unknown("the change record names no [proof] exploit".into()));
     }
     let (old, new) = (base_digests(case)?, digests(&case.images));
-    let (mut failed_before, mut passed_after, mut failed_after) =
-        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut tests = Tests::default();
     for path in files {
         let document = case.json(path)?;
         let about = statement(&document, TEST_RESULT).map_err(|e| e.at(path.display()))?;
@@ -78,10 +99,13 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
             }),
         );
         match (about.is_subset(&old), about.is_subset(&new), about.is_empty()) {
-            (true, false, false) => failed_before.extend(names(predicate, "failedTests")),
+            (true, false, false) => {
+                tests.failed_before.extend(names(predicate, "failedTests"));
+                tests.passed_before.extend(names(predicate, "passedTests"));
+            }
             (false, true, false) => {
-                passed_after.extend(names(predicate, "passedTests"));
-                failed_after.extend(names(predicate, "failedTests"));
+                tests.passed_after.extend(names(predicate, "passedTests"));
+                tests.failed_after.extend(names(predicate, "failedTests"));
             }
             _ => {
                 return Ok(Fail(format!(
@@ -91,25 +115,31 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
             }
         }
     }
-    if let Some(test) = failed_after.iter().next() {
-        return Ok(Fail(format!("`{test}` fails on the patch")));
+    Ok(shows(case, &tests))
+}
+
+/// Whether the tests show that the exploit of each vulnerability works on the base, and fails on the patch.
+fn shows(case: &Case<'_>, tests: &Tests) -> Answer {
+    if let Some(test) = tests.failed_after.iter().next() {
+        return Fail(format!("`{test}` fails on the patch"));
     }
     for id in case.ids() {
-        let about = |test: &&String| test.to_lowercase().contains(&id.to_lowercase());
-        let before: Vec<&String> = failed_before.iter().filter(about).collect();
+        let about = |test: &&String| names_id(test, id);
+        let before: Vec<&String> = tests.failed_before.iter().filter(about).collect();
         if before.is_empty() {
-            return Ok(Fail(format!(
-                "no test named after {id} fails on the base: nothing shows the exploit"
-            )));
+            return Fail(format!("no test named after {id} fails on the base: nothing shows the exploit"));
         }
-        if let Some(test) = before.iter().find(|test| !passed_after.contains(**test)) {
-            return Ok(Fail(format!("`{test}` doesn't pass on the patch")));
+        if let Some(test) = before.iter().find(|test| tests.passed_before.contains(**test)) {
+            return Fail(format!("`{test}` both fails and passes on the base: that shows nothing"));
+        }
+        if let Some(test) = before.iter().find(|test| !tests.passed_after.contains(**test)) {
+            return Fail(format!("`{test}` doesn't pass on the patch"));
         }
     }
-    Ok(Pass(format!(
+    Pass(format!(
         "{} of the exploit: works on the base, fails on the patch",
-        plural(failed_before.len() as u64, "test")
-    )))
+        plural(tests.failed_before.len() as u64, "test")
+    ))
 }
 
 /// What the statement says was played, if it is about these images, and about this recording as it stands.
@@ -328,9 +358,18 @@ pub(super) fn installs(case: &Case<'_>) -> Result<Answer> {
         case.lacks("its flash is too large to be simulated for an archive");
         return Ok(Unknown("not simulated".into()));
     }
-    let own = std::iter::once(&case.change.base);
+    let mut bases = vec![&case.change.base];
+    for path in &case.change.proof.bases {
+        if !bases.contains(&path) {
+            bases.push(path);
+        }
+        if case.archived.is_some() && bases.len() > SIMULATED_BASES {
+            case.lacks("it names too many bases to be simulated for an archive");
+            return Ok(Unknown("not simulated".into()));
+        }
+    }
     let (mut seen, mut cuts): (BTreeMap<String, ()>, u64) = (BTreeMap::new(), 0);
-    for path in own.chain(&case.change.proof.bases) {
+    for path in bases {
         let bundle = parse_bundle(case.read(path)?, path)?;
         let version = bundle.manifest()?.version;
         if version.feature != case.version.feature {
@@ -350,4 +389,23 @@ pub(super) fn installs(case: &Case<'_>) -> Result<Answer> {
     case.keep("over", over.clone());
     case.keep("cuts", cuts);
     Ok(Pass(format!("over {}; {cuts} power cuts survived, a failed trial taken back", over.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_id;
+
+    #[test]
+    fn a_test_is_named_after_one_vulnerability_and_no_longer_one() {
+        for (test, id, named) in [
+            ("CVE-2027-41 over-read", "CVE-2027-41", true),
+            ("test_cve-2027-41", "CVE-2027-41", true),
+            ("(CVE-2027-41)", "CVE-2027-41", true),
+            ("CVE-2027-4108", "CVE-2027-41", false),
+            ("XCVE-2027-41", "CVE-2027-41", false),
+            ("CVE-2027-4108 and CVE-2027-41", "CVE-2027-41", true),
+        ] {
+            assert_eq!(names_id(test, id), named, "{test} {id}");
+        }
+    }
 }

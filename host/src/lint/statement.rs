@@ -2,14 +2,16 @@
 //! anyone is signed, and its digest goes into the manifest.
 
 use super::catalogue::Catalogue;
-use super::{CHECKS, Case, Emergency, Finding, Input, Outcome, Profile, Rules};
+use super::change::Change;
+use super::{CHECKS, Case, Emergency, Finding, Grade, Input, Outcome, Profile, Rules};
 use crate::bundle::{Bundle, sha256};
 use crate::commands::date;
 use crate::error::{Code, Error, Result};
 use crate::evidence::{Evidence, of_kind};
 use crate::hex;
 use crate::ledger::time::Day;
-use patchlane_protocol::{Digest, PublicKey};
+use crate::output::plain;
+use patchlane_protocol::{Digest, Manifest, PublicKey, Severity};
 use serde_json::{Value, json};
 
 /// The kind of statement.
@@ -51,15 +53,15 @@ pub(crate) fn finding(finding: &Finding) -> Value {
     value
 }
 
-/// What the findings say of each clause of a catalogue.
-pub(crate) fn clauses(catalogue: &Catalogue, findings: &[Finding]) -> Value {
+/// What the checks' results say of each clause of a catalogue.
+pub(crate) fn clauses(catalogue: &Catalogue, result_of: &dyn Fn(u8) -> String) -> Value {
     let rows = catalogue.clauses.iter().map(|clause| {
-        let served = || findings.iter().filter(|finding| clause.checks.contains(&finding.check.number));
+        let served = || clause.checks.iter().map(|check| result_of(*check));
         let result = if clause.checks.is_empty() {
             "elsewhere"
-        } else if served().any(|f| f.outcome == Outcome::Fail) {
+        } else if served().any(|result| result == "fail") {
             "fail"
-        } else if served().all(|f| f.outcome == Outcome::Pass) {
+        } else if served().all(|result| result == "pass") {
             "pass"
         } else {
             "in-part"
@@ -110,6 +112,16 @@ fn judged_by(case: &Case<'_>, by: &JudgedBy) -> Result<Value> {
     }))
 }
 
+fn closing(index: u32, id: &str, severity: Severity, exploited: bool) -> Value {
+    let severity = format!("{severity:?}").to_lowercase();
+    json!({ "index": index, "id": id, "severity": severity, "exploited": exploited })
+}
+
+/// What a change record closes, as statements have it.
+pub(crate) fn closes(change: &Change) -> Value {
+    change.closes.iter().map(|one| closing(one.index, &one.id, one.severity, one.exploited)).collect()
+}
+
 /// The whole statement: everything that was found. What is written of it, [`super::findings::split`] says.
 ///
 /// # Errors
@@ -124,15 +136,11 @@ pub fn make(case: &Case<'_>, rules: &Rules<'_>, findings: &[Finding], by: &Judge
         json!({ "name": name, "digest": { "sha256": sha256(&image.bytes).to_string() } })
     });
     let product = case.config.product();
-    let closes = case.change.closes.iter().map(|closing| {
-        json!({
-            "index": closing.index,
-            "id": closing.id,
-            "severity": format!("{:?}", closing.severity).to_lowercase(),
-            "exploited": closing.exploited,
-        })
-    });
     let emergency = rules.emergency.as_ref();
+    let result_of = |number: u8| {
+        let found = findings.iter().find(|finding| finding.check.number == number);
+        found.map_or("", |finding| finding.outcome.name()).to_owned()
+    };
     Ok(json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": subject.collect::<Vec<_>>(),
@@ -150,7 +158,7 @@ pub fn make(case: &Case<'_>, rules: &Rules<'_>, findings: &[Finding], by: &Judge
                 "manifest_sha256": case.base.digest().to_string(),
             },
             "to": { "release": case.version.to_string() },
-            "closes": closes.collect::<Vec<_>>(),
+            "closes": closes(case.change),
             "change_sha256": sha256(&case.change.bytes).to_string(),
             "judged_by": judged_by(case, by)?,
             "evaluated": date(case.now),
@@ -158,7 +166,7 @@ pub fn make(case: &Case<'_>, rules: &Rules<'_>, findings: &[Finding], by: &Judge
             "verdict": if blocks { "refused" } else { "passed" },
             "emergency": emergency.map(|Emergency { reason, due }| json!({ "reason": reason, "due": day(*due) })),
             "checks": findings.iter().map(finding).collect::<Vec<_>>(),
-            "catalogues": rules.catalogues.iter().map(|c| clauses(c, findings)).collect::<Vec<_>>(),
+            "catalogues": rules.catalogues.iter().map(|c| clauses(c, &result_of)).collect::<Vec<_>>(),
         },
     }))
 }
@@ -167,6 +175,36 @@ const AGAIN: &str = "run `patchlane lint`, and build the bundle with `--change` 
 
 fn no<T>(what: impl Into<String>, next: &str) -> Result<T> {
     Err(Error::new(Code::Separation, what, next))
+}
+
+/// What was judged is what the manifest tells devices: the product, what it closes, until when there is support.
+fn promised(predicate: &Value, manifest: &Manifest<'_>) -> Result<()> {
+    let product = &predicate["product"];
+    let ids = [manifest.product.vendor.to_string(), manifest.product.class.to_string()];
+    if [&product["vendor_id"], &product["class_id"]].map(Value::as_str)
+        != [&ids[0], &ids[1]].map(|id| Some(&id[..]))
+    {
+        return no("is about another product than the bundle's", AGAIN);
+    }
+    let mut said: Vec<Value> = predicate["closes"].as_array().cloned().unwrap_or_default();
+    let closes = manifest.advisories.iter();
+    let mut closes: Vec<Value> = closes.map(|a| closing(a.index, a.id, a.severity, a.exploited)).collect();
+    // A manifest has them by their indices, and a record as someone wrote it.
+    for list in [&mut said, &mut closes] {
+        list.sort_by_key(|one| one["index"].as_u64());
+    }
+    if said != closes {
+        return no("closes other vulnerabilities than the bundle, or tells otherwise of them", AGAIN);
+    }
+    let ends = predicate["checks"].as_array().into_iter().flatten();
+    let ends = ends.filter(|row| row["check"] == 3).find_map(|row| row["shown"]["support_end"].as_str());
+    if let Some(end) = ends.filter(|end| *end != day(manifest.support_end)) {
+        return no(
+            format!("was made for support until {}, and the manifest promises another day", plain(end)),
+            AGAIN,
+        );
+    }
+    Ok(())
 }
 
 /// Evidence is about this bundle: the manifest names it, and it speaks of its release and images.
@@ -190,7 +228,7 @@ fn about(evidence: &Evidence, bundle: &Bundle) -> Result<()> {
     if digests != judged {
         return no("is about other images than the bundle's", AGAIN);
     }
-    Ok(())
+    promised(&evidence.statement["predicate"], &manifest)
 }
 
 /// While there is an embargo, a manifest tells what may be told, and no more: anyone reads it.
@@ -208,20 +246,49 @@ fn silent(rows: &[&Value], text: &str) -> Result<()> {
 /// What a patch is let through with; a waiver that has ended lets nothing through.
 fn let_through(rows: &[&Value], now: u64) -> Result<Vec<String>> {
     let mut notes = Vec::new();
-    for check in rows {
-        let until = check["waiver"]["until"].as_str().and_then(|day| Day::parse(day).ok());
-        if until.is_some_and(|until| until.ends() < now) {
-            return no(format!("the waiver of check {} has ended", check["check"]), "have it signed anew");
-        }
-        match check["result"].as_str() {
-            Some("waived") => {
-                notes.push(format!("check {} is waived: {}", check["check"], check["waiver"]["reason"]))
+    let over =
+        |day: &Value| day.as_str().and_then(|day| Day::parse(day).ok()).is_none_or(|day| day.ends() < now);
+    for (check, known) in rows.iter().zip(&CHECKS) {
+        let (number, result) = (known.number, check["result"].as_str().unwrap_or("nothing"));
+        match result {
+            "pass" | "not-evaluated" => {}
+            "waived" if known.grade == Grade::Waivable => {
+                if over(&check["waiver"]["until"]) {
+                    return no(format!("the waiver of check {number} has ended"), "have it signed anew");
+                }
+                notes.push(format!("check {number} is waived: {}", check["waiver"]["reason"]));
             }
-            Some("owed") => notes.push(format!("check {} is owed until {}", check["check"], check["due"])),
-            _ => {}
+            // What shows a feature isn't put off.
+            "owed" if !known.feature => {
+                if over(&check["due"]) {
+                    return no(format!("what check {number} is owed was due by now"), AGAIN);
+                }
+                notes.push(format!("check {number} is owed until {}", check["due"]));
+            }
+            _ => return no(format!("says `{}` of check {number}, which can't be", plain(result)), AGAIN),
         }
     }
     Ok(notes)
+}
+
+/// That nothing was left out which is asked for here: who judged could have chosen other catalogues.
+///
+/// # Errors
+/// `separation`: the checks that weren't evaluated, and have to be.
+pub fn asked(evidence: &Evidence, rules: &Rules<'_>) -> Result<()> {
+    let rows = evidence.statement["predicate"]["checks"].as_array().into_iter().flatten();
+    let left =
+        rows.zip(&CHECKS).filter(|(row, check)| row["result"] == "not-evaluated" && rules.blocks(check));
+    let left: Vec<String> = left.map(|(_, check)| check.number.to_string()).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let what = format!(
+        "doesn't evaluate what profile `{}` and the catalogues of patchlane.toml ask for: check {}",
+        rules.profile.name(),
+        left.join(", ")
+    );
+    no(what, AGAIN)
 }
 
 /// Judges evidence for a bundle that is to be signed: made for its images and release, passed, as strict as it has to

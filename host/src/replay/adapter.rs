@@ -13,6 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::files::{self, Temporary};
 use crate::output::plural;
 use serde_json::{Value, json};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -156,8 +157,13 @@ impl<'a> Adapter<'a> {
         let about = |e: Error| e.at(format!("session `{}` on the {}:", session.name, image.side.name()));
         self.run(&words, folder.path()).map_err(about)?;
         let outputs = path("outputs");
-        if !outputs.exists() {
-            return Err(about(wrong("the adapter wrote no outputs")));
+        match std::fs::metadata(&outputs) {
+            Err(_) => return Err(about(wrong("the adapter wrote no outputs"))),
+            // A pipe that nobody writes to would be read for ever.
+            Ok(there) if !there.is_file() => {
+                return Err(about(wrong("the adapter's outputs aren't a regular file")));
+            }
+            Ok(_) => {}
         }
         answers(&files::read(&outputs)?, session).map_err(|what| about(wrong(what)))
     }
@@ -188,11 +194,32 @@ impl<'a> Adapter<'a> {
         if status.success() {
             return Ok(());
         }
-        let told = std::fs::read(&stderr).unwrap_or_default();
-        let told =
-            String::from_utf8_lossy(&told).trim().lines().last().unwrap_or("it says nothing").to_owned();
+        let told = last_line(&stderr).unwrap_or_default();
+        let told = if told.is_empty() { "it says nothing" } else { &told };
         Err(wrong(format!("the adapter failed ({status}): {told}")))
     }
+}
+
+/// Of a text from outside so much is told, in bytes.
+const TOLD: usize = 200;
+
+/// A text from outside, short enough for a sentence.
+fn cut(text: &str) -> String {
+    let mut end = text.len().min(TOLD);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+}
+
+/// The last line of a file, however long that is.
+fn last_line(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let end = file.metadata()?.len();
+    file.seek(SeekFrom::Start(end.saturating_sub(4096)))?;
+    let mut bytes = Vec::new();
+    file.take(4096).read_to_end(&mut bytes)?;
+    Ok(cut(String::from_utf8_lossy(&bytes).trim().lines().last().unwrap_or_default().trim()))
 }
 
 /// An adapter that runs. It goes with its children when this is dropped, and when patchlane is stopped.
@@ -259,17 +286,18 @@ fn answers(bytes: &[u8], session: &Session) -> std::result::Result<Vec<Answer>, 
         let name =
             |at: usize| session.inputs.get(at).map_or("an input that isn't there", |input| &input.name);
         if matches!(answers.last(), Some(Answer::Gone(_))) {
-            return Err(format!("after `gone`, the outputs go on with `{line}`"));
+            return Err(format!("after `gone`, the outputs go on with `{}`", cut(line)));
         }
         let wanted = answers.len() + 1;
-        let (number, answer) = line.split_once(' ').ok_or_else(|| format!("`{line}` is no answer"))?;
+        let (number, answer) = line.split_once(' ').ok_or_else(|| format!("`{}` is no answer", cut(line)))?;
         if number != wanted.to_string() || wanted > session.inputs.len() {
             return Err(format!(
-                "`{line}` comes where the answer to {wanted}, `{}`, should",
+                "`{}` comes where the answer to {wanted}, `{}`, should",
+                cut(line),
                 name(wanted - 1)
             ));
         }
-        answers.push(Answer::of_line(answer).map_err(|what| format!("answer {wanted}: {what}"))?);
+        answers.push(Answer::of_line(answer).map_err(|what| format!("answer {wanted}: {}", cut(&what)))?);
     }
     if matches!(answers.last(), Some(Answer::Gone(_))) {
         answers.resize(session.inputs.len(), Answer::Unplayed);

@@ -1,15 +1,29 @@
 //! What is sent to a device, and what it answers, as files have it: `text WORDS`, `hex DIGITS`, `silence`, `gone WHY`.
 
 use crate::bundle::sha256;
+use crate::files::LARGEST;
 use crate::hex;
 use crate::output::plain;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// Longer answers are kept as their digest.
 const KEPT: usize = 256;
 /// What a masked byte becomes.
 const MASKED: u8 = b'*';
+
+/// SHA-256 of so many masked bytes.
+fn masked_digest(bytes: u64) -> String {
+    let (mut hash, mut left) = (Sha256::new(), bytes);
+    let block = [MASKED; 4096];
+    while left > 0 {
+        let some = usize::try_from(left).unwrap_or(block.len()).min(block.len());
+        hash.update(&block[..some]);
+        left -= some as u64;
+    }
+    hex::write(&<[u8; 32]>::from(hash.finalize()))
+}
 
 /// True for what can stand at the end of a line, and comes out of it as it went in.
 fn is_line(text: &str) -> bool {
@@ -167,7 +181,12 @@ impl Answer {
 
     /// True if masks leave nothing of it.
     pub(super) fn is_hidden(&self) -> bool {
-        matches!(self, Self::Bytes(bytes) if !bytes.is_empty() && bytes.iter().all(|byte| *byte == MASKED))
+        match self {
+            Self::Bytes(bytes) => !bytes.is_empty() && bytes.iter().all(|byte| *byte == MASKED),
+            // Of what isn't kept only the digest is there: it is that of as many masked bytes.
+            Self::Long { digest, bytes } if *bytes <= LARGEST => *digest == masked_digest(*bytes),
+            _ => false,
+        }
     }
 
     /// True if the device said something.
@@ -233,6 +252,9 @@ mod tests {
         assert_ne!(of("at 12:30").compared(&[mask(3, 5)]), of("in 12:30").compared(&[mask(3, 5)]));
         assert_ne!(of("at 12:30").compared(&[mask(3, 99)]), of("at 9:30").compared(&[mask(3, 99)]));
         assert!(of("12:30").compared(&[mask(0, 9)]).is_hidden());
+        let long = |length| Answer::Bytes(vec![7; 300]).compared(&[mask(0, length)]);
+        assert!(long(300).is_hidden() && long(9999).is_hidden() && !long(299).is_hidden());
+        assert!(!Answer::Bytes(vec![7; 5000]).compared(&[]).is_hidden());
         let long = Answer::Bytes(vec![7; 5000]).compared(&[]);
         assert!(matches!(long, Answer::Long { bytes: 5000, .. }), "{long}");
         assert_eq!(Answer::of_value(&long.value()), Some(long));

@@ -3,6 +3,7 @@
 use super::dossier::*;
 use super::page::*;
 use super::sections;
+use crate::archive::Audience;
 use crate::output::plural;
 
 fn missing(list: &[String]) -> impl Iterator<Item = Block> + '_ {
@@ -121,7 +122,8 @@ fn assessment(it: &Assessment) -> Vec<Block> {
 }
 
 fn exceptions(it: &Exceptions) -> Vec<Block> {
-    let mut blocks = Vec::new();
+    let mut blocks: Vec<Block> = missing(&it.missing).collect();
+    let known = it.missing.is_empty();
     if let Some(emergency) = &it.emergency {
         blocks.push(Block::Text(vec![Span::Strong("Emergency: ".into()), Span::Text(emergency.clone())]));
     }
@@ -134,15 +136,16 @@ fn exceptions(it: &Exceptions) -> Vec<Block> {
             vec![text(waiver.reason.clone())],
             vec![text(waiver.by.clone())],
             vec![text(waiver.until.clone())],
-            vec![text(if waiver.source == "ledger" { "the ledger" } else { "the evidence, signed" })],
+            vec![text(if waiver.source == "ledger" { "the ledger" } else { "the evidence" })],
         ]);
     }
-    blocks.push(waivers.or("Nothing is waived."));
+    let or = |table: Table, none: &str| (known || !table.rows.is_empty()).then(|| table.or(none));
+    blocks.extend(or(waivers, "Nothing is waived."));
     let mut debts = Table::new("debts", "Evidence that is owed", &[("check", "name"), ("due", "date")]);
     for debt in &it.debts {
         debts.row(vec![vec![text(debt.check.clone())], vec![text(debt.due.clone())]]);
     }
-    blocks.push(debts.or("No evidence is owed."));
+    blocks.extend(or(debts, "No evidence is owed."));
     let columns = [("check", "name"), ("why not", ""), ("asked for by the profile", "result")];
     let mut silent = Table::new("unevaluated", "Checks that weren't evaluated", &columns);
     for check in &it.not_evaluated {
@@ -152,7 +155,7 @@ fn exceptions(it: &Exceptions) -> Vec<Block> {
             vec![text(if check.blocks { "yes: it blocks" } else { "no" })],
         ]);
     }
-    blocks.push(silent.or("Every check in the evidence was evaluated, or is listed above."));
+    blocks.extend(or(silent, "Every check in the evidence was evaluated, or is listed above."));
     blocks
 }
 
@@ -238,8 +241,8 @@ fn tiles(it: &Dossier) -> Vec<(&'static str, String)> {
         (
             "orphan rows",
             match it.separation.orphans {
-                None => "confidential".into(),
-                Some(_) if it.separation.rows.is_empty() => "not joined".into(),
+                None if it.audience == Audience::Customer.name() => "confidential".into(),
+                None => "not joined".into(),
                 Some(orphans) => orphans.to_string(),
             },
         ),

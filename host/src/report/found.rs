@@ -201,7 +201,7 @@ pub(super) fn separation(source: &Source) -> Separation {
         method: comparison["method"].as_str().map(str::to_owned),
         machine: comparison["machine"].as_str().map(str::to_owned),
         functions: ["old", "new", "changed", "moved"].into_iter().filter_map(number).collect(),
-        orphans: (!source.hides()).then(|| rows.iter().filter(|row| row.orphan).count()),
+        orphans: (!rows.is_empty()).then(|| rows.iter().filter(|row| row.orphan).count()),
         rows,
         changed: changed(comparison, &joined),
         commits: items(commits, "commits").map(commit).collect(),
@@ -279,8 +279,18 @@ pub(super) fn sbom(source: &Source) -> Sbom {
         is: Some(spelled(&row["is"])),
         named: row["named"] == true,
     }));
+    let mut missing = source.hidden(&[13, 14, 15, 16]);
+    // What a check got to before it failed is kept; without it nothing is said of what differs.
+    for (check, compared) in [(14, alone["added"].is_array()), (15, moved["moved"].is_array())] {
+        let row = source.check(check);
+        if sbom.is_object() && !source.hides() && !compared && row["result"] == "fail" {
+            let (name, detail) = (word(row, "name"), word(row, "detail"));
+            missing.push(format!("check {check} ({name}) got to no comparison: {detail}"));
+        }
+    }
     Sbom {
-        missing: source.hidden(&[13, 14, 15, 16]),
+        compared: alone["added"].is_array() && moved["moved"].is_array(),
+        missing,
         format: sbom["format"].as_str().map(str::to_owned),
         components: sbom["components"].as_u64(),
         rows,
@@ -384,7 +394,8 @@ pub(super) fn verification(source: &Source) -> Verification {
         });
     }
     rows.extend(source.after.iter().flat_map(afterwards));
-    if source.after.is_empty() {
+    missing.extend(source.strange.iter().cloned());
+    if source.after.is_empty() && source.strange.is_empty() {
         missing.push("no evidence made after signing is in the archive".into());
     }
     let difference = |difference: &Value| Difference {

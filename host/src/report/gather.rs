@@ -46,7 +46,16 @@ pub(super) fn verdict(source: &Source) -> Verdict {
     let profile = word(predicate, "profile").to_owned();
     let blocking: Vec<String> =
         items(predicate, "checks").filter(|c| c["blocks"] == true).map(|c| c["check"].to_string()).collect();
+    let unsound = source.root.as_ref().and_then(|root| {
+        let document = root.document().ok()?;
+        source.bundle.verify(&document, |_| Ok(())).err()
+    });
     let (result, sentence) = match word(predicate, "verdict") {
+        // Whoever signs the manifest vouches for the evidence.
+        "passed" if unsound.is_some() => ("no-evidence", {
+            let why = unsound.map(|error| error.what).unwrap_or_default();
+            format!("Nothing shows what this release is: by the archive's root, its bundle {why}.")
+        }),
         "passed" => (
             "passed",
             format!("The separation lint passed this release as a security patch, by profile {profile}."),
@@ -323,7 +332,7 @@ pub(super) fn exceptions(source: &Source) -> Exceptions {
     let emergency = emergency
         .is_object()
         .then(|| format!("{}; what is missing is due {}", word(emergency, "reason"), word(emergency, "due")));
-    Exceptions { emergency, waivers, debts, not_evaluated }
+    Exceptions { missing: source.missing(&[]), emergency, waivers, debts, not_evaluated }
 }
 
 /// A line without a ledger: what manifests say.

@@ -110,6 +110,7 @@ impl Report {
             &it.verification.missing,
             &it.distribution.missing,
             &it.assessment.missing,
+            &it.exceptions.missing,
             &it.notice.missing,
         ];
         lists.into_iter().map(Vec::len).sum::<usize>() + usize::from(it.lines_missing.is_some())

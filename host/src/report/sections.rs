@@ -488,7 +488,9 @@ pub(super) fn sbom(it: &Sbom) -> Vec<Block> {
                 vec![result(if row.named { "yes" } else { "no" })],
             ]);
         }
-        blocks.push(table.or("No component was added, removed or moved to another version."));
+        if it.compared || !table.rows.is_empty() {
+            blocks.push(table.or("No component was added, removed or moved to another version."));
+        }
     }
     if blocks.is_empty() {
         blocks.push(Block::Missing("the evidence says nothing of components".into()));

@@ -1,6 +1,9 @@
 //! What a report is made of: an archive, and nothing else. No clock is asked.
 
+use crate::archive::collect::evidence_keys;
+use crate::archive::verify;
 use crate::archive::{Archive, Audience, Role};
+use crate::attest;
 use crate::bundle::Bundle;
 use crate::error::{Error, Result};
 use crate::evidence::Evidence;
@@ -26,6 +29,8 @@ pub(super) struct Source {
     pub(super) before: std::result::Result<Value, String>,
     /// Evidence made after signing.
     pub(super) after: Vec<Evidence>,
+    /// What is there in its place: why it is none.
+    pub(super) strange: Vec<String>,
     /// The ledger, if it is kept.
     pub(super) ledger: Option<Ledger>,
     /// For whom: a customer sees nothing of what is confidential, whatever the archive holds.
@@ -90,18 +95,29 @@ impl Source {
         let entry = archive.only(Role::Bundle)?;
         let bundle_sha256 = entry.sha256;
         let bundle = Bundle::parse(archive.bytes(&entry.sha256)?).map_err(at(&entry.name))?;
-        let after = archive
-            .of(Role::EvidenceAfter)
-            .filter(|entry| !entry.redacted)
-            .map(|entry| Evidence::parse(&archive.bytes(&entry.sha256)?).map_err(at(&entry.name)));
+        // The index's names would stand above what the manifest says.
+        verify::indexed(&archive, &bundle, bundle_sha256)?;
+        let before = before(&archive, &bundle, audience)?;
+        let keys = before.as_ref().map_or(Ok(Vec::new()), evidence_keys)?;
+        let (mut after, mut strange) = (Vec::new(), Vec::new());
+        for entry in archive.of(Role::EvidenceAfter).filter(|entry| !entry.redacted) {
+            let evidence = Evidence::parse(&archive.bytes(&entry.sha256)?).map_err(at(&entry.name))?;
+            match attest::about(&evidence, &bundle_sha256, &keys) {
+                Ok(_) => after.push(evidence),
+                Err(error) => {
+                    strange.push(format!("the statement {} shows nothing: it {}", entry.name, error.what))
+                }
+            }
+        }
         Ok(Self {
             base: first(&archive, Role::Base)?.map(Bundle::parse).transpose().map_err(at("the base"))?,
             root: first(&archive, Role::Root)?
                 .map(|bytes| Root::parse(&bytes))
                 .transpose()
                 .map_err(at("the root"))?,
-            before: before(&archive, &bundle, audience)?,
-            after: after.collect::<Result<_>>()?,
+            before,
+            after,
+            strange,
             ledger: ledger(&archive)?,
             bundle,
             bundle_sha256,

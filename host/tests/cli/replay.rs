@@ -167,6 +167,25 @@ fn crashes_silence_and_what_varies_are_told_apart() {
     );
 }
 
+/// Long answers are kept as their digest: masked wholly, they are all alike.
+#[test]
+fn a_mask_over_a_whole_long_answer_shows_nothing() {
+    let desk = desk("long", &DEVICE.replace("a=\"text $data\"", "a=\"text $1 $(printf %0400d 0)\""));
+    assert!(refused(&desk).iter().any(|what| what.contains("`pressure` is answered")));
+    let mask = "mask = [{ at = 0, length = 9999, why = \"clock\" }]";
+    edit(&desk, "recording.toml", "text = \"get 1\"", &format!("text = \"get 1\", {mask}"));
+    edit(&desk, "recording.toml", "text = \"get {0..9}\"", &format!("text = \"get {{0..9}}\", {mask}"));
+    adapter(
+        &desk,
+        &DEVICE.replace(
+            "a=\"text $data\"",
+            "a=\"text $( [ $1 = base ] && printf %0400d 0 || printf %0400d 1 )\"",
+        ),
+    );
+    let all = refused(&desk);
+    assert!(all.iter().any(|what| what.contains("masks leave nothing to compare")), "{all:?}");
+}
+
 #[test]
 fn an_adapter_that_does_not_work_shows_nothing() {
     let desk = desk("broken", DEVICE);
@@ -182,6 +201,18 @@ fn an_adapter_that_does_not_work_shows_nothing() {
     says("echo '1 hello' > \"$3\"\n", "none of text");
     says("echo '2 silence' > \"$3\"\n", "comes where the answer to 1, `pressure`, should");
     says("printf '1 text \\377\\n' > \"$3\"\n", "aren't text");
+    says("mkfifo \"$3\"\n", "aren't a regular file");
+    says("ln -s /dev/zero \"$3\"\n", "aren't a regular file");
+    // What it says at length is told in short.
+    for script in [
+        "head -c 30000000 /dev/zero | tr '\\0' x > \"$3\"\n",
+        "(printf '1 '; head -c 3000000 /dev/zero | tr '\\0' x) > \"$3\"\n",
+        "head -c 3000000 /dev/zero | tr '\\0' x >&2; exit 7\n",
+    ] {
+        write(&desk, "adapter.sh", script);
+        let what = desk.fails("replay -o replay.json", 3, "replay-adapter");
+        assert!(what.len() < 600 && what.contains("xxx"), "{script}: {} bytes", what.len());
+    }
     edit(&desk, "patchlane.toml", "\"sh\", ", "\"./no-such-program\", ");
     says("", "doesn't run");
 }

@@ -1,18 +1,21 @@
 //! The thirty checks once more, by the same functions, on files that the evidence names by digest.
 
 use super::{Release, Row, Rows, Verdict, whole};
+use crate::archive::collect::evidence_keys;
 use crate::archive::{Archive, broken};
 use crate::bundle::{Bundle, Linked, sha256};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::keys;
 use crate::ledger::entry::Sha;
-use crate::ledger::time::Day;
+use crate::ledger::time::{Day, Moment};
 use crate::lint::archived::{Archived, CONFIG};
 use crate::lint::catalogue::Catalogue;
 use crate::lint::change::Change;
+use crate::lint::statement;
 use crate::lint::waiver::{self, Waiver};
 use crate::lint::{self, Base, CHECKS, Case, Check, Emergency, Finding, Grade, Opened, Outcome, Rules};
+use crate::output::plural;
 use crate::root::Root;
 use patchlane_protocol::PublicKey;
 use serde_json::Value;
@@ -34,6 +37,39 @@ pub(super) fn rows(archive: &Archive, release: &Release, rows: &mut Rows) {
     };
     all.sort_by_key(|row| rank(row.check.unwrap_or(0)));
     rows.0.extend(all);
+    matrix(archive, &release.before.statement["predicate"], rows);
+}
+
+/// What the evidence says of clauses follows from its results and the catalogues, which say what they ask for.
+fn matrix(archive: &Archive, predicate: &Value, rows: &mut Rows) {
+    let result_of = |number: u8| row(predicate, number)["result"].as_str().unwrap_or_default().to_owned();
+    for said in predicate["catalogues"].as_array().into_iter().flatten() {
+        let name = format!("clauses of {}", said["name"].as_str().unwrap_or_default());
+        let held = named(&said["sha256"]).map(|sha256| archive.held(&sha256));
+        let seen = match held {
+            Ok(Err(why)) => {
+                rows.add("checks", &name, Verdict::VendorsWord, format!("the catalogue {why}"));
+                continue;
+            }
+            Ok(Ok(bytes)) => utf8(bytes).and_then(|text| Catalogue::parse(&text)),
+            Err(error) => Err(error),
+        };
+        rows.seen(
+            "checks",
+            &name,
+            seen.and_then(|catalogue| {
+                if statement::clauses(&catalogue, &result_of) != *said {
+                    return Err(broken(
+                        "says otherwise of clauses than its own results and the catalogue give",
+                    ));
+                }
+                Ok(format!(
+                    "{} follow from the thirty results",
+                    plural(catalogue.clauses.len() as u64, "clause")
+                ))
+            }),
+        );
+    }
 }
 
 /// Why no check is recomputed.
@@ -107,7 +143,12 @@ fn images(release: &Release, base: Option<&Bundle>) -> Result<Vec<Linked>> {
 }
 
 /// Who may approve: keys that both the evidence and patchlane.toml name.
-fn approvers(archive: &Archive, config: &Config, by: &Value) -> std::result::Result<Vec<PublicKey>, Stop> {
+fn approvers(
+    archive: &Archive,
+    config: &Config,
+    by: &Value,
+    evidence: &[PublicKey],
+) -> std::result::Result<Vec<PublicKey>, Stop> {
     let listed: Vec<&Path> =
         config.lint.iter().flat_map(|lint| &lint.approvers).map(|path| path.as_path()).collect();
     let mut keys = Vec::new();
@@ -116,10 +157,13 @@ fn approvers(archive: &Archive, config: &Config, by: &Value) -> std::result::Res
         if !listed.contains(&Path::new(name)) {
             return Err(broken(format!("names an approver `{name}` that patchlane.toml doesn't list")).into());
         }
-        keys.push(keys::parse_public(
-            Path::new(name),
-            &needed(archive, "an approver's key", &input["sha256"])?,
-        )?);
+        let bytes = needed(archive, "an approver's key", &input["sha256"])?;
+        let key = keys::parse_public(Path::new(name), &bytes)?;
+        // One key, one use: `lint` refuses this, and a vendor may have written evidence by other means.
+        if evidence.contains(&key) {
+            return Err(broken(format!("is signed by the key of an approver, {}", key.id())).into());
+        }
+        keys.push(key);
     }
     Ok(keys)
 }
@@ -132,7 +176,8 @@ fn waivers(archive: &Archive, case: &Case<'_>, predicate: &Value) -> std::result
     if list.is_empty() {
         return Ok(Vec::new());
     }
-    let (approvers, findings) = (approvers(archive, case.config, by)?, waiver::first_look(case));
+    let evidence = evidence_keys(predicate)?;
+    let (approvers, findings) = (approvers(archive, case.config, by, &evidence)?, waiver::first_look(case));
     let seen = |number: u8| {
         let finding = findings.iter().find(|finding| finding.check.number == number)?;
         if finding.lacking.is_empty() {
@@ -177,6 +222,9 @@ fn base(
     if whole["from"]["manifest_sha256"].as_str() != Some(&bundle.digest().to_string()) {
         return Err(broken("has another base than the evidence says"));
     }
+    if whole["from"]["release"].as_str() != Some(&bundle.manifest()?.version.to_string()) {
+        return Err(broken("has a base of another version than the evidence says"));
+    }
     Ok((Base::new(bundle.clone())?, Some(bundle)))
 }
 
@@ -192,6 +240,19 @@ fn catalogues(archive: &Archive, whole: &Value) -> Result<Option<Vec<Catalogue>>
 
 fn utf8(bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| broken("holds something else than text (UTF-8) where text belongs"))
+}
+
+/// The change record tells what the evidence says and the manifest promises.
+fn promised(change: &Change, release: &Release, whole: &Value) -> Result<()> {
+    let manifest = release.bundle.bundle.manifest()?;
+    if statement::closes(change) != whole["closes"] {
+        return Err(broken("closes other vulnerabilities than the change record says"));
+    }
+    let end = Moment(manifest.support_end).day();
+    if change.support_end.is_some_and(|said| said != end) {
+        return Err(broken(format!("is supported until {end}, and the change record says another day")));
+    }
+    Ok(())
 }
 
 fn recomputed(archive: &Archive, release: &Release, whole: &Value) -> std::result::Result<Vec<Row>, Stop> {
@@ -212,6 +273,10 @@ fn recomputed(archive: &Archive, release: &Release, whole: &Value) -> std::resul
         ledger.head.entry.vendor != config.product.vendor || ledger.head.entry.class != config.product.class
     }) {
         return Err(broken("has a ledger of another product").into());
+    }
+    promised(&change, release, whole)?;
+    if by["root"]["version"] != root.document()?.version {
+        return Err(broken("was judged by a root of another version than the evidence says").into());
     }
     if config.product() != release.bundle.bundle.manifest()?.product {
         return Err(broken("has a patchlane.toml of another product").into());
@@ -255,6 +320,7 @@ fn judged(
         waivers: &waivers,
         emergency: emergency(whole)?,
     };
+    let same_tool = whole["tool"]["version"] == env!("CARGO_PKG_VERSION");
     let findings = lint::run(case, &rules).into_iter().map(|mut finding| {
         finding.lacking.extend(case.archived.iter().flat_map(|a| a.unrecorded(finding.check.number)));
         let said = row(whole, finding.check.number);
@@ -264,14 +330,14 @@ fn judged(
         if catalogues.is_none() && finding.outcome == (Outcome::Unknown { blocks: true }) {
             finding.lacking.push("a catalogue isn't in the archive".into());
         }
-        compared(case, &finding, said)
+        compared(case, &finding, said, same_tool)
     });
     rows.0.extend(findings);
     Ok(rows.0)
 }
 
 /// What a check says here, beside what the evidence says.
-fn compared(case: &Case<'_>, finding: &Finding, said: &Value) -> Row {
+fn compared(case: &Case<'_>, finding: &Finding, said: &Value, same_tool: bool) -> Row {
     let check = finding.check;
     let result = said["result"].as_str().unwrap_or("nothing");
     let detail = said["detail"].as_str().unwrap_or_default();
@@ -302,10 +368,28 @@ fn compared(case: &Case<'_>, finding: &Finding, said: &Value) -> Row {
             finding.detail
         );
         (Verdict::Differs, told)
+    } else if let Some(key) = otherwise(finding, said) {
+        (Verdict::Differs, format!("{result}, but the evidence's `{key}` isn't what it is here"))
+    } else if !worded(finding, said) {
+        let told = format!("{result}: {}; the evidence words it otherwise: {detail}", finding.detail);
+        (if same_tool { Verdict::Differs } else { Verdict::VendorsWord }, told)
     } else if matches!(result, "not-evaluated" | "owed") {
         (Verdict::VendorsWord, format!("{result}: {detail}"))
     } else {
         (Verdict::Reproduced, format!("{result}: {}", finding.detail))
     };
     Row { part: "checks", name: check.name.to_owned(), check: Some(check.number), verdict, detail: told }
+}
+
+/// What the evidence says of a check otherwise than it has to: by whom it was waived, until when it is owed, whether it
+/// blocks. Reports print that.
+fn otherwise(finding: &Finding, said: &Value) -> Option<&'static str> {
+    let made = statement::finding(finding);
+    ["grade", "blocks", "waiver", "due"].into_iter().find(|key| made.get(key) != said.get(key))
+}
+
+/// True if this program would word a check as the evidence does; another one may.
+fn worded(finding: &Finding, said: &Value) -> bool {
+    let made = statement::finding(finding);
+    ["name", "title", "detail", "next"].into_iter().all(|key| made.get(key) == said.get(key))
 }

@@ -147,6 +147,9 @@ pub struct Reproduced {
 /// Section 6: what it is made of.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Sbom {
+    /// True if components and their versions were compared.
+    #[serde(skip)]
+    pub compared: bool,
     /// What isn't there.
     pub missing: Vec<String>,
     /// The format.

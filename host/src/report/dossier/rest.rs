@@ -81,6 +81,8 @@ pub struct Question {
 /// Section 10: what doesn't hold, and who bears it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Exceptions {
+    /// What isn't known.
+    pub missing: Vec<String>,
     /// Why it couldn't wait.
     pub emergency: Option<String>,
     /// Waivers.

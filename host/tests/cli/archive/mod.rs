@@ -3,5 +3,6 @@
 pub(crate) mod bench;
 mod held;
 mod leak;
+mod lies;
 mod recheck;
 mod tamper;

@@ -271,6 +271,11 @@ fn checks_of_the_exploit() {
             (24, "fail", "nothing shows the exploit", &|b| {
                 b.change("replay.exploit-base.json", |v| v["predicate"]["failedTests"] = json!([]));
             }),
+            (24, "fail", "both fails and passes on the base", &|b| {
+                b.change("replay.exploit-base.json", |v| {
+                    v["predicate"]["passedTests"] = v["predicate"]["failedTests"].clone()
+                })
+            }),
             (24, "fail", "fails on the patch", &|b| {
                 b.change("replay.exploit-patch.json", |v| {
                     v["predicate"]["failedTests"] = json!(["CVE-2027-1 over-read"])

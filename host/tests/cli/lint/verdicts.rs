@@ -175,6 +175,133 @@ fn evidence_goes_into_the_manifest_and_sign_asks_for_it() {
     bench.desk.fails("build security -o x.plb", 2, "usage");
 }
 
+/// `git replace` shows another commit under the same name: what is judged is what the name says.
+#[test]
+fn a_commit_is_what_its_name_says() {
+    let bench = Bench::new("replaced");
+    bench.commit("No trailer here\n\nReviewed-by: Rev <rev@example.com>", "v2");
+    assert_eq!(bench.result("--no-rebuild", 6).0, "fail");
+    let git = |words: &[&str]| {
+        let out = std::process::Command::new("git")
+            .arg("-C")
+            .arg(bench.desk.path("fw"))
+            .args(words)
+            .env("GIT_EDITOR", "true")
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_NAME"), "Dev")))
+            .envs(["AUTHOR", "COMMITTER"].map(|who| (format!("GIT_{who}_EMAIL"), "dev@example.com")))
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    };
+    let all = git(&["log", "--format=%H", "v1..v2"]);
+    for commit in all.lines() {
+        let (tree, parent) =
+            (git(&["rev-parse", &format!("{commit}^{{tree}}")]), git(&["rev-parse", &format!("{commit}^")]));
+        let message = "Fix\n\nFixes: CVE-2027-1\nReviewed-by: Rev <rev@example.com>";
+        let other = git(&["commit-tree", &tree, "-p", &parent, "-m", message]);
+        if other != commit {
+            git(&["replace", "-f", commit, &other]);
+        }
+    }
+    assert!(git(&["log", "-1", "--format=%B", "v2"]).contains("Fixes: CVE-2027-1"), "it is replaced");
+    assert_eq!(bench.result("--no-rebuild", 6).0, "fail");
+}
+
+/// Evidence of the right image and release, and a manifest that promises something else.
+#[test]
+fn a_manifest_says_what_was_judged() {
+    let bench = Bench::new("promised");
+    bench.desk.ok("lint -o e.json --no-rebuild --profile starter");
+    bench.replace("patchlane.toml", "profile = \"cra+replay\"", "profile = \"starter\"");
+    let build = "build security --baseline 4.1 --level 8 --image patch.elf --evidence e.json --support-end 1988150399";
+    let cases = [
+        ("8:CVE-2027-1:high:exploited", "", ""),
+        ("8:CVE-2027-2:high:exploited", "", "other vulnerabilities"),
+        ("8:CVE-2027-1:low:exploited", "", "other vulnerabilities"),
+        ("8:CVE-2027-1:high", "", "other vulnerabilities"),
+        ("8:CVE-2027-1:high:exploited", "--closes 7:CVE-2027-9:critical:exploited", "other vulnerabilities"),
+        ("8:CVE-2027-1:high:exploited", "--support-end 1808150399", "support until 2032-12-31"),
+    ];
+    for (at, (closes, more, word)) in cases.into_iter().enumerate() {
+        let build = if more.starts_with("--support-end") {
+            build.replace("--support-end 1988150399", "")
+        } else {
+            build.to_owned()
+        };
+        bench.desk.ok(&format!("{build} --closes {closes} {more} -o {at}.plb"));
+        let sign = format!("sign {at}.plb --evidence e.json");
+        if word.is_empty() {
+            bench.desk.ok(&sign);
+        } else {
+            let what = bench.desk.fails(&sign, 1, "separation");
+            assert!(what.contains(word), "{closes} {more}: {what}");
+        }
+    }
+    // Another product with the same image and release.
+    bench.change("e.json", |v| {
+        v["predicate"]["product"]["class_id"] = "00112233-4455-6677-8899-aabbccddeeff".into()
+    });
+    bench.desk.ok("build security --change change.toml --evidence e.json -o fan.plb");
+    let what = bench.desk.fails("sign fan.plb --evidence e.json", 1, "separation");
+    assert!(what.contains("another product"), "{what}");
+}
+
+/// Evidence that nobody signed can be edited: what can't come from `lint` isn't taken, and what it left out is asked for.
+#[test]
+fn evidence_that_lint_never_writes_signs_nothing() {
+    let bench = Bench::new("edited");
+    bench.desk.ok("lint -o e.json --no-rebuild --emergency worm --due 2027-02-01");
+    let row = |v: &mut serde_json::Value, number: usize, edit: serde_json::Value| {
+        let row = v["predicate"]["checks"][number - 1].as_object_mut().unwrap();
+        row.extend(edit.as_object().unwrap().clone());
+    };
+    use serde_json::json;
+    let good = json!({ "reason": "x", "by": "y", "until": "2027-03-01" });
+    let cases = [
+        (21, json!({ "result": "waived", "waiver": good }), "which can't be"),
+        (21, json!({ "result": "owed", "due": "2027-02-01" }), "which can't be"),
+        (8, json!({ "result": "waived" }), "has ended"),
+        (
+            8,
+            json!({ "result": "waived", "waiver": { "reason": "x", "by": "y", "until": "2026-03-01" } }),
+            "has ended",
+        ),
+        (12, json!({ "result": "owed", "due": null }), "was due"),
+        (12, json!({ "result": "owed", "due": "2026-02-01" }), "was due"),
+        (12, json!({ "result": "fine" }), "which can't be"),
+        (12, json!({ "result": "not-evaluated" }), "check 12"),
+    ];
+    let text = std::fs::read_to_string(bench.desk.path("e.json")).unwrap();
+    for (at, (number, edit, word)) in cases.into_iter().enumerate() {
+        bench.write("e.json", &text);
+        bench.change("e.json", |v| row(v, number, edit.clone()));
+        bench.desk.ok(&format!("build security --change change.toml --evidence e.json -o {at}.plb"));
+        let what = bench.desk.fails(&format!("sign {at}.plb --evidence e.json"), 1, "separation");
+        assert!(what.contains(word), "{number} {edit}: {what}");
+    }
+    bench.write("e.json", &text);
+    bench.desk.ok("build security --change change.toml --evidence e.json -o good.plb");
+    bench.desk.ok("sign good.plb --evidence e.json");
+}
+
+/// `lint --catalogue` judges by another catalogue; `sign` asks by those of patchlane.toml.
+#[test]
+fn a_lenient_catalogue_signs_nothing_that_the_own_ones_ask_for() {
+    let bench = Bench::new("lenient");
+    bench.without("assessment");
+    bench.desk.run("lint -o strict.json");
+    let cra = include_str!("../../../catalogues/cra.toml");
+    bench.write("lenient.toml", &cra.replace("required = true", "required = false"));
+    bench.desk.ok("lint -o e.json --catalogue lenient.toml");
+    bench.desk.ok("build security --change change.toml --evidence e.json -o p.plb");
+    let what = bench.desk.fails("sign p.plb --evidence e.json", 1, "separation");
+    assert!(what.contains("check 27"), "{what}");
+    bench
+        .edit("patchlane.toml", |text| text.replace("[lint]\n", "[lint]\ncatalogues = [\"lenient.toml\"]\n"));
+    bench.desk.ok("sign p.plb --evidence e.json");
+}
+
 #[test]
 fn t14_under_an_embargo_a_manifest_tells_what_may_be_told() {
     let bench = Bench::new("embargo");

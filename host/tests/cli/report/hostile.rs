@@ -154,6 +154,7 @@ fn what_is_missing_is_said_and_no_table_is_empty() {
         "verification",
         "distribution",
         "assessment",
+        "exceptions",
     ] {
         assert!(
             !it[section]["missing"].as_array().unwrap().is_empty(),
@@ -165,12 +166,31 @@ fn what_is_missing_is_said_and_no_table_is_empty() {
         !html.contains("<tbody>\n</tbody>") && html.contains("Not here:") && html.contains("No evidence")
     );
     assert!((1..=12).all(|number| html.contains(&format!("id=\"section-{number}\""))));
+    // Of what nobody looked at nothing is said.
+    for claim in
+        ["Nothing is waived", "No evidence is owed", "was evaluated", "No component was", "No function"]
+    {
+        assert!(!html.contains(claim), "{claim}");
+    }
+    assert_eq!(it["separation"]["orphans"], json!(null));
+}
+
+#[test]
+fn on_a_first_day_a_report_says_what_wasnt_evaluated() {
+    let sample = Sample::bare("first-day");
+    let desk = &sample.bench.desk;
     // A first day: the record has no more than it needs.
     for section in ["source", "build", "sbom", "elf", "proof", "budget", "assessment", "advisory"] {
         sample.bench.without(section);
     }
     desk.ok("lint --profile starter -o patch.evidence.json");
     desk.ok("build security --change change.toml --evidence patch.evidence.json -o patch.plb");
+    // Whoever signs the manifest vouches for its evidence: nobody did.
+    sample.archive("unsigned");
+    let verdict = sample.report("unsigned", "")["predicate"]["verdict"].clone();
+    assert_eq!(verdict["result"], "no-evidence");
+    assert!(verdict["sentence"].as_str().unwrap().contains("its bundle isn't signed"), "{verdict}");
+    sample.without_lint(|| drop(desk.ok("sign patch.plb")));
     sample.archive("archive");
     let report = sample.report("archive", "");
     let it = &report["predicate"];

@@ -6,7 +6,7 @@ use patchlane::archive::write::{Draft, File, Top};
 use patchlane::archive::{Audience, Role};
 use patchlane::bundle::Bundle;
 use patchlane::ledger::entry::Sha;
-use patchlane::ledger::time::Day;
+use patchlane::ledger::time::{Day, Moment};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,7 @@ impl Sample {
     }
 
     /// Without [lint], `sign` asks for no evidence: that is how the older releases were made.
-    fn without_lint(&self, run: impl FnOnce()) {
+    pub(super) fn without_lint(&self, run: impl FnOnce()) {
         let path = self.bench.desk.path("patchlane.toml");
         let with = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, with.split("\n[lint]").next().unwrap()).unwrap();
@@ -181,8 +181,8 @@ pub(super) fn write(folder: &Path, files: Vec<File>) {
         version: m.version.to_string(),
         manifest_sha256: Sha(bundle.digest().0),
         bundle_sha256: Sha::of(&files[0].bytes),
-        issued: day("2027-01-15"),
-        support_end: day("2032-12-31"),
+        issued: Moment(m.issued_at).day(),
+        support_end: Moment(m.support_end).day(),
     };
     let draft = Draft { audience: Audience::Assessor, release, created: day("2027-01-21"), files };
     draft.write(folder, &|_| Ok(Top { signed: "{}".into(), recheck: String::new() })).unwrap();
