@@ -45,9 +45,11 @@ pub(super) fn of(old: &Program<'_>, new: &Program<'_>, method: Method) -> Compar
         unnamed: unnamed(&pairing, &vectors),
         vectors: vectors.changes(&pairing),
         exports: tables::exports(old, new),
+        filled: tables::filled(old, new),
         sections: tables::sections(old, new),
         strings: tables::strings(old, new),
         absolutes: tables::absolutes(old, new),
+        set: tables::set(old, new),
         unseen: unseen(old, new, method),
         table: None,
     }
@@ -74,7 +76,14 @@ fn moved(pairing: &Pairing<'_, '_>, part: usize) -> bool {
 /// Code that the linker made to reach far; it comes and goes with distances.
 fn is_veneer(program: &Program<'_>, part: usize) -> bool {
     let it = &program.parts[part];
-    it.symbols.iter().any(|index| names::is_veneer(&program.firmware.symbols[*index].raw, it.size))
+    let symbols = &program.firmware.symbols;
+    // Linkers call it after what it reaches, keep it to themselves, and no source line is its.
+    let mut own = it.symbols.iter().map(|index| &symbols[*index]).filter(|symbol| !symbol.global);
+    own.any(|symbol| {
+        names::is_veneer(&symbol.raw, it.size)
+            && names::reached(&symbol.raw)
+                .is_some_and(|name| name == "unnamed" || symbols.iter().any(|other| other.raw == name))
+    }) && program.lines.of(it.from, it.end()).is_empty()
 }
 
 pub(super) fn item(program: &Program<'_>, part: usize) -> Item {
@@ -249,8 +258,22 @@ fn without_name(program: &Program<'_>, part: usize, of: Vec<String>) -> Unnamed 
         address: it.from,
         size: it.size,
         text: program.text(part).map(str::to_owned),
+        code: is_run(program, part),
         of,
     }
+}
+
+/// True for code: mapping symbols say so, or where there are none, something calls it.
+fn is_run(program: &Program<'_>, part: usize) -> bool {
+    let it = &program.parts[part];
+    let called = || {
+        let refs = program.shapes.iter().flat_map(|shape| &shape.refs);
+        refs.into_iter().any(|r| r.purpose == Use::Call && matches!(r.end, End::Part(to, _) if to == part))
+    };
+    let mapped = |at: u32| program.firmware.mapped(at);
+    let mut within = (it.from..it.end()).step_by(2).map(mapped);
+    it.code
+        && (mapped(it.from).is_none() && called() || within.any(|c| c.is_some_and(|c| c != Content::Data)))
 }
 
 /// Who points to these parts.
@@ -281,9 +304,7 @@ fn unseen(old: &Program<'_>, new: &Program<'_>, method: Method) -> Vec<String> {
         unseen.push(format!("{unknown} relocations aren't understood: what they fill in counts as code"));
     }
     for (program, name) in [(old, "A"), (new, "B")] {
-        let tables =
-            program.firmware.sections.iter().filter(|section| super::parts::unwinding(&section.name));
-        let bytes: u64 = tables.map(|section| u64::from(section.size)).sum();
+        let bytes = program.passed_over;
         if bytes > 0 {
             unseen.push(format!("{bytes} bytes of unwinding tables in {name} aren't compared"));
         }

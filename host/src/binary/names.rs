@@ -91,6 +91,15 @@ pub(super) fn is_veneer(name: &str, size: u32) -> bool {
     name && size <= 16
 }
 
+/// The name of what such code reaches, by its own.
+pub(super) fn reached(name: &str) -> Option<&str> {
+    if let Some((_, reached)) = name.split_once("Thunk_") {
+        return Some(reached);
+    }
+    let name = name.strip_prefix("__")?;
+    ["_veneer", "_from_thumb", "_from_arm"].iter().find_map(|end| name.strip_suffix(end))
+}
+
 /// The name of the function that a compiler made this one from.
 pub(super) fn base(steady: &str) -> &str {
     let mut name = steady;

@@ -82,6 +82,8 @@ pub(super) struct Program<'a> {
     pub(super) shapes: Vec<Shape>,
     /// Relocations of unknown types.
     pub(super) unknown: usize,
+    /// Bytes of tables that aren't compared.
+    pub(super) passed_over: u64,
     /// Where it came from.
     pub(super) lines: Lines,
 }
@@ -96,7 +98,9 @@ impl<'a> Program<'a> {
         let parts = parts::take_apart(&firmware, &sites)?;
         let unknown = sites.iter().map(|sites| sites.unknown).sum();
         let lines = dwarf::load(&firmware);
-        let mut program = Self { firmware, parts, shapes: Vec::new(), unknown, lines };
+        let passed_over = (0..sites.len()).filter(|index| parts::is_passed_over(&firmware, *index, &sites));
+        let passed_over = passed_over.map(|index| u64::from(firmware.sections[index].size)).sum();
+        let mut program = Self { firmware, parts, shapes: Vec::new(), unknown, passed_over, lines };
         let pending: Vec<_> =
             program.parts.iter().map(|part| program.mask(part, &sites[part.section])).collect();
         let (shapes, pending): (Vec<_>, Vec<_>) = pending.into_iter().unzip();

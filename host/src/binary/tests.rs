@@ -242,3 +242,110 @@ fn damaged_programs_are_answered() {
         }
     }
 }
+
+/// Sections of a file: where their heads stand, by name.
+fn heads(file: &[u8]) -> std::collections::BTreeMap<String, usize> {
+    let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let half = |at: usize| usize::from(u16::from_le_bytes(file[at..at + 2].try_into().unwrap()));
+    let head = |index: usize| number(32) + 40 * index;
+    let names = number(head(half(50)) + 16);
+    let name = |at: usize| {
+        let text = &file[names + number(at)..];
+        String::from_utf8(text.iter().take_while(|byte| **byte != 0).copied().collect()).unwrap()
+    };
+    (0..half(48)).map(|index| (name(head(index)), head(index))).collect()
+}
+
+fn field(file: &[u8], head: usize, at: usize) -> usize {
+    u32::from_le_bytes(file[head + at..head + at + 4].try_into().unwrap()) as usize
+}
+
+fn put(file: &mut [u8], head: usize, at: usize, value: usize) {
+    file[head + at..head + at + 4].copy_from_slice(&(value as u32).to_le_bytes());
+}
+
+const KIND: usize = 4;
+const FLAGS: usize = 8;
+const OFFSET: usize = 16;
+const SIZE: usize = 20;
+
+/// A section that shows what isn't loaded is refused.
+#[test]
+fn sections_show_what_is_loaded() {
+    let base = elf("arm-base");
+    let head = heads(&base)[".text"];
+    let mut decoy = base.clone();
+    let (from, size) = (field(&base, head, OFFSET), field(&base, head, SIZE));
+    decoy.extend_from_within(from..from + size);
+    put(&mut decoy, head, OFFSET, base.len());
+    decoy[from + 4] ^= 1;
+    let told = compare(&base, &decoy).unwrap_err().to_string();
+    assert!(told.contains("has a section `.text` that isn't what is loaded there"), "{told}");
+}
+
+/// What is loaded and shown by no section is compared all the same: hidden in both, and changed in one.
+#[test]
+fn what_no_section_shows_is_compared() {
+    let base = elf("arm-base");
+    let rodata = heads(&base)[".rodata"];
+    let text = heads(&base)[".text"];
+    let hide = |how: &str| {
+        let mut file = base.clone();
+        match how {
+            "not allocated" => put(&mut file, rodata, FLAGS, 0),
+            "no bits" => put(&mut file, rodata, KIND, 8),
+            "short" => put(&mut file, rodata, SIZE, 8),
+            _ => put(&mut file, text, SIZE, field(&base, text, SIZE) - 16),
+        }
+        file
+    };
+    for (how, section) in [("not allocated", rodata), ("no bits", rodata), ("short", rodata), ("code", text)]
+    {
+        let hidden = hide(how);
+        assert!(compare(&hidden, &hidden).unwrap().is_same(), "{how}");
+        let mut other = hidden.clone();
+        other[field(&base, section, OFFSET) + field(&base, section, SIZE) - 8] ^= 1;
+        assert!(!compare(&hidden, &other).unwrap().is_same(), "{how}");
+    }
+}
+
+/// Tables of unwinders aren't compared; what is only called so is.
+#[test]
+fn a_name_makes_no_unwinding_table() {
+    let mut base = elf("arm-base");
+    let (rodata, unused) = (heads(&base)[".rodata"], heads(&base)[".debug_loclists"]);
+    let names = field(&base, heads(&base)[".shstrtab"], OFFSET);
+    let name = field(&base, unused, 0);
+    base[names + name..names + name + 10].copy_from_slice(b".eh_frame\0");
+    put(&mut base, rodata, 0, name);
+    let mut other = base.clone();
+    other[field(&base, rodata, OFFSET)] ^= 1;
+    assert!(!compare(&base, &other).unwrap().is_same());
+    // Without symbols, too: functions point into it.
+    for file in [&mut base, &mut other] {
+        let symbols = heads(file)[".symtab"];
+        let (first, size) = (field(file, symbols, OFFSET), field(file, symbols, SIZE));
+        for at in (first..first + size).step_by(16) {
+            if (0x20218..0x20258).contains(&field(file, at, 4)) {
+                put(file, at, 8, 0);
+            }
+        }
+    }
+    assert!(!compare(&base, &other).unwrap().is_same());
+}
+
+/// What has no new symbol (host/tests/elf/src/odd.c), and is new all the same.
+#[test]
+fn what_has_no_new_symbol_is_found() {
+    let of = |name: &str| compare(&elf("arm-odd"), &elf(&format!("arm-odd-{name}"))).unwrap();
+    assert_eq!(told(&of("word")), "flag 4 -> 4: uses .text+4 -> 4 bytes in .text; +4 bytes of flag");
+    let handler = of("handler");
+    assert_eq!(handler.filled, ["hook", "uart"]);
+    assert!(told(&handler).contains(".vectors[3] fault -> uart"), "{}", told(&handler));
+    assert!(!told(&handler).contains(".vectors[2]"), "{}", told(&handler));
+    let nameless = of("nameless");
+    assert!(nameless.unnamed.added.iter().any(|part| part.code && part.of == ["entry"]), "{nameless:#?}");
+    let veneer = of("veneer");
+    assert!(veneer.alone.added.iter().any(|item| item.name == "__fault_veneer"), "{}", told(&veneer));
+    assert_eq!(of("symbol").set, ["FEATURE"]);
+}
