@@ -211,7 +211,7 @@ pub struct Rules<'a> {
 impl Rules<'_> {
     /// Whether a check that can't be evaluated blocks: the profile needs it, and not all of the clauses that it serves
     /// only recommend it.
-    fn blocks(&self, check: &Check) -> bool {
+    pub(crate) fn blocks(&self, check: &Check) -> bool {
         let mut clauses = self.catalogues.iter().flat_map(|c| c.serving(check.number)).peekable();
         let recommended = clauses.peek().is_some() && clauses.all(|clause| !clause.required);
         self.profile.needs(check) && !recommended

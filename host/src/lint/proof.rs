@@ -51,6 +51,14 @@ fn names(predicate: &Value, key: &str) -> BTreeSet<String> {
     predicate[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
+/// True if a test's name holds an id, as a word: `CVE-2027-10` isn't `CVE-2027-1`.
+fn is_about(test: &str, id: &str) -> bool {
+    let (test, id) = (test.to_lowercase(), id.to_lowercase());
+    let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    test.match_indices(&id)
+        .any(|(at, _)| edge(test[..at].chars().next_back()) && edge(test[at + id.len()..].chars().next()))
+}
+
 /// 24: the exploit works on the base and fails on the patch.
 ///
 /// A test is named after the vulnerability; it passes where the exploit fails.
@@ -95,7 +103,7 @@ pub(super) fn exploit(case: &Case<'_>) -> Result<Answer> {
         return Ok(Fail(format!("`{test}` fails on the patch")));
     }
     for id in case.ids() {
-        let about = |test: &&String| test.to_lowercase().contains(&id.to_lowercase());
+        let about = |test: &&String| is_about(test, id);
         let before: Vec<&String> = failed_before.iter().filter(about).collect();
         if before.is_empty() {
             return Ok(Fail(format!(

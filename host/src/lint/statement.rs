@@ -193,6 +193,24 @@ fn about(evidence: &Evidence, bundle: &Bundle) -> Result<()> {
     Ok(())
 }
 
+/// What wasn't evaluated has to be what this profile does without, or what one of these catalogues only recommends:
+/// whoever ran the lint could name others.
+///
+/// # Errors
+/// `separation`: which check is missing.
+pub fn evaluated(evidence: &Evidence, profile: Profile, catalogues: &[Catalogue]) -> Result<()> {
+    let rules = Rules { profile, catalogues, waivers: &[], emergency: None };
+    let rows = evidence.statement["predicate"]["checks"].as_array().into_iter().flatten();
+    let left = rows.zip(&CHECKS).find(|(row, check)| row["result"] == "not-evaluated" && rules.blocks(check));
+    let Some((_, check)) = left else { return Ok(()) };
+    let what = format!(
+        "leaves check {} open, which `{}` asks for: it was judged by other catalogues",
+        check.number,
+        profile.name()
+    );
+    no(what, "judge it by the catalogues of patchlane.toml: `patchlane lint` without --catalogue")
+}
+
 /// What a patch is let through with; a waiver that has ended lets nothing through.
 fn let_through(rows: &[&Value], now: u64) -> Result<Vec<String>> {
     let mut notes = Vec::new();
