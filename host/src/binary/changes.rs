@@ -2,7 +2,6 @@
 
 use super::elf::Content;
 use super::findings::{Alone, Changed, Comparison, Item, Method, Unnamed, Why};
-use super::names;
 use super::pairing::{Pairing, Side};
 use super::shape::{End, FINE, Program, Ref};
 use super::sites::Use;
@@ -18,7 +17,7 @@ pub(super) fn of(old: &Program<'_>, new: &Program<'_>, method: Method) -> Compar
     let pairing = Pairing::new(old, new);
     let vectors = tables::Vectors::find(&pairing);
     let is_function = |program: &Program<'_>, part: usize| {
-        program.parts[part].code && program.name(part).is_some() && !is_veneer(program, part)
+        program.parts[part].code && program.name(part).is_some() && !program.veneers.contains(&part)
     };
     let count =
         |program: &Program<'_>| (0..program.parts.len()).filter(|part| is_function(program, *part)).count();
@@ -71,19 +70,6 @@ fn moved(pairing: &Pairing<'_, '_>, part: usize) -> bool {
         program.firmware.sections[it.section].bytes(it.from, it.size).to_vec()
     };
     differs(pairing, part).is_none() && bytes(pairing.old, *old) != bytes(pairing.new, part)
-}
-
-/// Code that the linker made to reach far; it comes and goes with distances.
-fn is_veneer(program: &Program<'_>, part: usize) -> bool {
-    let it = &program.parts[part];
-    let symbols = &program.firmware.symbols;
-    // Linkers call it after what it reaches, keep it to themselves, and no source line is its.
-    let mut own = it.symbols.iter().map(|index| &symbols[*index]).filter(|symbol| !symbol.global);
-    own.any(|symbol| {
-        names::is_veneer(&symbol.raw, it.size)
-            && names::reached(&symbol.raw)
-                .is_some_and(|name| name == "unnamed" || symbols.iter().any(|other| other.raw == name))
-    }) && program.lines.of(it.from, it.end()).is_empty()
 }
 
 pub(super) fn item(program: &Program<'_>, part: usize) -> Item {
@@ -203,8 +189,9 @@ fn alone(pairing: &Pairing<'_, '_>, vectors: &tables::Vectors) -> (Alone<Item>, 
     for (side, pairs) in [(Side::Old, &pairing.forth), (Side::New, &pairing.back)] {
         let program = pairing.program(side);
         for (part, pairs) in pairs.iter().enumerate() {
-            let told =
-                program.name(part).is_some() && !is_veneer(program, part) && !vectors.holds(side, part);
+            let told = program.name(part).is_some()
+                && !program.veneers.contains(&part)
+                && !vectors.holds(side, part);
             if !pairs.is_empty() || !told {
                 continue;
             }
@@ -245,35 +232,34 @@ fn unnamed(pairing: &Pairing<'_, '_>, vectors: &tables::Vectors) -> Alone<Unname
             .retain(|part| pairing.text(side, *part).is_none_or(|text| !others.contains(text)));
     }
     let [removed, added] = [Side::Old, Side::New].map(|side| {
-        let of = callers(pairing.program(side), &left[side as usize]);
-        of.into_iter().map(|(part, of)| without_name(pairing.program(side), part, of)).collect()
+        let program = pairing.program(side);
+        let (of, called) = (callers(program, &left[side as usize]), called_ones(program));
+        // Mapping symbols say what is code; where there are none, whoever calls it.
+        let is_code = |part: usize| {
+            let it = &program.parts[part];
+            it.code && program.firmware.maps_code(it.from, it.end()).unwrap_or_else(|| called.contains(&part))
+        };
+        of.into_iter().map(|(part, of)| without_name(program, part, is_code(part), of)).collect()
     });
     Alone { added, removed }
 }
 
-fn without_name(program: &Program<'_>, part: usize, of: Vec<String>) -> Unnamed {
+fn without_name(program: &Program<'_>, part: usize, code: bool, of: Vec<String>) -> Unnamed {
     let it = &program.parts[part];
     Unnamed {
         section: program.firmware.sections[it.section].name.clone(),
         address: it.from,
         size: it.size,
         text: program.text(part).map(str::to_owned),
-        code: is_run(program, part),
+        code,
         of,
     }
 }
 
-/// True for code: mapping symbols say so, or where there are none, something calls it.
-fn is_run(program: &Program<'_>, part: usize) -> bool {
-    let it = &program.parts[part];
-    let called = || {
-        let refs = program.shapes.iter().flat_map(|shape| &shape.refs);
-        refs.into_iter().any(|r| r.purpose == Use::Call && matches!(r.end, End::Part(to, _) if to == part))
-    };
-    let mapped = |at: u32| program.firmware.mapped(at);
-    let mut within = (it.from..it.end()).step_by(2).map(mapped);
-    it.code
-        && (mapped(it.from).is_none() && called() || within.any(|c| c.is_some_and(|c| c != Content::Data)))
+/// What something calls or jumps to.
+fn called_ones(program: &Program<'_>) -> BTreeSet<usize> {
+    let refs = program.shapes.iter().flat_map(|shape| &shape.refs).filter(|r| r.purpose == Use::Call);
+    refs.filter_map(|r| if let End::Part(to, _) = r.end { Some(to) } else { None }).collect()
 }
 
 /// Who points to these parts.

@@ -10,9 +10,7 @@ use object::elf::{
     SHT_REL, SHT_RELA, SHT_SYMTAB, STB_LOCAL, STB_WEAK, STT_FILE, STT_FUNC, STT_NOTYPE, STT_OBJECT,
     STT_SECTION,
 };
-use object::read::elf::{
-    FileHeader, ProgramHeader, Rel, Rela, SectionHeader, SectionTable, Sym, SymbolTable,
-};
+use object::read::elf::{FileHeader, ProgramHeader, Rel, Rela, SectionHeader, SectionTable, SymbolTable};
 use object::{Endianness, SectionIndex, SymbolIndex};
 use std::collections::BTreeSet;
 
@@ -157,6 +155,49 @@ fn damaged(error: object::read::Error) -> Error {
     wrong(format!("isn't a sound ELF file: {error}"), "build it again")
 }
 
+/// Names in a section of strings. Many may lie in one another: together they are no longer than a few times the section.
+struct Texts<'a> {
+    data: &'a [u8],
+    left: usize,
+}
+
+/// Room for short names that many symbols share (`$t`), in bytes.
+const SHARED: usize = 1 << 20;
+
+impl<'a> Texts<'a> {
+    fn new(
+        bytes: &'a [u8],
+        endian: Endianness,
+        table: &SectionTable<'a, Header>,
+        section: SectionIndex,
+    ) -> Result<Self> {
+        let header = table.section(section).map_err(damaged)?;
+        let data = header.data(endian, bytes).map_err(damaged)?;
+        Ok(Self { data, left: data.len().saturating_mul(4).saturating_add(SHARED) })
+    }
+
+    /// The name at an offset, as far as names are read.
+    fn at(&mut self, offset: u32) -> Result<String> {
+        let broken = |what: &str| wrong(format!("isn't a sound ELF file: {what}"), "build it again");
+        let text =
+            self.data.get(offset as usize..).ok_or_else(|| broken("a name lies outside its section"))?;
+        let text = &text[..text.len().min(names::LONGEST + 1)];
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        self.left = self
+            .left
+            .checked_sub(text.len())
+            .ok_or_else(|| broken("its names are longer than what holds them"))?;
+        Ok(String::from_utf8_lossy(text).into_owned())
+    }
+}
+
+/// The section that has the names of sections.
+fn table_of_names(bytes: &[u8], endian: Endianness) -> Result<SectionIndex> {
+    let header = Header::parse(bytes).map_err(damaged)?;
+    let index = header.shstrndx(endian, bytes).map_err(damaged)?;
+    Ok(SectionIndex(index as usize))
+}
+
 /// Reads a linked program.
 ///
 /// # Errors
@@ -197,7 +238,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Firmware<'_>> {
         let what = "has no symbols: it can't be compared function by function";
         return Err(wrong(what, "give the linker's own output, before `strip`"));
     }
-    firmware.take_symbols(endian, &symbols, &homes)?;
+    let texts = Texts::new(bytes, endian, &table, symbols.string_section())?;
+    firmware.take_symbols(endian, &symbols, texts, &homes)?;
     firmware.take_relocs(bytes, endian, &table, &symbols, &homes)?;
     Ok(firmware)
 }
@@ -211,9 +253,9 @@ impl<'a> Firmware<'a> {
         table: &SectionTable<'a, Header>,
     ) -> Result<Vec<Option<usize>>> {
         let mut homes = vec![None; table.len()];
+        let mut names = Texts::new(bytes, endian, table, table_of_names(bytes, endian)?)?;
         for (index, header) in table.enumerate() {
-            let name = table.section_name(endian, header).map_err(damaged)?;
-            let name = String::from_utf8_lossy(name).into_owned();
+            let name = names.at(header.sh_name.get(endian))?;
             let flags = header.sh_flags.get(endian);
             if flags & SHF_ALLOC == 0 {
                 if name.starts_with(".debug_") {
@@ -283,12 +325,12 @@ impl<'a> Firmware<'a> {
         &mut self,
         endian: Endianness,
         table: &SymbolTable<'a, Header>,
+        mut texts: Texts<'a>,
         homes: &[Option<usize>],
     ) -> Result<()> {
         let mut file = None;
         for (index, symbol) in table.enumerate() {
-            let raw = symbol.name(endian, table.strings()).map_err(damaged)?;
-            let raw = String::from_utf8_lossy(raw).into_owned();
+            let raw = texts.at(symbol.st_name.get(endian))?;
             if symbol.st_type() == STT_FILE {
                 file = Some(self.files.len());
                 self.files.push(raw.clone());
@@ -400,6 +442,16 @@ impl<'a> Firmware<'a> {
         let after = self.mapping.partition_point(|(at, _)| *at <= address);
         let section = self.section_at(address).map_or(address, |section| section.address);
         self.mapping[..after].last().filter(|(at, _)| *at >= section).map(|(_, content)| *content)
+    }
+
+    /// Whether mapping symbols say that a stretch holds code; none: they say nothing.
+    pub(super) fn maps_code(&self, from: u32, end: u32) -> Option<bool> {
+        let is_code = |content: Content| content != Content::Data;
+        let within = self.mapping.partition_point(|(at, _)| *at < from);
+        let within = self.mapping[within..].iter().take_while(|(at, _)| *at < end);
+        let more = within.map(|(_, content)| is_code(*content)).reduce(|a, b| a || b);
+        let first = self.mapped(from).map(is_code);
+        first.or(more).map(|_| first == Some(true) || more == Some(true))
     }
 
     /// The section that holds an address.

@@ -4,7 +4,7 @@ use super::elf::Content;
 use std::fmt::Write;
 
 /// Longer names than this are cut, in bytes: a name of a few bytes can stand for millions.
-const LONGEST: usize = 2048;
+pub(super) const LONGEST: usize = 2048;
 
 /// Text that stops growing.
 struct Bounded(String);

@@ -349,3 +349,47 @@ fn what_has_no_new_symbol_is_found() {
     assert!(veneer.alone.added.iter().any(|item| item.name == "__fault_veneer"), "{}", told(&veneer));
     assert_eq!(of("symbol").set, ["FEATURE"]);
 }
+
+/// Names may lie in one another, and each be as long as the file: nothing is read in proportion to what they claim.
+#[test]
+fn names_that_hold_one_another_cost_no_more_than_the_file() {
+    let base = elf("arm-base");
+    let (mut file, all) = (base.clone(), heads(&base));
+    let (strings, symbols) = (all[".strtab"], all[".symtab"]);
+    let old = |head: usize| {
+        let from = field(&base, head, OFFSET);
+        base[from..from + field(&base, head, SIZE)].to_vec()
+    };
+    let (mut text, mut list) = (old(strings), old(symbols));
+    let first = text.len() as u32;
+    text.extend(vec![b'A'; 4 << 20]);
+    text.push(0);
+    for number in 0..50_000u32 {
+        let mut symbol = [first + number, 0x20048, 0].map(u32::to_le_bytes).concat();
+        symbol.extend([0x12, 0, 3, 0]);
+        list.extend(symbol);
+    }
+    for (head, bytes) in [(strings, text), (symbols, list)] {
+        file.resize(file.len().next_multiple_of(4), 0);
+        let at = file.len();
+        put(&mut file, head, OFFSET, at);
+        put(&mut file, head, SIZE, bytes.len());
+        file.extend(bytes);
+    }
+    let told = compare(&base, &file).unwrap_err().to_string();
+    assert!(told.contains("names are longer than what holds them"), "{told}");
+    // The same of debug information: one name of a megabyte for every entry of two thousand units.
+    let (mut file, all) = (base.clone(), heads(&base));
+    let (info, texts) = (all[".debug_info"], all[".debug_str"]);
+    let mut long = vec![b'A'; 1 << 20];
+    long.push(0);
+    let units = old(info).repeat(2_000);
+    for (head, bytes) in [(texts, long), (info, units)] {
+        let at = file.len();
+        put(&mut file, head, OFFSET, at);
+        put(&mut file, head, SIZE, bytes.len());
+        file.extend(bytes);
+    }
+    let unseen = compare(&base, &file).unwrap().unseen;
+    assert!(unseen.iter().any(|line| line.contains("repeats itself")), "{unseen:?}");
+}

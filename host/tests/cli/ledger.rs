@@ -474,7 +474,7 @@ fn a_hardware_revision_that_is_left_behind_lags() {
     let out = String::from_utf8_lossy(&desk.run("ledger check --development").stdout).into_owned();
     assert!(out.contains("isn't released for hardware 2"), "{out}");
     hardware("[2]");
-    release(&desk, "security --baseline 4.1 --fixes CVE-2027-2 --image c.bin", "f2.plb");
+    release(&desk, "security --baseline 4.1 --image c.bin", "f2.plb");
     assert_eq!(bench(&desk), [""; 0]);
 }
 
