@@ -2,7 +2,6 @@
 
 use super::elf::Content;
 use super::findings::{Alone, Changed, Comparison, Item, Method, Unnamed, Why};
-use super::names;
 use super::pairing::{Pairing, Side};
 use super::shape::{End, FINE, Program, Ref};
 use super::sites::Use;
@@ -18,7 +17,7 @@ pub(super) fn of(old: &Program<'_>, new: &Program<'_>, method: Method) -> Compar
     let pairing = Pairing::new(old, new);
     let vectors = tables::Vectors::find(&pairing);
     let is_function = |program: &Program<'_>, part: usize| {
-        program.parts[part].code && program.name(part).is_some() && !is_veneer(program, part)
+        program.parts[part].code && program.name(part).is_some() && !program.veneers.contains(&part)
     };
     let count =
         |program: &Program<'_>| (0..program.parts.len()).filter(|part| is_function(program, *part)).count();
@@ -45,9 +44,11 @@ pub(super) fn of(old: &Program<'_>, new: &Program<'_>, method: Method) -> Compar
         unnamed: unnamed(&pairing, &vectors),
         vectors: vectors.changes(&pairing),
         exports: tables::exports(old, new),
+        filled: tables::filled(old, new),
         sections: tables::sections(old, new),
         strings: tables::strings(old, new),
         absolutes: tables::absolutes(old, new),
+        set: tables::set(old, new),
         unseen: unseen(old, new, method),
         table: None,
     }
@@ -69,12 +70,6 @@ fn moved(pairing: &Pairing<'_, '_>, part: usize) -> bool {
         program.firmware.sections[it.section].bytes(it.from, it.size).to_vec()
     };
     differs(pairing, part).is_none() && bytes(pairing.old, *old) != bytes(pairing.new, part)
-}
-
-/// Code that the linker made to reach far; it comes and goes with distances.
-fn is_veneer(program: &Program<'_>, part: usize) -> bool {
-    let it = &program.parts[part];
-    it.symbols.iter().any(|index| names::is_veneer(&program.firmware.symbols[*index].raw, it.size))
 }
 
 pub(super) fn item(program: &Program<'_>, part: usize) -> Item {
@@ -194,8 +189,9 @@ fn alone(pairing: &Pairing<'_, '_>, vectors: &tables::Vectors) -> (Alone<Item>, 
     for (side, pairs) in [(Side::Old, &pairing.forth), (Side::New, &pairing.back)] {
         let program = pairing.program(side);
         for (part, pairs) in pairs.iter().enumerate() {
-            let told =
-                program.name(part).is_some() && !is_veneer(program, part) && !vectors.holds(side, part);
+            let told = program.name(part).is_some()
+                && !program.veneers.contains(&part)
+                && !vectors.holds(side, part);
             if !pairs.is_empty() || !told {
                 continue;
             }
@@ -236,21 +232,34 @@ fn unnamed(pairing: &Pairing<'_, '_>, vectors: &tables::Vectors) -> Alone<Unname
             .retain(|part| pairing.text(side, *part).is_none_or(|text| !others.contains(text)));
     }
     let [removed, added] = [Side::Old, Side::New].map(|side| {
-        let of = callers(pairing.program(side), &left[side as usize]);
-        of.into_iter().map(|(part, of)| without_name(pairing.program(side), part, of)).collect()
+        let program = pairing.program(side);
+        let (of, called) = (callers(program, &left[side as usize]), called_ones(program));
+        // Mapping symbols say what is code; where there are none, whoever calls it.
+        let is_code = |part: usize| {
+            let it = &program.parts[part];
+            it.code && program.firmware.maps_code(it.from, it.end()).unwrap_or_else(|| called.contains(&part))
+        };
+        of.into_iter().map(|(part, of)| without_name(program, part, is_code(part), of)).collect()
     });
     Alone { added, removed }
 }
 
-fn without_name(program: &Program<'_>, part: usize, of: Vec<String>) -> Unnamed {
+fn without_name(program: &Program<'_>, part: usize, code: bool, of: Vec<String>) -> Unnamed {
     let it = &program.parts[part];
     Unnamed {
         section: program.firmware.sections[it.section].name.clone(),
         address: it.from,
         size: it.size,
         text: program.text(part).map(str::to_owned),
+        code,
         of,
     }
+}
+
+/// What something calls or jumps to.
+fn called_ones(program: &Program<'_>) -> BTreeSet<usize> {
+    let refs = program.shapes.iter().flat_map(|shape| &shape.refs).filter(|r| r.purpose == Use::Call);
+    refs.filter_map(|r| if let End::Part(to, _) = r.end { Some(to) } else { None }).collect()
 }
 
 /// Who points to these parts.
@@ -281,9 +290,7 @@ fn unseen(old: &Program<'_>, new: &Program<'_>, method: Method) -> Vec<String> {
         unseen.push(format!("{unknown} relocations aren't understood: what they fill in counts as code"));
     }
     for (program, name) in [(old, "A"), (new, "B")] {
-        let tables =
-            program.firmware.sections.iter().filter(|section| super::parts::unwinding(&section.name));
-        let bytes: u64 = tables.map(|section| u64::from(section.size)).sum();
+        let bytes = program.passed_over;
         if bytes > 0 {
             unseen.push(format!("{bytes} bytes of unwinding tables in {name} aren't compared"));
         }

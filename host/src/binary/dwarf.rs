@@ -97,7 +97,12 @@ struct Budget {
     entries: usize,
     rows: usize,
     ranges: usize,
+    /// In bytes: many entries may have one name, and it may be as long as the file.
+    texts: usize,
 }
+
+/// Names are so much longer than the entries that have them, at most.
+const NAMES: usize = 64;
 
 struct Loader<'a> {
     dwarf: Dwarf<Bytes<'a>>,
@@ -124,6 +129,7 @@ pub(super) fn load(firmware: &Firmware<'_>) -> Lines {
         entries: size(&[".debug_info"]),
         rows: size(&[".debug_line"]),
         ranges: size(&[".debug_info", ".debug_ranges", ".debug_rnglists"]),
+        texts: NAMES * size(&[".debug_info", ".debug_line"]),
     };
     let mut loader = Loader {
         dwarf,
@@ -164,6 +170,10 @@ impl<'a> Loader<'a> {
         let mut headers = self.dwarf.units();
         while let Some(header) = headers.next()? {
             let unit = self.dwarf.unit(header)?;
+            for text in [&unit.name, &unit.comp_dir].into_iter().flatten() {
+                self.pay(text.len());
+            }
+            spend(&mut self.budget.entries)?;
             if let Some(folder) = unit.comp_dir.filter(|folder| folder.len() <= LONGEST) {
                 self.lines.folders.insert(tidy(&folder.to_string_lossy()));
             }
@@ -221,8 +231,17 @@ impl<'a> Loader<'a> {
         from == 0 && end > self.second
     }
 
-    fn text(&self, unit: &Unit<Bytes<'a>>, value: AttributeValue<Bytes<'a>>) -> Option<String> {
+    /// What was read to find the end of a text. When that is too much, nothing more is walked.
+    fn pay(&mut self, bytes: usize) {
+        match self.budget.texts.checked_sub(bytes) {
+            Some(left) => self.budget.texts = left,
+            None => (self.budget.entries, self.budget.rows) = (0, 0),
+        }
+    }
+
+    fn text(&mut self, unit: &Unit<Bytes<'a>>, value: AttributeValue<Bytes<'a>>) -> Option<String> {
         let text = self.dwarf.attr_string(unit, value).ok()?;
+        self.pay(text.len());
         (text.len() <= LONGEST).then(|| text.to_string_lossy().into_owned())
     }
 

@@ -3,12 +3,14 @@
 //! Nothing here is copied in proportion to what the file claims: sizes are checked against the file's own.
 
 use super::names;
+use super::segments::Segment;
 use crate::error::{Code, Error, Result};
 use object::elf::{
-    EM_ARM, EM_RISCV, FileHeader32, SHF_ALLOC, SHF_EXECINSTR, SHN_ABS, SHN_UNDEF, SHT_NOBITS, SHT_REL,
-    SHT_RELA, SHT_SYMTAB, STB_LOCAL, STT_FILE, STT_FUNC, STT_NOTYPE, STT_OBJECT, STT_SECTION,
+    EM_ARM, EM_RISCV, FileHeader32, PF_X, PT_LOAD, SHF_ALLOC, SHF_EXECINSTR, SHN_ABS, SHN_UNDEF, SHT_NOBITS,
+    SHT_REL, SHT_RELA, SHT_SYMTAB, STB_LOCAL, STB_WEAK, STT_FILE, STT_FUNC, STT_NOTYPE, STT_OBJECT,
+    STT_SECTION,
 };
-use object::read::elf::{FileHeader, Rel, Rela, SectionHeader, SectionTable, Sym, SymbolTable};
+use object::read::elf::{FileHeader, ProgramHeader, Rel, Rela, SectionHeader, SectionTable, SymbolTable};
 use object::{Endianness, SectionIndex, SymbolIndex};
 use std::collections::BTreeSet;
 
@@ -42,6 +44,10 @@ pub(super) struct Section<'a> {
     /// Empty where the file holds nothing (`.bss`).
     pub(super) data: &'a [u8],
     pub(super) code: bool,
+    /// Where it stands in the file.
+    pub(super) offset: u32,
+    /// Where the image has it, if anything loads it.
+    pub(super) load: Option<u32>,
 }
 
 impl Section<'_> {
@@ -95,6 +101,8 @@ pub(super) struct Symbol {
     pub(super) names: Names,
     pub(super) home: Home,
     pub(super) global: bool,
+    /// Gives way to another one of its name.
+    pub(super) weak: bool,
 }
 
 /// A place that the linker filled in.
@@ -139,12 +147,55 @@ pub(super) enum Content {
 /// More sections than any firmware has: each look at an address walks them.
 const MOST_SECTIONS: usize = 256;
 
-fn wrong(what: impl Into<String>, next: &str) -> Error {
+pub(super) fn wrong(what: impl Into<String>, next: &str) -> Error {
     Error::new(Code::Image, what, next)
 }
 
 fn damaged(error: object::read::Error) -> Error {
     wrong(format!("isn't a sound ELF file: {error}"), "build it again")
+}
+
+/// Names in a section of strings. Many may lie in one another: together they are no longer than a few times the section.
+struct Texts<'a> {
+    data: &'a [u8],
+    left: usize,
+}
+
+/// Room for short names that many symbols share (`$t`), in bytes.
+const SHARED: usize = 1 << 20;
+
+impl<'a> Texts<'a> {
+    fn new(
+        bytes: &'a [u8],
+        endian: Endianness,
+        table: &SectionTable<'a, Header>,
+        section: SectionIndex,
+    ) -> Result<Self> {
+        let header = table.section(section).map_err(damaged)?;
+        let data = header.data(endian, bytes).map_err(damaged)?;
+        Ok(Self { data, left: data.len().saturating_mul(4).saturating_add(SHARED) })
+    }
+
+    /// The name at an offset, as far as names are read.
+    fn at(&mut self, offset: u32) -> Result<String> {
+        let broken = |what: &str| wrong(format!("isn't a sound ELF file: {what}"), "build it again");
+        let text =
+            self.data.get(offset as usize..).ok_or_else(|| broken("a name lies outside its section"))?;
+        let text = &text[..text.len().min(names::LONGEST + 1)];
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        self.left = self
+            .left
+            .checked_sub(text.len())
+            .ok_or_else(|| broken("its names are longer than what holds them"))?;
+        Ok(String::from_utf8_lossy(text).into_owned())
+    }
+}
+
+/// The section that has the names of sections.
+fn table_of_names(bytes: &[u8], endian: Endianness) -> Result<SectionIndex> {
+    let header = Header::parse(bytes).map_err(damaged)?;
+    let index = header.shstrndx(endian, bytes).map_err(damaged)?;
+    Ok(SectionIndex(index as usize))
 }
 
 /// Reads a linked program.
@@ -181,12 +232,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Firmware<'_>> {
         debug: Vec::new(),
     };
     let homes = firmware.take_sections(bytes, endian, &table)?;
+    firmware.take_loaded(bytes, endian, header)?;
     let symbols = table.symbols(endian, bytes, SHT_SYMTAB).map_err(damaged)?;
     if symbols.is_empty() {
         let what = "has no symbols: it can't be compared function by function";
         return Err(wrong(what, "give the linker's own output, before `strip`"));
     }
-    firmware.take_symbols(endian, &symbols, &homes)?;
+    let texts = Texts::new(bytes, endian, &table, symbols.string_section())?;
+    firmware.take_symbols(endian, &symbols, texts, &homes)?;
     firmware.take_relocs(bytes, endian, &table, &symbols, &homes)?;
     Ok(firmware)
 }
@@ -200,9 +253,9 @@ impl<'a> Firmware<'a> {
         table: &SectionTable<'a, Header>,
     ) -> Result<Vec<Option<usize>>> {
         let mut homes = vec![None; table.len()];
+        let mut names = Texts::new(bytes, endian, table, table_of_names(bytes, endian)?)?;
         for (index, header) in table.enumerate() {
-            let name = table.section_name(endian, header).map_err(damaged)?;
-            let name = String::from_utf8_lossy(name).into_owned();
+            let name = names.at(header.sh_name.get(endian))?;
             let flags = header.sh_flags.get(endian);
             if flags & SHF_ALLOC == 0 {
                 if name.starts_with(".debug_") {
@@ -230,22 +283,54 @@ impl<'a> Firmware<'a> {
                 *home = Some(self.sections.len());
             }
             let code = flags & SHF_EXECINSTR != 0;
-            self.sections.push(Section { name, address, size, data, code });
+            let offset = header.sh_offset.get(endian);
+            self.sections.push(Section { name, address, size, data, code, offset, load: None });
+        }
+        Ok(homes)
+    }
+
+    fn take_loaded(&mut self, bytes: &'a [u8], endian: Endianness, header: &Header) -> Result<()> {
+        let mut segments = Vec::new();
+        let all = header.program_headers(endian, bytes).map_err(damaged)?;
+        for segment in all.iter().filter(|segment| segment.p_type(endian) == PT_LOAD) {
+            let data = segment.data(endian, bytes);
+            let data =
+                data.map_err(|()| wrong("is cut short: a segment ends behind the file", "build it again"))?;
+            if data.is_empty() {
+                continue;
+            }
+            let (offset, address) = (segment.p_offset.get(endian), segment.p_vaddr.get(endian));
+            let (load, code) = (segment.p_paddr.get(endian), segment.p_flags(endian) & PF_X != 0);
+            segments.push(Segment { offset, address, load, data, code });
+        }
+        if segments.len() > MOST_SECTIONS {
+            return Err(wrong(format!("has more than {MOST_SECTIONS} segments"), "link it for the device"));
+        }
+        let table = header.e_phoff.get(endian);
+        let size = u32::try_from(size_of_val(all)).unwrap_or(u32::MAX);
+        let own = u32::try_from(size_of::<Header>()).unwrap_or(u32::MAX);
+        self.take_segments(&segments, [(0, own), (table, table.saturating_add(size))])?;
+        if let Some(section) = self.sections.iter().find(|s| s.address.checked_add(s.size).is_none()) {
+            return Err(wrong(format!("loads `{}` above 4 GiB", section.name), "build it again"));
+        }
+        if self.sections.len() > MOST_SECTIONS {
+            let what = format!("has more than {MOST_SECTIONS} sections, and stretches without one");
+            return Err(wrong(what, "link it for the device"));
         }
         self.relocs.resize_with(self.sections.len(), Vec::new);
-        Ok(homes)
+        Ok(())
     }
 
     fn take_symbols(
         &mut self,
         endian: Endianness,
         table: &SymbolTable<'a, Header>,
+        mut texts: Texts<'a>,
         homes: &[Option<usize>],
     ) -> Result<()> {
         let mut file = None;
         for (index, symbol) in table.enumerate() {
-            let raw = symbol.name(endian, table.strings()).map_err(damaged)?;
-            let raw = String::from_utf8_lossy(raw).into_owned();
+            let raw = texts.at(symbol.st_name.get(endian))?;
             if symbol.st_type() == STT_FILE {
                 file = Some(self.files.len());
                 self.files.push(raw.clone());
@@ -270,7 +355,9 @@ impl<'a> Firmware<'a> {
             if let (Some(content), Home::Section(_)) = (content, home) {
                 self.mapping.push((value, content));
             }
-            if names::is_veneer(&raw, symbol.st_size.get(endian)) {
+            // Linkers keep theirs to themselves.
+            let own = symbol.st_bind() == STB_LOCAL;
+            if own && names::is_veneer(&raw, symbol.st_size.get(endian)) {
                 self.veneers.insert(value & !1);
             }
             let global = symbol.st_bind() != STB_LOCAL;
@@ -284,6 +371,7 @@ impl<'a> Firmware<'a> {
                 names,
                 home,
                 global,
+                weak: symbol.st_bind() == STB_WEAK,
             });
         }
         self.mapping.sort_unstable();
@@ -335,6 +423,37 @@ impl<'a> Firmware<'a> {
         Ok(())
     }
 
+    /// True for a section that only unwinders read: they list every function in its order. What is called so and holds
+    /// code, or anything that has a name, is none.
+    pub(super) fn is_unwinding(&self, index: usize) -> bool {
+        let section = &self.sections[index];
+        let named = |symbol: &Symbol| {
+            symbol.home == Home::Section(index) && symbol.size > 0 && !symbol.name.is_empty()
+        };
+        let called = [".ARM.exidx", ".ARM.extab", ".eh_frame", ".eh_frame_hdr", ".gcc_except_table"];
+        let called = called.iter().any(|name| {
+            section.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
+        called && !section.code && !self.symbols.iter().any(named)
+    }
+
+    /// What a mapping symbol says that an address holds, if one does.
+    pub(super) fn mapped(&self, address: u32) -> Option<Content> {
+        let after = self.mapping.partition_point(|(at, _)| *at <= address);
+        let section = self.section_at(address).map_or(address, |section| section.address);
+        self.mapping[..after].last().filter(|(at, _)| *at >= section).map(|(_, content)| *content)
+    }
+
+    /// Whether mapping symbols say that a stretch holds code; none: they say nothing.
+    pub(super) fn maps_code(&self, from: u32, end: u32) -> Option<bool> {
+        let is_code = |content: Content| content != Content::Data;
+        let within = self.mapping.partition_point(|(at, _)| *at < from);
+        let within = self.mapping[within..].iter().take_while(|(at, _)| *at < end);
+        let more = within.map(|(_, content)| is_code(*content)).reduce(|a, b| a || b);
+        let first = self.mapped(from).map(is_code);
+        first.or(more).map(|_| first == Some(true) || more == Some(true))
+    }
+
     /// The section that holds an address.
     pub(super) fn section_at(&self, address: u32) -> Option<&Section<'a>> {
         self.sections.iter().find(|section| section.holds(address))
@@ -357,12 +476,7 @@ impl<'a> Firmware<'a> {
 
     /// What the code section holds at an address; code, where nothing says otherwise.
     pub(super) fn content(&self, address: u32) -> Content {
-        let after = self.mapping.partition_point(|(at, _)| *at <= address);
-        let section = self.section_at(address).map_or(address, |section| section.address);
-        match self.mapping[..after].last() {
-            Some((at, content)) if *at >= section => *content,
-            _ if self.machine == Machine::Arm => Content::Thumb,
-            _ => Content::RiscV,
-        }
+        let otherwise = if self.machine == Machine::Arm { Content::Thumb } else { Content::RiscV };
+        self.mapped(address).unwrap_or(otherwise)
     }
 }

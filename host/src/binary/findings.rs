@@ -119,6 +119,8 @@ pub struct Unnamed {
     pub text: Option<String>,
     /// Functions and data that point to it.
     pub of: Vec<String>,
+    /// True if it is code.
+    pub code: bool,
 }
 
 /// An entry of a table of interrupt handlers.
@@ -201,12 +203,16 @@ pub struct Comparison {
     pub vectors: Vec<Vector>,
     /// Global symbols in one of them only, aliases and labels too.
     pub exports: Alone<String>,
+    /// Names whose weak definition gave way to another one.
+    pub filled: Vec<String>,
     /// Sections that differ in size or place.
     pub sections: Vec<Section>,
     /// Texts in one of them only.
     pub strings: Alone<String>,
     /// Absolute symbols that differ: sizes and places that the linker script sets.
     pub absolutes: Vec<Absolute>,
+    /// Those of them that don't follow from where sections lie.
+    pub set: Vec<String>,
     /// What this comparison can't see.
     pub unseen: Vec<String>,
     /// Findings against changes of the sources, if a diff of them was given.

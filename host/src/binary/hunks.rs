@@ -15,6 +15,8 @@ pub struct Hunk {
     pub new: (u32, u32),
     /// The lines that go and come, with `-` or `+`.
     pub lines: Vec<String>,
+    /// True if the file is a symbolic link or a submodule: what is read through it stands elsewhere.
+    pub link: bool,
 }
 
 /// Longer lines are cut, in characters: they are only shown.
@@ -68,9 +70,14 @@ impl Hunk {
 pub fn parse(text: &str) -> Result<Vec<Hunk>> {
     let mut hunks = Vec::new();
     let (mut old_file, mut new_file) = (None, None);
+    let mut link = false;
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
-        if let Some(name) = line.strip_prefix("--- ") {
+        if line.starts_with("diff --git ") {
+            link = false;
+        } else if is_link(line) {
+            link = true;
+        } else if let Some(name) = line.strip_prefix("--- ") {
             old_file = file(name);
         } else if let Some(name) = line.strip_prefix("+++ ") {
             new_file = file(name);
@@ -85,6 +92,7 @@ pub fn parse(text: &str) -> Result<Vec<Hunk>> {
                 old: (old, 0),
                 new: (new, 0),
                 lines: Vec::new(),
+                link,
             };
             hunks.extend(body(&mut lines, number, (old, new), named)?);
         }
@@ -93,6 +101,13 @@ pub fn parse(text: &str) -> Result<Vec<Hunk>> {
         return Err(bad(0, "isn't a unified diff"));
     }
     Ok(hunks)
+}
+
+/// `index 1234..5678 120000`, `new file mode 160000`, and the like.
+fn is_link(line: &str) -> bool {
+    let told = ["index ", "new file mode ", "deleted file mode ", "old mode ", "new mode "];
+    let mode = line.rsplit(' ').next();
+    told.iter().any(|start| line.starts_with(start)) && matches!(mode, Some("120000" | "160000"))
 }
 
 fn bad(number: usize, what: &str) -> Error {
@@ -236,8 +251,15 @@ mod tests {
     fn comments_are_told_from_code() {
         let is = |lines: &[&str]| {
             let lines = lines.iter().map(|line| (*line).to_owned()).collect();
-            Hunk { old_file: None, new_file: Some("x.c".into()), old: (1, 0), new: (1, 1), lines }
-                .is_comment()
+            Hunk {
+                old_file: None,
+                new_file: Some("x.c".into()),
+                old: (1, 0),
+                new: (1, 1),
+                lines,
+                link: false,
+            }
+            .is_comment()
         };
         assert!(is(&["+// a", "-", "+  /* b */", "+ * c"]));
         for code in ["+*p = 1;", "+/* a */ f();", "+#define A 1", "+* p = 1;", "+}"] {

@@ -106,7 +106,8 @@ impl<'c> Join<'c> {
             }
         });
         let of = |hunk: &Hunk, side: Side| {
-            named(hunk, side).map_or_else(BTreeSet::new, |name| sides[side].meant(name))
+            let name = named(hunk, side).filter(|_| !hunk.link);
+            name.map_or_else(BTreeSet::new, |name| sides[side].meant(name))
         };
         let files: Vec<_> = hunks.iter().map(|hunk| [of(hunk, 0), of(hunk, 1)]).collect();
         let (whys, used) = (Vec::new(), BTreeSet::new());
@@ -265,7 +266,8 @@ impl<'c> Join<'c> {
             return WhyAlone::LeftOut;
         }
         let compiled = self.files[index].iter().any(|files| !files.is_empty());
-        let header = [".h", ".hh", ".hpp", ".inc"].iter().any(|end| hunk.file().ends_with(end));
+        let ends = [".h", ".hh", ".hpp", ".inc"];
+        let header = !hunk.link && ends.iter().any(|end| hunk.file().ends_with(end));
         match (compiled, header) {
             (true, _) => WhyAlone::Outside,
             (false, true) => WhyAlone::Header,

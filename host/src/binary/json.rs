@@ -108,6 +108,7 @@ pub fn json(c: &Comparison) -> Value {
         "unnamed": alone(&c.unnamed, unnamed),
         "vectors": c.vectors.iter().map(vector).collect::<Vec<_>>(),
         "exports": alone(&c.exports, |name| json!(name)),
+        "filled": c.filled,
         "sections": c.sections.iter().map(section).collect::<Vec<_>>(),
         "strings": alone(&c.strings, |text| json!(text)),
         "absolutes": c.absolutes.iter().map(absolute).collect::<Vec<_>>(),

@@ -31,6 +31,7 @@ mod pairing;
 mod parts;
 mod place;
 mod riscv;
+mod segments;
 mod shape;
 mod sites;
 mod sources;

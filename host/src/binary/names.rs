@@ -4,7 +4,7 @@ use super::elf::Content;
 use std::fmt::Write;
 
 /// Longer names than this are cut, in bytes: a name of a few bytes can stand for millions.
-const LONGEST: usize = 2048;
+pub(super) const LONGEST: usize = 2048;
 
 /// Text that stops growing.
 struct Bounded(String);
@@ -89,6 +89,15 @@ pub(super) fn is_veneer(name: &str, size: u32) -> bool {
     let name = ["_veneer", "_from_thumb", "_from_arm"].iter().any(|end| name.ends_with(end))
         || name.contains("Thunk_");
     name && size <= 16
+}
+
+/// The name of what such code reaches, by its own.
+pub(super) fn reached(name: &str) -> Option<&str> {
+    if let Some((_, reached)) = name.split_once("Thunk_") {
+        return Some(reached);
+    }
+    let name = name.strip_prefix("__")?;
+    ["_veneer", "_from_thumb", "_from_arm"].iter().find_map(|end| name.strip_suffix(end))
 }
 
 /// The name of the function that a compiler made this one from.

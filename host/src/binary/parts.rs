@@ -28,13 +28,6 @@ impl Part {
 /// So often a byte may belong to something: symbols that all cover all of it would take for ever.
 const OVERLAP: u64 = 4;
 
-/// Tables that only unwinders read; they list every function in its order.
-pub(super) fn unwinding(section: &str) -> bool {
-    [".ARM.exidx", ".ARM.extab", ".eh_frame", ".gcc_except_table"]
-        .iter()
-        .any(|name| section.starts_with(name))
-}
-
 /// Takes a program apart.
 ///
 /// # Errors
@@ -52,7 +45,7 @@ pub(super) fn take_apart(firmware: &Firmware<'_>, sites: &[Sites]) -> Result<Vec
     cuts.dedup();
     let mut all = Vec::new();
     for (index, section) in firmware.sections.iter().enumerate() {
-        if unwinding(&section.name) {
+        if is_passed_over(firmware, index, sites) {
             continue;
         }
         let named = named(firmware, index);
@@ -67,6 +60,17 @@ pub(super) fn take_apart(firmware: &Firmware<'_>, sites: &[Sites]) -> Result<Vec
     }
     all.sort_by_key(|part| (part.from, std::cmp::Reverse(part.size)));
     Ok(all)
+}
+
+/// True for tables of unwinders that nothing else points into: at their beginning they are handed over as a whole.
+pub(super) fn is_passed_over(firmware: &Firmware<'_>, index: usize, sites: &[Sites]) -> bool {
+    let section = &firmware.sections[index];
+    let others = || sites.iter().enumerate().filter(|(of, _)| !firmware.is_unwinding(*of));
+    let inside = |at: u32| section.address < at && at < section.end();
+    firmware.is_unwinding(index)
+        && !others()
+            .flat_map(|(_, sites)| sites.all())
+            .any(|s| s.to.and_then(|to| place(firmware, to)).is_some_and(inside))
 }
 
 /// True for a symbol that names what follows it: a label of data marks a place only.
@@ -126,7 +130,11 @@ fn between(firmware: &Firmware<'_>, index: usize, named: &[Part], cuts: &[u32]) 
     }
     let mut add = |from: u32, end: u32| {
         let bytes = section.bytes(from, end - from);
-        let size = bytes.len() - padding(firmware.machine, section.code, bytes);
+        let mut size = bytes.len() - padding(firmware.machine, section.code, bytes);
+        // What something points to is more than padding, though it may look like it.
+        if size == 0 && section.code && cuts.binary_search(&from).is_ok() {
+            size = bytes.len() - bytes.iter().rev().take_while(|byte| **byte == 0).count();
+        }
         if size > 0 {
             let size = u32::try_from(size).unwrap_or(0);
             parts.push(Part { symbols: Vec::new(), section: index, from, size, code: section.code });
@@ -149,7 +157,7 @@ fn between(firmware: &Firmware<'_>, index: usize, named: &[Part], cuts: &[u32]) 
 }
 
 /// Bytes at the end that are only there to align what follows.
-fn padding(machine: Machine, code: bool, bytes: &[u8]) -> usize {
+pub(super) fn padding(machine: Machine, code: bool, bytes: &[u8]) -> usize {
     let empty = |bytes: &[u8]| bytes.iter().rev().take_while(|byte| matches!(**byte, 0 | 0xff)).count();
     if !code {
         return bytes.iter().rev().take_while(|byte| **byte == 0).count();

@@ -2,10 +2,11 @@
 
 use super::dwarf::{self, Lines};
 use super::elf::{Firmware, Home, Names};
+use super::names;
 use super::parts::{self, Part};
 use super::sites::{self, Form, Site, Sites, To, Use};
 use crate::error::Result;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// So many places there may be between two bytes.
 pub(super) const FINE: i64 = 16;
@@ -82,6 +83,10 @@ pub(super) struct Program<'a> {
     pub(super) shapes: Vec<Shape>,
     /// Relocations of unknown types.
     pub(super) unknown: usize,
+    /// Parts that the linker made to reach far; they come and go with distances.
+    pub(super) veneers: BTreeSet<usize>,
+    /// Bytes of tables that aren't compared.
+    pub(super) passed_over: u64,
     /// Where it came from.
     pub(super) lines: Lines,
 }
@@ -96,7 +101,11 @@ impl<'a> Program<'a> {
         let parts = parts::take_apart(&firmware, &sites)?;
         let unknown = sites.iter().map(|sites| sites.unknown).sum();
         let lines = dwarf::load(&firmware);
-        let mut program = Self { firmware, parts, shapes: Vec::new(), unknown, lines };
+        let passed_over = (0..sites.len()).filter(|index| parts::is_passed_over(&firmware, *index, &sites));
+        let passed_over = passed_over.map(|index| u64::from(firmware.sections[index].size)).sum();
+        let (shapes, veneers) = (Vec::new(), BTreeSet::new());
+        let mut program = Self { firmware, parts, shapes, unknown, veneers, passed_over, lines };
+        program.veneers = program.find_veneers();
         let pending: Vec<_> =
             program.parts.iter().map(|part| program.mask(part, &sites[part.section])).collect();
         let (shapes, pending): (Vec<_>, Vec<_>) = pending.into_iter().unzip();
@@ -107,6 +116,20 @@ impl<'a> Program<'a> {
             program.shapes[index].refs = refs.collect();
         }
         Ok(program)
+    }
+
+    /// Linkers call such code after what it reaches, keep it to themselves, and no source line is its.
+    fn find_veneers(&self) -> BTreeSet<usize> {
+        let symbols = &self.firmware.symbols;
+        let raw: HashSet<&str> = symbols.iter().map(|symbol| &symbol.raw[..]).collect();
+        let known = |name: &str| name == "unnamed" || raw.contains(name);
+        let is_veneer = |part: &Part| {
+            let mut own = part.symbols.iter().map(|index| &symbols[*index]).filter(|symbol| !symbol.global);
+            own.any(|symbol| {
+                names::is_veneer(&symbol.raw, part.size) && names::reached(&symbol.raw).is_some_and(known)
+            }) && self.lines.of(part.from, part.end()).is_empty()
+        };
+        (0..self.parts.len()).filter(|part| is_veneer(&self.parts[*part])).collect()
     }
 
     fn mask(&self, part: &Part, sites: &Sites) -> (Shape, Vec<(u32, Use, To)>) {

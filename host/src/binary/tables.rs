@@ -81,7 +81,7 @@ impl Vectors {
                 let (was, is) = (a.get(index), b.get(index));
                 let same = match (was, is) {
                     (Some(Entry::To(old, a)), Some(Entry::To(new, b))) => {
-                        a == b && pairing.same_end(old, new)
+                        a == b && pairing.same_end(old, new) && !is_parted(pairing, old, new)
                     }
                     (was, is) => was == is,
                 };
@@ -106,6 +106,13 @@ impl Vectors {
         }
         changes
     }
+}
+
+/// True if what was one function by several names is several now, and this one holds something else: a weak handler that
+/// was another name of the default one.
+fn is_parted(pairing: &Pairing<'_, '_>, old: &End, new: &End) -> bool {
+    let (End::Part(old, _), End::Part(new, _)) = (old, new) else { return false };
+    pairing.forth[*old].len() > 1 && !pairing.same(*old, *new)
 }
 
 fn entries_of(program: &Program<'_>, part: usize, from: u32) -> Vec<(u32, Entry)> {
@@ -141,13 +148,25 @@ pub(super) fn exports(old: &Program<'_>, new: &Program<'_>) -> Alone<String> {
     Alone { added: alone(&b, &a), removed: alone(&a, &b) }
 }
 
-/// Sections that differ in size or place.
+/// Names whose definition was weak, and isn't any more.
+pub(super) fn filled(old: &Program<'_>, new: &Program<'_>) -> Vec<String> {
+    let names = |program: &Program<'_>, weak: bool| -> BTreeSet<String> {
+        let symbols = program.firmware.symbols.iter();
+        let wanted = symbols.filter(|symbol| is_export(symbol) && symbol.weak == weak);
+        wanted.map(|symbol| symbol.name.clone()).collect()
+    };
+    names(old, true).intersection(&names(new, false)).cloned().collect()
+}
+
+/// Sections that differ in size or place; those of one name as one.
 pub(super) fn sections(old: &Program<'_>, new: &Program<'_>) -> Vec<Section> {
     let [was, is] = [old, new].map(|program| {
-        let sections = program.firmware.sections.iter();
-        sections
-            .map(|section| (&section.name[..], (section.address, section.size)))
-            .collect::<BTreeMap<_, _>>()
+        let mut all: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+        for section in &program.firmware.sections {
+            let (at, size) = all.entry(&section.name).or_insert((section.address, 0));
+            (*at, *size) = ((*at).min(section.address), size.saturating_add(section.size));
+        }
+        all
     });
     let mut names: Vec<&str> = Vec::new();
     for section in new.firmware.sections.iter().chain(&old.firmware.sections) {
@@ -208,3 +227,37 @@ pub(super) fn absolutes(old: &Program<'_>, new: &Program<'_>) -> Vec<Absolute> {
     });
     all.filter(|absolute| absolute.was != absolute.is).collect()
 }
+
+/// Where sections begin and end, where the image has them, and how large they are: each with the section and which of them.
+fn places<'p>(program: &'p Program<'_>) -> BTreeMap<(&'p str, u8), u32> {
+    let each = program.firmware.sections.iter().flat_map(|section| {
+        let load = section.load.unwrap_or(section.address);
+        let all = [section.address, section.end(), section.size, load, load.wrapping_add(section.size)];
+        (0u8..).zip(all).map(|(which, value)| ((&section.name[..], which), value))
+    });
+    each.collect()
+}
+
+/// Absolute symbols that were set to something else: what follows from where sections lie is no such thing. Code reads
+/// them as numbers, and nothing in it changes when they do.
+pub(super) fn set(old: &Program<'_>, new: &Program<'_>) -> Vec<String> {
+    let (was, is) = (places(old), places(new));
+    let follows = |a: u32, b: u32| {
+        was.iter().filter_map(|(which, x)| Some((*x, *is.get(which)?))).any(|(x, y)| {
+            let (by, moved) = (b.wrapping_sub(a), y.wrapping_sub(x));
+            // A number that is reckoned from a place: the rest of a memory. Small ones agree by chance.
+            let reckoned =
+                x != y && (by == moved || by == moved.wrapping_neg()) && a.min(b) >= SMALLEST_PLACE;
+            (a, b) == (x, y) || reckoned
+        })
+    };
+    let changed = absolutes(old, new).into_iter();
+    let set = changed.filter(|absolute| match (absolute.was, absolute.is) {
+        (Some(a), Some(b)) => !follows(a, b),
+        _ => true,
+    });
+    set.map(|absolute| absolute.name).collect()
+}
+
+/// Less than this is a number.
+const SMALLEST_PLACE: u32 = 0x100;

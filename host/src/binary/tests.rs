@@ -242,3 +242,154 @@ fn damaged_programs_are_answered() {
         }
     }
 }
+
+/// Sections of a file: where their heads stand, by name.
+fn heads(file: &[u8]) -> std::collections::BTreeMap<String, usize> {
+    let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let half = |at: usize| usize::from(u16::from_le_bytes(file[at..at + 2].try_into().unwrap()));
+    let head = |index: usize| number(32) + 40 * index;
+    let names = number(head(half(50)) + 16);
+    let name = |at: usize| {
+        let text = &file[names + number(at)..];
+        String::from_utf8(text.iter().take_while(|byte| **byte != 0).copied().collect()).unwrap()
+    };
+    (0..half(48)).map(|index| (name(head(index)), head(index))).collect()
+}
+
+fn field(file: &[u8], head: usize, at: usize) -> usize {
+    u32::from_le_bytes(file[head + at..head + at + 4].try_into().unwrap()) as usize
+}
+
+fn put(file: &mut [u8], head: usize, at: usize, value: usize) {
+    file[head + at..head + at + 4].copy_from_slice(&(value as u32).to_le_bytes());
+}
+
+const KIND: usize = 4;
+const FLAGS: usize = 8;
+const OFFSET: usize = 16;
+const SIZE: usize = 20;
+
+/// A section that shows what isn't loaded is refused.
+#[test]
+fn sections_show_what_is_loaded() {
+    let base = elf("arm-base");
+    let head = heads(&base)[".text"];
+    let mut decoy = base.clone();
+    let (from, size) = (field(&base, head, OFFSET), field(&base, head, SIZE));
+    decoy.extend_from_within(from..from + size);
+    put(&mut decoy, head, OFFSET, base.len());
+    decoy[from + 4] ^= 1;
+    let told = compare(&base, &decoy).unwrap_err().to_string();
+    assert!(told.contains("has a section `.text` that isn't what is loaded there"), "{told}");
+}
+
+/// What is loaded and shown by no section is compared all the same: hidden in both, and changed in one.
+#[test]
+fn what_no_section_shows_is_compared() {
+    let base = elf("arm-base");
+    let rodata = heads(&base)[".rodata"];
+    let text = heads(&base)[".text"];
+    let hide = |how: &str| {
+        let mut file = base.clone();
+        match how {
+            "not allocated" => put(&mut file, rodata, FLAGS, 0),
+            "no bits" => put(&mut file, rodata, KIND, 8),
+            "short" => put(&mut file, rodata, SIZE, 8),
+            _ => put(&mut file, text, SIZE, field(&base, text, SIZE) - 16),
+        }
+        file
+    };
+    for (how, section) in [("not allocated", rodata), ("no bits", rodata), ("short", rodata), ("code", text)]
+    {
+        let hidden = hide(how);
+        assert!(compare(&hidden, &hidden).unwrap().is_same(), "{how}");
+        let mut other = hidden.clone();
+        other[field(&base, section, OFFSET) + field(&base, section, SIZE) - 8] ^= 1;
+        assert!(!compare(&hidden, &other).unwrap().is_same(), "{how}");
+    }
+}
+
+/// Tables of unwinders aren't compared; what is only called so is.
+#[test]
+fn a_name_makes_no_unwinding_table() {
+    let mut base = elf("arm-base");
+    let (rodata, unused) = (heads(&base)[".rodata"], heads(&base)[".debug_loclists"]);
+    let names = field(&base, heads(&base)[".shstrtab"], OFFSET);
+    let name = field(&base, unused, 0);
+    base[names + name..names + name + 10].copy_from_slice(b".eh_frame\0");
+    put(&mut base, rodata, 0, name);
+    let mut other = base.clone();
+    other[field(&base, rodata, OFFSET)] ^= 1;
+    assert!(!compare(&base, &other).unwrap().is_same());
+    // Without symbols, too: functions point into it.
+    for file in [&mut base, &mut other] {
+        let symbols = heads(file)[".symtab"];
+        let (first, size) = (field(file, symbols, OFFSET), field(file, symbols, SIZE));
+        for at in (first..first + size).step_by(16) {
+            if (0x20218..0x20258).contains(&field(file, at, 4)) {
+                put(file, at, 8, 0);
+            }
+        }
+    }
+    assert!(!compare(&base, &other).unwrap().is_same());
+}
+
+/// What has no new symbol (host/tests/elf/src/odd.c), and is new all the same.
+#[test]
+fn what_has_no_new_symbol_is_found() {
+    let of = |name: &str| compare(&elf("arm-odd"), &elf(&format!("arm-odd-{name}"))).unwrap();
+    assert_eq!(told(&of("word")), "flag 4 -> 4: uses .text+4 -> 4 bytes in .text; +4 bytes of flag");
+    let handler = of("handler");
+    assert_eq!(handler.filled, ["hook", "uart"]);
+    assert!(told(&handler).contains(".vectors[3] fault -> uart"), "{}", told(&handler));
+    assert!(!told(&handler).contains(".vectors[2]"), "{}", told(&handler));
+    let nameless = of("nameless");
+    assert!(nameless.unnamed.added.iter().any(|part| part.code && part.of == ["entry"]), "{nameless:#?}");
+    let veneer = of("veneer");
+    assert!(veneer.alone.added.iter().any(|item| item.name == "__fault_veneer"), "{}", told(&veneer));
+    assert_eq!(of("symbol").set, ["FEATURE"]);
+}
+
+/// Names may lie in one another, and each be as long as the file: nothing is read in proportion to what they claim.
+#[test]
+fn names_that_hold_one_another_cost_no_more_than_the_file() {
+    let base = elf("arm-base");
+    let (mut file, all) = (base.clone(), heads(&base));
+    let (strings, symbols) = (all[".strtab"], all[".symtab"]);
+    let old = |head: usize| {
+        let from = field(&base, head, OFFSET);
+        base[from..from + field(&base, head, SIZE)].to_vec()
+    };
+    let (mut text, mut list) = (old(strings), old(symbols));
+    let first = text.len() as u32;
+    text.extend(vec![b'A'; 4 << 20]);
+    text.push(0);
+    for number in 0..50_000u32 {
+        let mut symbol = [first + number, 0x20048, 0].map(u32::to_le_bytes).concat();
+        symbol.extend([0x12, 0, 3, 0]);
+        list.extend(symbol);
+    }
+    for (head, bytes) in [(strings, text), (symbols, list)] {
+        file.resize(file.len().next_multiple_of(4), 0);
+        let at = file.len();
+        put(&mut file, head, OFFSET, at);
+        put(&mut file, head, SIZE, bytes.len());
+        file.extend(bytes);
+    }
+    let told = compare(&base, &file).unwrap_err().to_string();
+    assert!(told.contains("names are longer than what holds them"), "{told}");
+    // The same of debug information: one name of a megabyte for every entry of two thousand units.
+    let (mut file, all) = (base.clone(), heads(&base));
+    let (info, texts) = (all[".debug_info"], all[".debug_str"]);
+    let mut long = vec![b'A'; 1 << 20];
+    long.push(0);
+    let units = old(info).repeat(2_000);
+    for (head, bytes) in [(texts, long), (info, units)] {
+        let at = file.len();
+        put(&mut file, head, OFFSET, at);
+        put(&mut file, head, SIZE, bytes.len());
+        file.extend(bytes);
+    }
+    let unseen = compare(&base, &file).unwrap().unseen;
+    assert!(unseen.iter().any(|line| line.contains("repeats itself")), "{unseen:?}");
+}

@@ -173,9 +173,15 @@ pub(super) fn catalogues(config: &Config, named: &[String]) -> Result<Vec<Catalo
     if !named.is_empty() {
         return named.iter().map(|name| Catalogue::find(name, Path::new(""))).collect();
     }
-    let own = config.lint.as_ref().map(|lint| lint.catalogues.clone()).filter(|list| !list.is_empty());
-    let own = own.unwrap_or_else(|| vec!["cra".to_owned()]);
-    own.iter().map(|name| Catalogue::find(name, &config.folder)).collect()
+    own_catalogues(Some(config))
+}
+
+/// Those of patchlane.toml.
+pub(super) fn own_catalogues(config: Option<&Config>) -> Result<Vec<Catalogue>> {
+    let own = config.and_then(|config| config.lint.as_ref()).map(|lint| lint.catalogues.clone());
+    let own = own.filter(|list| !list.is_empty()).unwrap_or_else(|| vec!["cra".to_owned()]);
+    let folder = config.map_or(Path::new(""), |config| &config.folder);
+    own.iter().map(|name| Catalogue::find(name, folder)).collect()
 }
 
 fn emergency(options: &Judge, now: u64) -> Result<Option<Emergency>> {

@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::evidence::{self, Evidence};
 use crate::files::{self, New, Over, Secrecy};
 use crate::keys;
-use crate::lint::{Profile, Rules, statement};
+use crate::lint::{Profile, statement};
 use crate::output::Report;
 use crate::root::role_of;
 use clap::Args;
@@ -181,11 +181,8 @@ fn separated(
     let at = |e: Error| e.at(path.display());
     let evidence = Evidence::parse(&bytes).map_err(at)?;
     let mut notes = statement::judge(&evidence, bundle, profile, now()?).map_err(at)?;
-    if let Some(config) = &config {
-        let catalogues = &super::lint::catalogues(config, &[])?;
-        let rules = Rules { profile, catalogues, waivers: &[], emergency: None };
-        statement::asked(&evidence, &rules).map_err(at)?;
-    }
+    let catalogues = super::lint::own_catalogues(config.as_ref())?;
+    statement::evaluated(&evidence, profile, &catalogues).map_err(at)?;
     if let Some(config) = keys {
         let signed = evidence.verify(&evidence::trusted(config, root)?).map_err(|e| {
             let next = "make it with `patchlane lint -o FILE --key KEY`, and build the bundle with that";

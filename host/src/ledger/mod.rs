@@ -217,9 +217,17 @@ fn filed_at<T: Entry>(path: &Path, name: &str) -> Result<Filed<T>> {
 /// Every entry of a kind. Names that begin with a dot are nobody's.
 fn all<T: Entry>(folder: &Path, wrong: &mut Vec<Error>) -> Vec<Filed<T>> {
     let inside = folder.join(T::FOLDER);
-    // No entry, no folder: git keeps no empty ones.
-    let Ok(list) = fs::read_dir(&inside) else { return Vec::new() };
-    let names = list.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let list = fs::read_dir(&inside).and_then(|list| list.collect::<std::io::Result<Vec<_>>>());
+    let list = match list {
+        Ok(list) => list,
+        // No entry, no folder: git keeps no empty ones.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            wrong.push(files::failed(&error, &inside, "read"));
+            return Vec::new();
+        }
+    };
+    let names = list.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
     names.sort();
     let mut found = Vec::new();

@@ -30,7 +30,7 @@ rules! {
     OnlyWithFeatures = "fix-only-with-features",
         "A supported baseline is affected, the fix comes only with features, and no release gives a reason.";
     NoFullImage = "no-full-image",
-        "No bundle of a supported baseline's newest release carries an image in full.";
+        "No bundle of a supported baseline's newest release carries an image in full, for one of its hardware revisions.";
     TwoImages = "two-images", "Two bundles claim one version on one hardware, with different images.";
     NotAChain = "releases-not-a-chain", "Of two releases of a baseline each handles what the other doesn't.";
     IndexGap = "index-gap", "An index was left out.";
@@ -123,8 +123,23 @@ impl Ledger {
                 found.extend(self.owed(advisory, line, &newest));
             }
             let released: Vec<_> = self.released(&newest).collect();
-            if !released.iter().any(|filed| filed.entry.full) {
-                let what = format!("{newest} is released without an image in full");
+            let of =
+                |hardware: u16| released.iter().filter(move |filed| filed.entry.hardware.contains(&hardware));
+            let all = self.of_baseline(baseline).flat_map(|filed| filed.entry.hardware.iter().copied());
+            let (here, gone): (Vec<u16>, Vec<u16>) =
+                all.collect::<BTreeSet<_>>().into_iter().partition(|hardware| of(*hardware).next().is_some());
+            for hardware in gone {
+                let what = format!(
+                    "{newest} isn't released for hardware {hardware}, which earlier releases are for"
+                );
+                let next =
+                    "build and release it for that hardware, too: [product] hardware in patchlane.toml";
+                found.push(Finding::new(Rule::Lags, baseline, what, next));
+            }
+            let bare = here.iter().find(|hardware| !of(**hardware).any(|filed| filed.entry.full));
+            if let Some(hardware) = bare {
+                let only = if here.len() > 1 { format!(" for hardware {hardware}") } else { String::new() };
+                let what = format!("{newest} is released without an image in full{only}");
                 let next = format!(
                     "build and release one, of the same image: patchlane build security --baseline {baseline} --image FIRMWARE"
                 );

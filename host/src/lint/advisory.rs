@@ -96,6 +96,10 @@ pub(super) fn snapshot(case: &Case<'_>) -> Result<Answer> {
         .and_then(|taken| Day::parse(taken).ok())
         .ok_or_else(|| at("has no date: /metadata/timestamp"))?;
     case.keep("taken", taken.to_string());
+    // Where the day begins earlier than in UTC, tomorrow is today.
+    if taken.begins() > case.now.saturating_add(86_400) {
+        return Ok(Fail(format!("the snapshot is of {taken}, a day to come")));
+    }
     let days = case.now.saturating_sub(taken.begins()) / 86_400;
     if days > advisory.snapshot_days {
         return Ok(Fail(format!(

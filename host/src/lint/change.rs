@@ -147,7 +147,7 @@ pub struct Commits {
     /// Paths that the fix may touch: `src/modbus/**`.
     pub scope: Vec<String>,
     /// The trailer that names the vulnerability.
-    #[serde(default = "trailer")]
+    #[serde(default = "trailer", deserialize_with = "trailer_name")]
     pub trailer: String,
     /// The most lines that a small fix adds and removes.
     #[serde(default = "churn")]
@@ -160,6 +160,16 @@ fn here() -> PathBuf {
 
 fn trailer() -> String {
     "Fixes".into()
+}
+
+/// A trailer's name becomes part of what git is asked to print.
+fn trailer_name<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<String, D::Error> {
+    let name = String::deserialize(input)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if !name.is_empty() && name.chars().all(plain) {
+        return Ok(name);
+    }
+    Err(serde::de::Error::custom(format!("`{name}` isn't the name of a trailer, such as Fixes")))
 }
 
 const fn churn() -> u64 {

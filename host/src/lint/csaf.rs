@@ -70,6 +70,10 @@ impl Csaf {
             Some("final" | "interim") => {}
             _ => return Err(broken("is a draft: publish it, or state an embargo")),
         }
+        // CSAF 2.1 §4.6 and §4.7.
+        if let Some(what @ ("csaf_withdrawn" | "csaf_superseded")) = text(document, "/document/category") {
+            return Err(broken(format!("is no advisory any more: its category is {what}")));
+        }
         let mut csaf = Self {
             id: text(document, "/document/tracking/id").unwrap_or_default().to_owned(),
             products: BTreeMap::new(),
@@ -83,7 +87,18 @@ impl Csaf {
             let ids = ids.chain(others).map(str::to_owned).collect();
             let fixed = ["/product_status/fixed", "/product_status/first_fixed"];
             let fixed = fixed.iter().flat_map(|at| list(vulnerability, at)).filter_map(Value::as_str);
-            csaf.vulnerabilities.push((ids, fixed.map(str::to_owned).collect()));
+            let fixed: Vec<String> = fixed.map(str::to_owned).collect();
+            let still = [
+                "/product_status/known_affected",
+                "/product_status/first_affected",
+                "/product_status/last_affected",
+            ];
+            let mut still = still.iter().flat_map(|at| list(vulnerability, at)).filter_map(Value::as_str);
+            // CSAF §6.1.6.
+            if let Some(product) = still.find(|product| fixed.iter().any(|other| other == product)) {
+                return Err(broken(format!("says that {product} is fixed, and that it is affected")));
+            }
+            csaf.vulnerabilities.push((ids, fixed));
         }
         Ok(csaf)
     }

@@ -32,11 +32,49 @@ pub(super) struct Commit {
     pub(super) subject: String,
     /// The author's address.
     pub(super) author: String,
+    /// Who made it: the author, and each `Co-authored-by`.
+    pub(super) authors: Vec<Person>,
     /// Values of the trailer that names what it fixes.
     pub(super) fixes: Vec<String>,
     /// Values of `Reviewed-by`.
     pub(super) reviewers: Vec<String>,
 }
+
+/// Somebody, as commits name people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Person {
+    name: String,
+    address: String,
+}
+
+impl Person {
+    /// Of `Name <address>`, or of an address alone.
+    pub(super) fn parse(text: &str) -> Self {
+        let parts = text.rsplit_once('<').and_then(|(name, rest)| Some((name, rest.split_once('>')?.0)));
+        let (name, address) = parts.unwrap_or(("", text));
+        Self { name: name.trim().to_lowercase(), address: address.trim().to_lowercase() }
+    }
+
+    /// False if nothing tells him from somebody else.
+    pub(super) fn has_address(&self) -> bool {
+        self.address.split_once('@').is_some_and(|(own, host)| !own.is_empty() && !host.is_empty())
+    }
+
+    /// Without what the owner of an address may put behind it: `dev+review@…` reaches `dev@…`.
+    fn mailbox(&self) -> (&str, &str) {
+        let (own, host) = self.address.split_once('@').unwrap_or((&self.address, ""));
+        (own.split('+').next().unwrap_or(own), host)
+    }
+
+    /// True if they may be one and the same: the second pair of eyes has another name, and another address.
+    pub(super) fn may_be(&self, other: &Self) -> bool {
+        self.mailbox() == other.mailbox() || !self.name.is_empty() && self.name == other.name
+    }
+}
+
+/// What every difference of two commits is asked with: submodules are never left out, whatever they ask for.
+const DIFF: [&str; 5] =
+    ["diff", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none"];
 
 /// Why git can't be asked.
 #[derive(Debug)]
@@ -109,23 +147,31 @@ impl Repository {
             "diff.indentHeuristic=true",
             "-c",
             "diff.interHunkContext=0",
+            // It may say otherwise than the commits that it sums up.
+            "-c",
+            "core.commitGraph=false",
+            // It would run whatever checks signatures.
             "-c",
             "log.showSignature=false",
+            "-c",
+            "trailer.separators=:",
         ]);
         command.arg("-C").arg(&self.folder).args(arguments);
         command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
-        // A commit is what its name says, and not what someone put in its place: `git replace`, grafts.
+        // A commit is what its name stands for, whatever this clone puts in its place; a path is no pattern.
         command.env("GIT_NO_REPLACE_OBJECTS", "1").env("GIT_GRAFT_FILE", "/dev/null");
+        command.env("GIT_LITERAL_PATHSPECS", "1");
         for name in [
             "GIT_DIR",
+            "GIT_COMMON_DIR",
             "GIT_WORK_TREE",
             "GIT_INDEX_FILE",
-            "GIT_EXTERNAL_DIFF",
-            "GIT_DIFF_OPTS",
             "GIT_OBJECT_DIRECTORY",
             "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-            "GIT_SHALLOW_FILE",
             "GIT_NAMESPACE",
+            "GIT_SHALLOW_FILE",
+            "GIT_EXTERNAL_DIFF",
+            "GIT_DIFF_OPTS",
         ] {
             command.env_remove(name);
         }
@@ -168,52 +214,106 @@ impl Repository {
     pub(super) fn commits(&self, base: &str, head: &str, trailer: &str) -> Result<Vec<Commit>> {
         let mut all = self.log(base, head, trailer, "--no-merges")?;
         for merge in self.log(base, head, trailer, "--merges")? {
-            let own = self.ask(&[
-                "diff-tree",
-                "--cc",
-                "--name-only",
-                "--no-commit-id",
-                "-r",
-                "-z",
-                &merge.name,
-                "--",
-            ])?;
-            if !own.trim_matches('\0').is_empty() {
+            if self.has_own(&merge.id)? || self.brings_back(base, &merge.id)? {
                 all.push(merge);
             }
         }
         Ok(all)
     }
 
+    /// True if a merge changes what no side of it has.
+    fn has_own(&self, merge: &str) -> Result<bool> {
+        let own =
+            self.ask(&["diff-tree", "--cc", "--name-only", "--no-commit-id", "-r", "-z", merge, "--"])?;
+        Ok(!own.trim_matches('\0').is_empty())
+    }
+
+    /// True if a merge takes a file from a side as it was before `base`, though `base` has it otherwise: no commit after
+    /// `base` says so.
+    fn brings_back(&self, base: &str, merge: &str) -> Result<bool> {
+        let line = self.ask(&["rev-list", "--parents", "--no-walk", merge, "--"])?;
+        let changed: BTreeSet<String> = self.paths(base, merge)?.into_iter().collect();
+        for side in line.split_whitespace().skip(1) {
+            let listed = self.ask(&["rev-list", "--boundary", &format!("{base}..{side}"), "--"])?;
+            let mut from: Vec<&str> = listed.lines().filter_map(|line| line.strip_prefix('-')).collect();
+            if listed.trim().is_empty() {
+                from.push(side);
+            }
+            let from =
+                from.into_iter().filter(|commit| *commit != base).map(|commit| self.paths(base, commit));
+            let from: BTreeSet<String> = from.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+            let other: BTreeSet<String> = self.paths(side, merge)?.into_iter().collect();
+            if from.iter().any(|path| changed.contains(path) && !other.contains(path)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// True if commits between two are missing: a shallow clone ends somewhere, and what lies beyond is never listed.
+    pub(super) fn is_cut(&self, base: &str, head: &str) -> Result<bool> {
+        let path = self.folder.join(self.ask(&["rev-parse", "--git-path", "shallow"])?.trim_end());
+        let Ok(ends) = std::fs::read_to_string(&path) else { return Ok(path.exists()) };
+        let ends: BTreeSet<&str> = ends.lines().map(str::trim).collect();
+        let listed = self.ask(&["rev-list", &format!("{base}..{head}"), "--"])?;
+        Ok(listed.lines().any(|commit| ends.contains(commit)))
+    }
+
+    /// Files that git was told not to look at, and that are there.
+    pub(super) fn unwatched(&self) -> Result<Vec<String>> {
+        let top = PathBuf::from(self.ask(&["rev-parse", "--show-toplevel"])?.trim_end());
+        let listed = self.ask(&["ls-files", "-v", "-z", "--full-name", "--", &top.display().to_string()])?;
+        let unwatched = |line: &&str| line.starts_with(|mark: char| mark.is_ascii_lowercase() || mark == 'S');
+        let named = listed.split('\0').filter(unwatched).filter_map(|line| line.split_once(' '));
+        Ok(named.map(|(_, name)| name.to_owned()).filter(|name| top.join(name).exists()).collect())
+    }
+
+    /// Who these people are by the repository's `.mailmap`.
+    pub(super) fn known_as(&self, people: &[Person]) -> Result<Vec<Person>> {
+        if people.is_empty() {
+            return Ok(Vec::new());
+        }
+        let plain = |text: &str| text.replace(['<', '>', '\n'], "");
+        let list = people.iter().map(|p| format!("{} <{}>\n", plain(&p.name), plain(&p.address)));
+        let told = self.feed(&["check-mailmap", "--stdin"], list.collect::<String>().as_bytes())?;
+        Ok(String::from_utf8_lossy(&told).lines().map(Person::parse).collect())
+    }
+
     fn log(&self, base: &str, head: &str, trailer: &str, which: &str) -> Result<Vec<Commit>> {
         let values = |key: &str| format!("%(trailers:key={key},valueonly,separator=%x1f)");
-        let format =
-            format!("--format=%H%x1e%h%x1e%s%x1e%ae%x1e{}%x1e{}%x00", values(trailer), values("Reviewed-by"));
+        // No message holds the byte 0, and anything else may stand in a subject.
+        let fields = ["%H", "%h", "%s", "%an <%ae>", "%ae"].map(str::to_owned).into_iter();
+        let format = fields.chain([trailer, "Reviewed-by", "Co-authored-by"].map(values));
+        let format = format!("--format={}", format.map(|field| field + "%x00").collect::<String>());
         let range = format!("{base}..{head}");
         let text = self.ask(&["log", which, &format, &range, "--"])?;
         let list = |text: &str| -> Vec<String> {
             text.split('\x1f').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect()
         };
-        let commits =
-            text.split('\0').map(|record| record.trim_start_matches('\n')).filter(|r| !r.is_empty());
-        commits
-            .map(|record| {
-                let mut fields = record.split('\x1e');
-                let mut next = || fields.next().map(str::to_owned);
-                let read = (next(), next(), next(), next(), next(), next());
-                let (Some(id), Some(name), Some(subject), Some(author), Some(fixes), Some(reviewers)) = read
-                else {
-                    return Err(Error::internal("git log prints other fields than it was asked for"));
-                };
-                Ok(Commit { id, name, subject, author, fixes: list(&fixes), reviewers: list(&reviewers) })
-            })
-            .collect()
+        let fields: Vec<&str> = text.split('\0').collect();
+        // Behind the last field of the last commit is the end of its line.
+        let (records, rest) = fields.as_chunks::<8>();
+        if rest.concat().trim() != "" {
+            return Err(Error::internal("git log prints other fields than it was asked for"));
+        }
+        let commit = |[id, name, subject, person, author, fixes, reviewers, others]: &[&str; 8]| Commit {
+            id: id.trim_start_matches('\n').to_owned(),
+            name: (*name).to_owned(),
+            subject: (*subject).to_owned(),
+            author: (*author).to_owned(),
+            authors: std::iter::once((*person).to_owned())
+                .chain(list(others))
+                .map(|person| Person::parse(&person))
+                .collect(),
+            fixes: list(fixes),
+            reviewers: list(reviewers),
+        };
+        Ok(records.iter().map(commit).collect())
     }
 
     /// Paths that differ.
     pub(super) fn paths(&self, base: &str, head: &str) -> Result<Vec<String>> {
-        let text =
-            self.ask(&["diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", base, head, "--"])?;
+        let text = self.ask(&[&DIFF[..], &["--name-only", "-z", base, head, "--"]].concat())?;
         Ok(text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
     }
 
@@ -230,8 +330,7 @@ impl Repository {
 
     /// Lines added and removed; files that aren't text count as their number.
     pub(super) fn churn(&self, base: &str, head: &str) -> Result<(u64, usize)> {
-        let text =
-            self.ask(&["diff", "--numstat", "--no-renames", "--no-ext-diff", "-z", base, head, "--"])?;
+        let text = self.ask(&[&DIFF[..], &["--numstat", "-z", base, head, "--"]].concat())?;
         let (mut lines, mut binary) = (0u64, 0);
         for record in text.split('\0').filter(|record| !record.is_empty()) {
             let mut fields = record.split('\t');
@@ -247,17 +346,17 @@ impl Repository {
 
     /// The differences, as `git diff -U0` has them.
     pub(super) fn diff(&self, base: &str, head: &str) -> Result<String> {
-        self.ask(&[
-            "diff",
+        let options = [
             "-U0",
-            "--no-renames",
-            "--no-ext-diff",
-            "--no-textconv",
             "--no-color",
+            "--submodule=short",
+            "--src-prefix=a/",
+            "--dst-prefix=b/",
             base,
             head,
             "--",
-        ])
+        ];
+        self.ask(&[&DIFF[..], &options].concat())
     }
 
     /// The commits that lines of a file at `head` came from, by line; lines as old as `base` have none.

@@ -107,6 +107,10 @@ pub(super) fn symbols(case: &Case<'_>) -> Result<Answer> {
     side("no longer exported:", comparison.exports.removed.clone());
     let vectors = comparison.vectors.iter().map(|vector| format!("{} {}", vector.table, vector.index));
     side("vectors:", vectors.collect());
+    side("no longer weak:", comparison.filled.clone());
+    side("set otherwise by the linker:", comparison.set.clone());
+    let nameless = comparison.unnamed.added.iter().filter(|part| part.code);
+    side("code without a name:", nameless.map(|p| format!("{} bytes in {}", p.size, p.section)).collect());
     if told.is_empty() {
         return Ok(Pass(format!("the same {} functions", comparison.functions.1)));
     }
@@ -123,10 +127,8 @@ pub(super) fn growth(case: &Case<'_>) -> Result<Answer> {
         Ok(comparison) => comparison,
         Err(answer) => return Ok(answer),
     };
-    // Debug information isn't part of the image: it has no address.
     let sizes = comparison.sections.iter().map(|section| {
-        let bytes =
-            |side: Option<(u32, u32)>| side.filter(|(at, _)| *at != 0).map_or(0, |(_, size)| u64::from(size));
+        let bytes = |side: Option<(u32, u32)>| side.map_or(0, |(_, size)| u64::from(size));
         bytes(section.is).saturating_sub(bytes(section.was))
     });
     let (grown, texts) = (sizes.sum::<u64>(), &comparison.strings.added);

@@ -54,14 +54,12 @@ fn names(predicate: &Value, key: &str) -> BTreeSet<String> {
     predicate[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// True if a test is named after a vulnerability: `CVE-2027-41` isn't in `CVE-2027-4108`.
-fn names_id(test: &str, id: &str) -> bool {
+/// True if a test's name holds an id, as a word: `CVE-2027-10` isn't `CVE-2027-1`.
+fn is_about(test: &str, id: &str) -> bool {
     let (test, id) = (test.to_lowercase(), id.to_lowercase());
-    let part = |c: char| c.is_alphanumeric();
-    test.match_indices(&id).any(|(at, _)| {
-        let (before, after) = (&test[..at], &test[at + id.len()..]);
-        !before.ends_with(part) && !after.starts_with(part)
-    })
+    let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    test.match_indices(&id)
+        .any(|(at, _)| edge(test[..at].chars().next_back()) && edge(test[at + id.len()..].chars().next()))
 }
 
 /// Names of tests, by release and result.
@@ -124,7 +122,7 @@ fn shows(case: &Case<'_>, tests: &Tests) -> Answer {
         return Fail(format!("`{test}` fails on the patch"));
     }
     for id in case.ids() {
-        let about = |test: &&String| names_id(test, id);
+        let about = |test: &&String| is_about(test, id);
         let before: Vec<&String> = tests.failed_before.iter().filter(about).collect();
         if before.is_empty() {
             return Fail(format!("no test named after {id} fails on the base: nothing shows the exploit"));
@@ -393,7 +391,7 @@ pub(super) fn installs(case: &Case<'_>) -> Result<Answer> {
 
 #[cfg(test)]
 mod tests {
-    use super::names_id;
+    use super::is_about;
 
     #[test]
     fn a_test_is_named_after_one_vulnerability_and_no_longer_one() {
@@ -405,7 +403,7 @@ mod tests {
             ("XCVE-2027-41", "CVE-2027-41", false),
             ("CVE-2027-4108 and CVE-2027-41", "CVE-2027-41", true),
         ] {
-            assert_eq!(names_id(test, id), named, "{test} {id}");
+            assert_eq!(is_about(test, id), named, "{test} {id}");
         }
     }
 }

@@ -158,7 +158,9 @@ pub(super) fn assessment(case: &Case<'_>) -> Result<Answer> {
             return Ok(Fail(format!("{question} changes: this may be a substantial modification")));
         }
     }
-    case.read(&assessment.risk_assessment)?;
+    if case.read(&assessment.risk_assessment)?.trim_ascii().is_empty() {
+        return Ok(Fail(format!("{} is empty", assessment.risk_assessment.display())));
+    }
     Ok(Pass(format!("four times no; {}", assessment.risk_assessment.display())))
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Sbom {
     pub(super) digests: BTreeSet<String>,
     /// Components by package URL without version, or by name; their versions.
     pub(super) components: BTreeMap<String, BTreeSet<String>>,
+    /// What is said of the bytes of a component's version, and of where they came from: by kind, digests or addresses.
+    bytes: BTreeMap<[String; 3], BTreeSet<String>>,
 }
 
 /// A package URL without version, qualifiers and subpath.
@@ -59,10 +61,24 @@ impl Sbom {
         Err(broken("is neither CycloneDX nor SPDX, as JSON"))
     }
 
-    fn add(&mut self, purl: &str, name: String, version: &str) -> Result<()> {
+    fn add<'h>(
+        &mut self,
+        purl: &'h str,
+        name: String,
+        version: &str,
+        hashes: impl Iterator<Item = (&'h str, &'h str)>,
+    ) -> Result<()> {
         let key = if purl.is_empty() { name.to_lowercase() } else { key_of(purl) };
         if key.is_empty() {
             return Err(broken("has a component without a name"));
+        }
+        let origin =
+            purl.split('#').next().and_then(|purl| purl.split_once('?')).map_or("", |(_, rest)| rest);
+        let origin = origin.split('&').filter_map(|pair| pair.split_once('='));
+        let origin = origin.filter(|(key, _)| matches!(*key, "repository_url" | "vcs_url" | "download_url"));
+        for (kind, value) in origin.chain(hashes.filter(|(_, value)| !value.is_empty())) {
+            let of = [key.clone(), version.to_owned(), kind.to_ascii_lowercase().replace('-', "")];
+            self.bytes.entry(of).or_default().insert(value.to_lowercase());
         }
         self.components.entry(key).or_default().insert(version.to_owned());
         Ok(())
@@ -87,7 +103,8 @@ impl Sbom {
             let name = words(component, "name");
             let full =
                 if group.is_empty() || name.is_empty() { name.to_owned() } else { format!("{group}/{name}") };
-            sbom.add(words(component, "purl"), full, words(component, "version"))?;
+            let hashes = items(component, "hashes").map(|hash| (words(hash, "alg"), words(hash, "content")));
+            sbom.add(words(component, "purl"), full, words(component, "version"), hashes)?;
         }
         Ok(sbom)
     }
@@ -119,7 +136,9 @@ impl Sbom {
             }
             let purl = items(package, "externalRefs").find(|r| words(r, "referenceType") == "purl");
             let purl = purl.map(|r| words(r, "referenceLocator")).unwrap_or_default();
-            sbom.add(purl, words(package, "name").to_owned(), words(package, "versionInfo"))?;
+            let sums = items(package, "checksums");
+            let sums = sums.map(|sum| (words(sum, "algorithm"), words(sum, "checksumValue")));
+            sbom.add(purl, words(package, "name").to_owned(), words(package, "versionInfo"), sums)?;
         }
         Ok(sbom)
     }
@@ -153,6 +172,8 @@ impl Sbom {
                     words(element, "software_packageUrl"),
                     name,
                     words(element, "software_packageVersion"),
+                    items(element, "verifiedUsing")
+                        .map(|hash| (words(hash, "algorithm"), words(hash, "hashValue"))),
                 )?;
             }
         }
@@ -235,6 +256,12 @@ fn moved(old: &Sbom, new: &Sbom) -> Vec<(String, BTreeSet<String>, BTreeSet<Stri
     both.filter(|(_, old, new)| old != new).map(|(k, o, n)| (k.clone(), o.clone(), n.clone())).collect()
 }
 
+/// Components of a version that both have, with other bytes or from elsewhere: key, version, in which of them.
+fn swapped(old: &Sbom, new: &Sbom) -> Vec<[String; 3]> {
+    let both = new.bytes.iter().filter_map(|(of, values)| Some((of, old.bytes.get(of)?, values)));
+    both.filter(|(_, old, new)| old != new).map(|(of, ..)| of.clone()).collect()
+}
+
 fn join(versions: &BTreeSet<String>) -> String {
     versions.iter().map(String::as_str).collect::<Vec<_>>().join("+")
 }
@@ -245,8 +272,8 @@ pub(super) fn versions(case: &Case<'_>) -> Result<Answer> {
         Ok(both) => both,
         Err(answer) => return Ok(answer),
     };
-    let moved = moved(&old, &new);
-    if moved.is_empty() {
+    let (moved, swapped) = (moved(&old, &new), swapped(&old, &new));
+    if moved.is_empty() && swapped.is_empty() {
         case.keep("moved", Vec::<Value>::new());
         return Ok(Pass("no version changed".into()));
     }
@@ -258,9 +285,13 @@ pub(super) fn versions(case: &Case<'_>) -> Result<Answer> {
     let told = |(key, old, new): &(String, BTreeSet<String>, BTreeSet<String>)| {
         format!("{key} {} to {}", join(old), join(new))
     };
-    let unnamed: Vec<String> = moved.iter().filter(|(key, ..)| !named.contains(key)).map(told).collect();
+    let other = |[key, version, kind]: &[String; 3]| format!("{key} {version} with another {kind}");
+    let unnamed = moved.iter().filter(|(key, ..)| !named.contains(key)).map(told);
+    let unnamed = unnamed.chain(swapped.iter().filter(|[key, ..]| !named.contains(key)).map(other));
+    let unnamed: Vec<String> = unnamed.collect();
     if unnamed.is_empty() {
-        return Ok(Pass(moved.iter().map(told).collect::<Vec<_>>().join(", ")));
+        let all = moved.iter().map(told).chain(swapped.iter().map(other));
+        return Ok(Pass(all.collect::<Vec<_>>().join(", ")));
     }
     Ok(Fail(format!("no advisory or VEX names {}", unnamed.join(", "))))
 }

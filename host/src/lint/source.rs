@@ -3,7 +3,7 @@
 use super::Answer::{Fail, Pass, Unknown};
 use super::archived::{COMMITS, commits_of, commits_text};
 use super::change::Commits;
-use super::git::{Absent, Commit, Repository, is_text};
+use super::git::{Absent, Commit, Person, Repository, is_text};
 use super::release::{broken, lacks};
 use super::{Answer, Case};
 use crate::binary::Hunk;
@@ -40,7 +40,7 @@ pub(super) fn range<'a>(case: &'a Case<'_>) -> Result<std::result::Result<Range<
                 return Ok(Err(Unknown(why)));
             }
         };
-        return ancestry(Range { repository: Cow::Borrowed(repository), said, base, head });
+        return ancestry(case, Range { repository: Cow::Borrowed(repository), said, base, head });
     }
     let folder = case.path(&said.repository);
     let repository = match Repository::at(&folder) {
@@ -52,13 +52,20 @@ pub(super) fn range<'a>(case: &'a Case<'_>) -> Result<std::result::Result<Range<
     };
     let (base, head) = (repository.commit(&said.base)?, repository.commit(&said.head)?);
     case.saw(name, commits_text(&base, &head).as_bytes());
-    ancestry(Range { repository: Cow::Owned(repository), said, base, head })
+    ancestry(case, Range { repository: Cow::Owned(repository), said, base, head })
 }
 
-fn ancestry(range: Range<'_>) -> Result<std::result::Result<Range<'_>, Answer>> {
+fn ancestry<'a>(case: &Case<'_>, range: Range<'a>) -> Result<std::result::Result<Range<'a>, Answer>> {
     if !range.repository.is_ancestor(&range.base, &range.head)? {
         // What the base had and the head lacks is in no commit between them.
         return Ok(Err(Fail(format!("{} isn't an ancestor of {}", range.said.base, range.said.head))));
+    }
+    if range.repository.is_cut(&range.base, &range.head)? {
+        let why = "commits are missing between base and head: `git fetch --unshallow`";
+        if case.archived.is_some() {
+            case.lacks(why);
+        }
+        return Ok(Err(Unknown(why.into())));
     }
     Ok(Ok(range))
 }
@@ -201,6 +208,13 @@ pub(super) fn scope(case: &Case<'_>) -> Result<Answer> {
         return Ok(Fail(format!("[source] scope `{all}` holds everything")));
     }
     let changed = range.repository.paths(&range.base, &range.head)?;
+    // Nor does one that holds every file of the kind that changed.
+    for kind in changed.iter().filter_map(|path| path.rsplit('/').next()?.rsplit_once('.')) {
+        let anywhere = format!("any/where.{}", kind.1);
+        if let Some(all) = scope.iter().find(|pattern| matches(pattern, &anywhere)) {
+            return Ok(Fail(format!("[source] scope `{all}` holds every file of its kind")));
+        }
+    }
     case.keep("scope", scope.clone());
     case.keep("paths", changed.clone());
     if changed.is_empty() {
@@ -233,11 +247,21 @@ pub(super) fn churn(case: &Case<'_>) -> Result<Answer> {
     Ok(if lines > most { Fail(told) } else { Pass(told) })
 }
 
-/// The address in `Name <address>`.
-fn address(person: &str) -> String {
-    let inside =
-        person.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(address, _)| address);
-    inside.unwrap_or(person).trim().to_lowercase()
+/// Why nobody but its authors can be said to have reviewed a commit.
+fn unreviewed(repository: &Repository, commit: &Commit) -> Result<Option<&'static str>> {
+    let named: Vec<Person> = commit.reviewers.iter().map(|person| Person::parse(person)).collect();
+    let reviewers: Vec<Person> = named.iter().filter(|person| person.has_address()).cloned().collect();
+    let known = repository.known_as(&reviewers)?;
+    let mut authors = repository.known_as(&commit.authors)?;
+    authors.extend(commit.authors.iter().cloned());
+    let own = |person: &Person| authors.iter().any(|author| author.may_be(person));
+    let other = reviewers.iter().zip(&known).any(|(said, known)| !own(said) && !own(known));
+    Ok(match () {
+        () if other => None,
+        () if named.is_empty() => Some("has no reviewer"),
+        () if reviewers.is_empty() => Some("has a reviewer without an address"),
+        () => Some("was reviewed by its author"),
+    })
 }
 
 /// 9: the tree is clean and tagged, and no author reviewed his own commit.
@@ -250,9 +274,11 @@ pub(super) fn review(case: &Case<'_>) -> Result<Answer> {
         case.lacks("that the tree was clean, checked out and tagged is seen only where it lies");
         return Ok(Unknown("an archive has no work tree".into()));
     }
-    let dirty = range.repository.ask(&["status", "--porcelain", "-z", "--untracked-files=normal"])?;
-    let dirty: Vec<String> =
+    let status = ["status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none"];
+    let dirty = range.repository.ask(&status)?;
+    let mut dirty: Vec<String> =
         dirty.split('\0').filter(|line| !line.is_empty()).map(|l| l.chars().skip(3).collect()).collect();
+    dirty.extend(range.repository.unwatched()?);
     if !dirty.is_empty() {
         return Ok(Fail(format!("the tree isn't clean: {}", some(&dirty))));
     }
@@ -266,10 +292,7 @@ pub(super) fn review(case: &Case<'_>) -> Result<Answer> {
     };
     case.keep("tag", tag);
     for commit in range.repository.commits(&range.base, &range.head, &range.said.trailer)? {
-        let other = |person: &String| address(person) != commit.author.to_lowercase();
-        if !commit.reviewers.iter().any(other) {
-            let what =
-                if commit.reviewers.is_empty() { "has no reviewer" } else { "was reviewed by its author" };
+        if let Some(what) = unreviewed(&range.repository, &commit)? {
             return Ok(Fail(format!("{} \u{201c}{}\u{201d} {what}", commit.name, commit.subject)));
         }
     }
@@ -304,7 +327,12 @@ mod tests {
 
     #[test]
     fn people_are_compared_by_address() {
-        assert_eq!(address("A Person <A@Example.com>"), "a@example.com");
-        assert_eq!(address("a@example.com"), "a@example.com");
+        let of = Person::parse;
+        assert!(of("A Person <A@Example.com>").may_be(&of("a@example.com")));
+        assert!(of("a+x@example.com").may_be(&of("a@example.com")));
+        assert!(of("A Person <a@one.org>").may_be(&of("a person <b@two.org>")));
+        assert!(!of("a@example.com").may_be(&of("b@example.com")));
+        assert!(!of("a@example.com").may_be(&of("a@example.org")));
+        assert!(of("A <a@b>").has_address() && !of("A").has_address() && !of("@").has_address());
     }
 }

@@ -243,6 +243,28 @@ fn silent(rows: &[&Value], text: &str) -> Result<()> {
     )
 }
 
+/// What wasn't evaluated has to be what this profile does without, or what one of these catalogues only recommends:
+/// whoever ran the lint could name others.
+///
+/// # Errors
+/// `separation`: which check is missing.
+pub fn evaluated(evidence: &Evidence, profile: Profile, catalogues: &[Catalogue]) -> Result<()> {
+    let rules = Rules { profile, catalogues, waivers: &[], emergency: None };
+    let rows = evidence.statement["predicate"]["checks"].as_array().into_iter().flatten();
+    let left =
+        rows.zip(&CHECKS).filter(|(row, check)| row["result"] == "not-evaluated" && rules.blocks(check));
+    let left: Vec<String> = left.map(|(_, check)| check.number.to_string()).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let what = format!(
+        "doesn't evaluate what profile `{}` and the catalogues of patchlane.toml ask for: check {}",
+        profile.name(),
+        left.join(", ")
+    );
+    no(what, "judge it by the catalogues of patchlane.toml: `patchlane lint` without --catalogue")
+}
+
 /// What a patch is let through with; a waiver that has ended lets nothing through.
 fn let_through(rows: &[&Value], now: u64) -> Result<Vec<String>> {
     let mut notes = Vec::new();
@@ -269,26 +291,6 @@ fn let_through(rows: &[&Value], now: u64) -> Result<Vec<String>> {
         }
     }
     Ok(notes)
-}
-
-/// That nothing was left out which is asked for here: who judged could have chosen other catalogues.
-///
-/// # Errors
-/// `separation`: the checks that weren't evaluated, and have to be.
-pub fn asked(evidence: &Evidence, rules: &Rules<'_>) -> Result<()> {
-    let rows = evidence.statement["predicate"]["checks"].as_array().into_iter().flatten();
-    let left =
-        rows.zip(&CHECKS).filter(|(row, check)| row["result"] == "not-evaluated" && rules.blocks(check));
-    let left: Vec<String> = left.map(|(_, check)| check.number.to_string()).collect();
-    if left.is_empty() {
-        return Ok(());
-    }
-    let what = format!(
-        "doesn't evaluate what profile `{}` and the catalogues of patchlane.toml ask for: check {}",
-        rules.profile.name(),
-        left.join(", ")
-    );
-    no(what, AGAIN)
 }
 
 /// Judges evidence for a bundle that is to be signed: made for its images and release, passed, as strict as it has to

@@ -210,6 +210,43 @@ mod tests {
         ordered(&table, dpkg_order);
     }
 
+    /// The program itself, where there is one, on versions that nobody thought of. `PATCHLANE_DPKG` says how many.
+    #[test]
+    fn dpkg_itself_agrees() {
+        let compare = |old: &str, sign: &str, new: &str| {
+            let mut dpkg = std::process::Command::new("dpkg");
+            dpkg.args(["--compare-versions", old, sign, new]).status().map(|status| status.success())
+        };
+        if compare("1", "lt", "2").is_err() {
+            return;
+        }
+        let count = std::env::var("PATCHLANE_DPKG").ok().and_then(|text| text.parse().ok()).unwrap_or(200u32);
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        let mut version = |like: Option<&str>| {
+            let mut text: Vec<char> = like.map_or_else(|| vec!['1'], |like| like.chars().collect());
+            for _ in 0..if like.is_some() { 1 + random(2) } else { random(9) } {
+                let letters: Vec<char> = "0011299abzAZ.+~".chars().collect();
+                let at = 1 + random(text.len());
+                text.insert(at, letters[random(letters.len())]);
+            }
+            text.into_iter().collect::<String>()
+        };
+        for _ in 0..count {
+            let old = version(None);
+            let new = version(Some(&old));
+            let sign = match dpkg_order(&old, &new) {
+                Ordering::Less => "lt",
+                Ordering::Equal => "eq",
+                Ordering::Greater => "gt",
+            };
+            assert!(compare(&old, sign, &new).unwrap(), "{old} isn't {sign} {new}, says dpkg");
+        }
+    }
+
     /// As rpm's own tests (tests/rpmvercmp.at) have it.
     #[test]
     fn rpm_versions_are_ordered_as_rpm_orders_them() {

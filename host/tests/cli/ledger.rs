@@ -445,3 +445,44 @@ fn damaged_entries_never_end_a_command_badly() {
         whole.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
     }
 }
+
+/// Devices of every hardware revision are a baseline's.
+#[test]
+fn a_hardware_revision_that_is_left_behind_lags() {
+    let desk = settled("ledger-hardware");
+    assert_eq!(bench(&desk), [""; 0]);
+    let hardware = |list: &str| {
+        let path = desk.path("patchlane.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text
+            .lines()
+            .map(|l| if l.starts_with("hardware =") { format!("hardware = {list}") } else { l.into() });
+        fs::write(&path, lines.collect::<Vec<_>>().join("\n") + "\n").unwrap();
+    };
+    // 4.1 s8 for a second revision, as well.
+    hardware("[2]");
+    release(&desk, "feature --baseline 4.1 --image b.bin", "b2.plb");
+    assert_eq!(bench(&desk), [""; 0]);
+    // The next level for the first one only.
+    hardware("[1]");
+    desk.ok("ledger open CVE-2027-2 --title more --severity high --affects 4.1");
+    desk.ok("ledger affects CVE-2027-2 not-affected 5.0 --justification vulnerable-code-not-present");
+    release(&desk, "security --baseline 4.1 --fixes CVE-2027-2 --image c.bin", "f.plb");
+    release(&desk, "security --baseline 5.0 --not-affected", "g.plb");
+    release(&desk, "feature --baseline 5.0 --image c.bin", "h.plb");
+    assert_eq!(bench(&desk), ["baseline-lags"]);
+    let out = String::from_utf8_lossy(&desk.run("ledger check --development").stdout).into_owned();
+    assert!(out.contains("isn't released for hardware 2"), "{out}");
+    hardware("[2]");
+    release(&desk, "security --baseline 4.1 --image c.bin", "f2.plb");
+    assert_eq!(bench(&desk), [""; 0]);
+}
+
+/// A folder that can't be listed isn't an empty one.
+#[test]
+fn what_cannot_be_listed_is_not_empty() {
+    let desk = settled("ledger-unlisted");
+    let folder = desk.path("ledger/settlements");
+    fs::write(&folder, "no folder").unwrap();
+    desk.fails("ledger check --development", 3, "file-access");
+}

@@ -72,3 +72,29 @@ for name in dead dead-fix; do
         "-ffile-prefix-map=$here=/fw" -nostdlib -Wl,-q -Wl,-e,reset -Wl,--gc-sections "-T$work/zero.ld" $define src/dead.c \
         -o "arm-$name.elf"
 done
+
+# The same in one section that begins at 0.
+sed -e '/\.vectors :/d' -e 's/KEEP(\*(\.text\.0))/KEEP(*(.vectors))/' "$work/zero.ld" >"$work/one.ld"
+for name in one one-fix; do
+    define=
+    [ "$name" = one ] || define=-DFIX
+    # shellcheck disable=SC2086
+    arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -Os -g -ffreestanding -fno-inline -ffunction-sections \
+        "-ffile-prefix-map=$here=/fw" -nostdlib -Wl,-q -Wl,-e,reset -Wl,--gc-sections "-T$work/one.ld" $define src/dead.c \
+        -o "arm-$name.elf"
+done
+
+# What has no new symbol (src/odd.c): base, and one thing each.
+odd() {
+    output=$1 flag=$2 feature=$3
+    shift 3
+    arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -Os -g -ffreestanding -fno-inline -ffunction-sections \
+        "-ffile-prefix-map=$here=/fw" -nostdlib -Wl,-q -Wl,-e,reset "-Wl,--defsym=FEATURE=$feature" -Tarm.ld \
+        "-DFLAG=\"$flag\"" "$@" src/odd.c -o "arm-odd$output.elf"
+}
+odd "" 0 0
+odd -symbol 0 1
+odd -word 0xffffffff 0
+odd -handler 0 0 -DHANDLER
+odd -nameless 0 0 -DNAMELESS
+odd -veneer 0 0 -DVENEER

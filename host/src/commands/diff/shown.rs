@@ -51,6 +51,7 @@ fn lists(c: &Comparison) -> Vec<(&'static str, Vec<String>)> {
         ("data", data(c, &reached)),
         ("vectors", c.vectors.iter().map(entry).collect()),
         ("strings", signed(&c.strings.added, &c.strings.removed, |text| format!("{text:?}"))),
+        ("filled", c.filled.clone()),
         ("exports", signed(&came, &went, Clone::clone)),
         ("linker", c.absolutes.iter().map(absolute).collect()),
         ("sections", c.sections.iter().filter_map(section).collect()),

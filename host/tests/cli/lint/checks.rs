@@ -73,6 +73,7 @@ fn checks_of_the_release() {
                 b.replace("change.toml", "impact = { changes = false", "impact = { changes = true");
             }),
             (27, "fail", "risk.txt", &|b| std::fs::remove_file(b.desk.path("risk.txt")).unwrap()),
+            (27, "fail", "risk.txt is empty", &|b| b.write("risk.txt", "\n")),
             (29, "not-evaluated", "no [notice]", &|b| b.without("notice")),
             (29, "fail", "outage", &|b| b.replace("change.toml", "\"two seconds of restart\"", "\"\"")),
             (30, "fail", "isn't a key of the security role", &|b| {
@@ -115,9 +116,18 @@ fn checks_of_advisories() {
             (5, "fail", "is fixed in pump 4.1 s8", &|b| b.replace("csaf.json", "4.1 s8", "4.1 s9")),
             (5, "fail", "no advisory is about", &|b| b.replace("csaf.json", "CVE-2027-1", "CVE-2027-2")),
             (5, "fail", "is a draft", &|b| b.replace("csaf.json", "\"final\"", "\"draft\"")),
+            (5, "fail", "csaf_withdrawn", &|b| {
+                b.replace("csaf.json", "csaf_security_advisory", "csaf_withdrawn")
+            }),
+            (5, "fail", "and that it is affected", &|b| {
+                b.change("csaf.json", |v| {
+                    v["vulnerabilities"][0]["product_status"]["known_affected"] = json!(["P8"])
+                });
+            }),
             (5, "fail", "isn't JSON", &|b| b.write("csaf.json", "{")),
             (17, "not-evaluated", "snapshot", &|b| b.replace("change.toml", "snapshot = ", "# snapshot = ")),
             (17, "fail", "days old", &|b| b.replace("snapshot.json", "2027-01-10", "2026-11-10")),
+            (17, "fail", "a day to come", &|b| b.replace("snapshot.json", "2027-01-10", "2099-01-10")),
             (17, "fail", "CVE-2027-9", &|b| {
                 b.change("snapshot.json", |v| {
                     let more = json!({ "id": "CVE-2027-9", "analysis": { "state": "exploitable" } });
@@ -181,6 +191,22 @@ fn checks_of_the_build_and_the_bill_of_materials() {
             (15, "fail", "no advisory or VEX names pkg:generic/crc", &|b| {
                 b.replace("sbom-patch.json", "crc@2.1.0", "crc@2.1.1");
                 b.replace("sbom-patch.json", "\"2.1.0\"", "\"2.1.1\"");
+            }),
+            (15, "fail", "names pkg:generic/crc 2.1.0 with another sha256", &|b| {
+                for (file, digest) in [("sbom-base.json", "00"), ("sbom-patch.json", "01")] {
+                    b.change(file, |v| {
+                        v["components"][1]["hashes"] = json!([{ "alg": "SHA-256", "content": digest }]);
+                    });
+                }
+            }),
+            (15, "fail", "names pkg:generic/crc 2.1.0 with another vcs_url", &|b| {
+                for (file, from) in
+                    [("sbom-base.json", "git.example.com"), ("sbom-patch.json", "git.example.net")]
+                {
+                    b.change(file, |v| {
+                        v["components"][1]["purl"] = json!(format!("pkg:generic/crc@2.1.0?vcs_url={from}"));
+                    });
+                }
             }),
             (16, "fail", "moves more than its patch level", &|b| {
                 b.replace("sbom-patch.json", "\"1.0.1\"", "\"1.1.0\"");
@@ -275,6 +301,12 @@ fn checks_of_the_exploit() {
                 b.change("replay.exploit-base.json", |v| {
                     v["predicate"]["passedTests"] = v["predicate"]["failedTests"].clone()
                 })
+            }),
+            // Another vulnerability's test, whose id begins alike.
+            (24, "fail", "nothing shows the exploit", &|b| {
+                for side in ["base", "patch"] {
+                    b.replace(&format!("replay.exploit-{side}.json"), "CVE-2027-1", "CVE-2027-10");
+                }
             }),
             (24, "fail", "fails on the patch", &|b| {
                 b.change("replay.exploit-patch.json", |v| {

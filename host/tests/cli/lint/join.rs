@@ -115,3 +115,29 @@ fn sources_may_be_in_any_encoding() {
         assert!(found == "fail" && told.contains("outside the scope: src/caf"), "{found}: {told}");
     }
 }
+
+/// What brings no symbol of its own is told by check 19, wherever its source lines are.
+#[test]
+fn what_has_no_new_symbol_is_no_less_new() {
+    let bench = Bench::new("odd");
+    for (name, word) in [
+        ("symbol", "set otherwise by the linker: FEATURE"),
+        ("handler", "vectors: .vectors 3; no longer weak: hook, uart"),
+        ("nameless", "code without a name: 8 bytes in .text"),
+        ("veneer", "added: __fault_veneer"),
+    ] {
+        programs(&bench, "arm-odd.elf", &format!("arm-odd-{name}.elf"));
+        let (found, told) = bench.result("--no-rebuild", 19);
+        assert!(found == "fail" && told.contains(word), "{name}: {found}: {told}");
+    }
+}
+
+/// A flash that begins at 0 grows as any other.
+#[test]
+fn what_lies_at_0_grows() {
+    let bench = Bench::new("zero");
+    programs(&bench, "arm-one.elf", "arm-one-fix.elf");
+    bench.replace("change.toml", "growth = 64", "growth = 1");
+    let (found, told) = bench.result("--no-rebuild", 20);
+    assert!(found == "fail" && told.contains("bytes, 1 are the most"), "{found}: {told}");
+}

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 mod checks;
 mod debts;
+mod hidden;
 mod inventory;
 mod join;
 mod smuggling;

@@ -118,5 +118,34 @@ fn what_is_declared() {
         b.replace("sbom-patch.json", "crc@2.1.0", "crc@3.0.0");
         b.replace("sbom-patch.json", "\"2.1.0\"", "\"3.0.0\"");
     });
+    attempt("both", "an interface added to the inventories of both, no ledger froze the base's", |b| {
+        for side in ["base", "patch"] {
+            b.replace(&format!("interfaces-{side}.toml"), "modbus = 502", "modbus = 502\ntelnet = 23");
+        }
+    });
     attempt("commit", "a commit that names no vulnerability", |b| b.commit("Add telemetry", "v2"));
+}
+
+/// The page names tests that there are.
+#[test]
+fn attempts_on_single_checks_have_the_tests_that_the_page_names() {
+    let sources = [
+        include_str!("hidden.rs"),
+        include_str!("join.rs"),
+        include_str!("checks.rs"),
+        include_str!("verdicts.rs"),
+        include_str!("../../../src/binary/tests.rs"),
+    ];
+    let (_, table) = TABLE.split_once("| attempt | seen by | test |").unwrap();
+    let rows: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() > 20, "{rows:#?}");
+    for row in rows {
+        let last = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let named: Vec<&str> = last.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty() || row.contains("**gets through**"), "{row}");
+        for name in named {
+            let test = format!("#[test]\nfn {name}()");
+            assert!(sources.iter().any(|source| source.contains(&test)), "there is no test {name}: {row}");
+        }
+    }
 }

@@ -509,6 +509,35 @@ fn under_a_production_root_no_patch_is_signed_without_evidence() {
     bench.desk.ok("sign none.plb --passphrase-env SECRET");
 }
 
+/// A catalogue of one's own may recommend what patchlane.toml's asks for: `sign` goes by the latter.
+#[test]
+fn a_catalogue_named_to_the_lint_excuses_nothing_to_sign() {
+    let bench = Bench::new("excused");
+    bench.without("budget");
+    let checks: Vec<String> = (1..=30).map(|number| number.to_string()).collect();
+    let clause = format!(
+        "id = \"all\"\ntitle = \"all\"\nrequired = false\nverified = false\nchecks = [{}]\n",
+        checks.join(", ")
+    );
+    bench.write(
+        "own.toml",
+        &format!("format = 1\nname = \"own\"\ntitle = \"own\"\nsource = \"own\"\n[[clause]]\n{clause}"),
+    );
+    bench.desk.ok("lint -o patch.evidence.json --catalogue own.toml");
+    bench.desk.ok("build security --change change.toml --evidence patch.evidence.json -o patch.plb");
+    let refused = bench.desk.fails("sign patch.plb", 1, "separation");
+    assert!(format!("{refused:?}").contains("ask for: check 26"), "{refused:?}");
+    // Unless patchlane.toml itself names it.
+    bench.replace(
+        "patchlane.toml",
+        "profile = \"cra+replay\"",
+        "profile = \"cra+replay\"\ncatalogues = [\"own.toml\"]",
+    );
+    bench.desk.ok("lint -o patch.evidence.json --force");
+    bench.desk.ok("build security --change change.toml --evidence patch.evidence.json -o patch.plb --force");
+    bench.desk.ok("sign patch.plb");
+}
+
 #[test]
 fn a_base_is_judged_under_the_root_that_it_was_made_under() {
     let bench = Bench::new("older");
