@@ -86,9 +86,9 @@ pub(crate) struct Options {
     /// When it was issued, in seconds since 1970 (default: SOURCE_DATE_EPOCH, else now)
     #[arg(long, value_name = "SECONDS")]
     issued_at: Option<u64>,
-    /// When this baseline's support ends, in seconds since 1970 (default: not stated)
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
-    support_end: u64,
+    /// The last day of this baseline's support, such as 2032-12-31 (default: the ledger's, else not stated)
+    #[arg(long, value_name = "DAY", value_parser = Day::parse)]
+    support_end: Option<Day>,
     /// SHA-256 of this file goes into the manifest as the evidence made before signing
     #[arg(long, value_name = "FILE")]
     evidence: Option<PathBuf>,
@@ -265,7 +265,7 @@ fn draft(
     draft.chunk = config.build.chunk;
     draft.closes = wanted.closes;
     draft.issued_at = options.issued_at.map_or_else(now, Ok)?;
-    draft.support_end = if options.support_end == 0 { wanted.support_end } else { options.support_end };
+    draft.support_end = options.support_end.map_or(wanted.support_end, Day::ends);
     draft.evidence = options.evidence.as_ref().map(|p| files::read(p).map(|b| sha256(&b))).transpose()?;
     draft.text = if options.message.is_empty() { wanted.text } else { options.message.clone() };
     draft.combined = options.combined.map(|why| {
@@ -306,7 +306,7 @@ fn said(options: &Options) -> Result<Cow<'_, Options>> {
         image: images.map(|s| Source { path: change.path(&s.path), ..s.clone() }).collect(),
         closes: closes.collect(),
         message: change.message.clone(),
-        support_end: change.support_end.map_or(0, Day::ends),
+        support_end: change.support_end,
         ..options.clone()
     }))
 }

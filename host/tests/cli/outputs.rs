@@ -90,7 +90,7 @@ fn outputs(desk: &Desk) -> Vec<(String, Value)> {
         "root show",
         "root show r.plr",
         "build security --baseline 4.1 --level 9 --open 3,4 --image b.bin -o c.plb --closes 9:CVE-2027-1:high \
-         --message hello --support-end 1900000000",
+         --message hello --support-end 2030-03-17",
         "build security --baseline 4.1 --level 9 --image b.bin -o n.plb --no-payload",
         "build feature --baseline 5.0 --level 9 --image b.bin --combined not-feasible --because tangled -o f.plb",
         "sign c.plb",

@@ -214,18 +214,18 @@ fn a_manifest_says_what_was_judged() {
     let bench = Bench::new("promised");
     bench.desk.ok("lint -o e.json --no-rebuild --profile starter");
     bench.replace("patchlane.toml", "profile = \"cra+replay\"", "profile = \"starter\"");
-    let build = "build security --baseline 4.1 --level 8 --image patch.elf --evidence e.json --support-end 1988150399";
+    let build = "build security --baseline 4.1 --level 8 --image patch.elf --evidence e.json --support-end 2032-12-31";
     let cases = [
         ("8:CVE-2027-1:high:exploited", "", ""),
         ("8:CVE-2027-2:high:exploited", "", "other vulnerabilities"),
         ("8:CVE-2027-1:low:exploited", "", "other vulnerabilities"),
         ("8:CVE-2027-1:high", "", "other vulnerabilities"),
         ("8:CVE-2027-1:high:exploited", "--closes 7:CVE-2027-9:critical:exploited", "other vulnerabilities"),
-        ("8:CVE-2027-1:high:exploited", "--support-end 1808150399", "support until 2032-12-31"),
+        ("8:CVE-2027-1:high:exploited", "--support-end 2027-04-19", "support until 2032-12-31"),
     ];
     for (at, (closes, more, word)) in cases.into_iter().enumerate() {
         let build = if more.starts_with("--support-end") {
-            build.replace("--support-end 1988150399", "")
+            build.replace("--support-end 2032-12-31", "")
         } else {
             build.to_owned()
         };
@@ -314,7 +314,8 @@ fn t14_under_an_embargo_a_manifest_tells_what_may_be_told() {
     bench.desk.ok("build security --change change.toml --evidence patch.evidence.json -o patch.plb");
     assert_eq!(bench.desk.ok("sign patch.plb")["verified"], true);
     // Nothing is always allowed; what wasn't agreed on never is, however it came into the bundle.
-    let by_hand = "build security --baseline 4.1 --level 8 --image patch.elf --evidence patch.evidence.json";
+    let by_hand = "build security --baseline 4.1 --level 8 --image patch.elf --closes 8:CVE-2027-1:high:exploited \
+                   --support-end 2032-12-31 --evidence patch.evidence.json";
     bench.desk.ok(&format!("{by_hand} -o none.plb"));
     bench.desk.ok("sign none.plb --evidence patch.evidence.json");
     bench.desk.ok(&format!("{by_hand} -m Registers -o told.plb"));

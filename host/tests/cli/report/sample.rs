@@ -92,7 +92,7 @@ impl Sample {
             self.release(0, "feature --baseline 4.1 --level 6 --image base.elf", "s6.plb");
             self.release(
                 1,
-                "security --baseline 4.1 --fixes CVE-2026-7 --image base.elf --support-end 1987977599",
+                "security --baseline 4.1 --fixes CVE-2026-7 --image base.elf --support-end 2032-12-29",
                 "base.plb",
             );
             self.release(2, "feature --baseline 5.0 --contains 4.1 --image five.bin", "five.plb");
