@@ -31,7 +31,6 @@ const PARTS: &[Part] = &[
         run(test.args(tests).args(["--", "--nocapture"]).args(&SLOW[..3]))
     }),
     (Lane::Ours, "every order of a release history", || model(false)),
-    (Lane::Ours, "known-bad rules", || known_bad(true)),
     (Lane::Other, "hostile input", fuzz::smoke),
     (Lane::Other, "Miri", fuzz::miri),
     (Lane::Ours, "real images", || {
@@ -65,6 +64,7 @@ const PARTS: &[Part] = &[
     (Lane::Other, "story on the board", || demo::check("virt")),
     (Lane::Other, "a firmware crate of someone else", integrator::check),
     (Lane::Other, "sizes and panic paths", sizes::sizes),
+    (Lane::Other, "known-bad rules", || known_bad(true)),
 ];
 
 /// `test`, `test --list`, `test PART`.

@@ -61,6 +61,18 @@ fn firmware(desk: &Desk) {
     }
 }
 
+/// What is left on the screen: where a machine is slow, bars are drawn, and wiped out again.
+fn settled(shown: &str) -> String {
+    let left = |line: &str| line.rsplit("\r\u{1b}[K").next().unwrap_or_default().replace('\r', "");
+    shown.split('\n').map(left).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn bars_leave_nothing_on_the_screen() {
+    let shown = "$ push\r\n\r\u{1b}[Ksending [=> ]\r\u{1b}[Ksending [==>]\r\u{1b}[Krelease 4.1\r\nok\r\n";
+    assert_eq!(settled(shown), "$ push\nrelease 4.1\nok\n");
+}
+
 /// What a reader has in front of them.
 struct Reader {
     desk: Desk,
@@ -87,7 +99,7 @@ impl Reader {
         let mut shell = environment(&self.folder, &self.desk.0);
         shell.args(["-euc", &script.replace(PORT, port)]);
         let (status, shown) = Terminal::run(&shell).answering(&QUESTIONS, PASSPHRASE);
-        (status.code(), shown.replace('\r', "").replace(port, PORT))
+        (status.code(), settled(&shown).replace(port, PORT))
     }
 
     fn succeeds(&mut self, line: usize, script: &str) {
