@@ -148,7 +148,7 @@ fn debian(bench: &Bench, old: &str, new: &str) {
 }
 
 #[test]
-fn checks_of_the_build_and_the_bill_of_materials() {
+fn checks_of_the_build() {
     each(
         "build",
         &[
@@ -169,6 +169,15 @@ fn checks_of_the_build_and_the_bill_of_materials() {
                 b.write("kconfig2", "CONFIG_MODBUS=y\nCONFIG_DEBUG=y\n");
                 b.replace("build-patch.toml", "\"kconfig\"", "\"kconfig2\"");
             }),
+        ],
+    );
+}
+
+#[test]
+fn checks_of_the_bill_of_materials() {
+    each(
+        "bill",
+        &[
             (13, "not-evaluated", "no [sbom]", &|b| b.without("sbom")),
             (13, "fail", "doesn't name the image", &|b| {
                 b.change("sbom-patch.json", |v| v["metadata"]["component"]["hashes"] = json!([]));
