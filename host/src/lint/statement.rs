@@ -196,13 +196,21 @@ fn promised(predicate: &Value, manifest: &Manifest<'_>) -> Result<()> {
     if said != closes {
         return no("closes other vulnerabilities than the bundle, or tells otherwise of them", AGAIN);
     }
-    let ends = predicate["checks"].as_array().into_iter().flatten();
-    let ends = ends.filter(|row| row["check"] == 3).find_map(|row| row["shown"]["support_end"].as_str());
-    if let Some(end) = ends.filter(|end| *end != day(manifest.support_end)) {
-        return no(
-            format!("was made for support until {}, and the manifest promises another day", plain(end)),
-            AGAIN,
-        );
+    let mut rows = predicate["checks"].as_array().into_iter().flatten();
+    let support = rows.find(|row| row["check"] == 3).unwrap_or(&Value::Null);
+    match support["shown"]["support_end"].as_str() {
+        Some(end) if end == day(manifest.support_end) => {}
+        Some(end) => {
+            let end = plain(end);
+            return no(
+                format!("was made for support until {end}, and the manifest promises another day"),
+                AGAIN,
+            );
+        }
+        None if support["result"] == "pass" => {
+            return no("says that there is support, and not until when", AGAIN);
+        }
+        None => {}
     }
     Ok(())
 }

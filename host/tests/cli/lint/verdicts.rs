@@ -271,6 +271,7 @@ fn evidence_that_lint_never_writes_signs_nothing() {
         (12, json!({ "result": "owed", "due": "2026-02-01" }), "was due"),
         (12, json!({ "result": "fine" }), "which can't be"),
         (12, json!({ "result": "not-evaluated" }), "check 12"),
+        (3, json!({ "shown": null }), "not until when"),
     ];
     let text = std::fs::read_to_string(bench.desk.path("e.json")).unwrap();
     for (at, (number, edit, word)) in cases.into_iter().enumerate() {
