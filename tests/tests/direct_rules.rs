@@ -153,7 +153,9 @@ fn a_patch_without_payload_needs_the_images_of_both_slots() {
     // The image that runs, without the one for the other slot: another release.
     assert_eq!(device.push(&free(only(&v, 0).linked).bytes(), 512), Err(Refusal::NeedPayload));
     assert_eq!(device.push(&free(only(&v, 1).linked).bytes(), 512), Err(Refusal::NoAlternative));
-    assert_eq!(device.push(&free(v.linked.clone()).bytes(), 512), Ok(Outcome::Applied));
+    let both = free(v.linked.clone());
+    device.expect(&both);
+    assert_eq!(device.push(&both.bytes(), 512), Ok(Outcome::Applied));
     assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Run(Running::Confirmed)));
     assert_runs(&device, &v);
 }
@@ -217,6 +219,7 @@ fn a_patch_that_ends_a_trial_is_for_the_slot_that_is_free_afterwards() {
     let mut device = on_trial();
     let linked = v.linked.clone();
     let free = Release { linked, payload: false, ..Release::patch(4, 1, 8, Vec::new()) };
+    device.expect(&free);
     assert_eq!(device.push(&free.bytes(), 512), Err(Refusal::SendAgain));
     assert_eq!(device.restart(Cause::Requested), Some(Boot::Run(Running::Confirmed)));
     assert_eq!(device.push(&free.bytes(), 512), Ok(Outcome::Applied));
@@ -235,8 +238,10 @@ fn a_patch_that_confirms_a_soaking_trial_goes_into_the_slot_it_came_from() {
     assert_eq!(device.restart(Cause::Requested), Some(Boot::Run(Running::Trial)));
     let _ = device.machine.confirm().unwrap();
     assert_eq!(device.push(&only(&fix, 1).bytes(), 512), Err(Refusal::NoAlternative));
-    assert_eq!(device.push(&only(&fix, 0).bytes(), 512), Err(Refusal::SendAgain));
-    assert_eq!(device.push(&only(&fix, 0).bytes(), 512), Ok(Outcome::Staged));
+    let first = only(&fix, 0);
+    device.expect(&first);
+    assert_eq!(device.push(&first.bytes(), 512), Err(Refusal::SendAgain));
+    assert_eq!(device.push(&first.bytes(), 512), Ok(Outcome::Staged));
     let _ = device.machine.window(Window::Open).unwrap();
     assert_eq!(device.restart(Cause::Requested), Some(Boot::Run(Running::Trial)));
     assert_eq!(slot_of(&device), 0);

@@ -149,6 +149,7 @@ fn model2_07_a_payload_free_patch_reads_every_digest_back() {
     assert_eq!(damaged.push(&same.bytes(), 512), Err(Refusal::NeedPayload));
     let other = Release { payload: false, ..patch(4, 8, 2) };
     assert_eq!(device.push(&other.bytes(), 512), Err(Refusal::NeedPayload));
+    device.expect(&same);
     assert_eq!(device.push(&same.bytes(), 512), Ok(Outcome::Applied));
     assert_eq!(runs(&mut device), "4.1 s8");
     assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Run(Running::Confirmed)));

@@ -5,7 +5,7 @@ use patchlane_device::{Boot, Cause, Config, Running, Window};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::owner::Action;
 use patchlane_protocol::{
-    FeaturePolicy, FormatError, Header, Kind, Policy, Refusal, Request, SecurityPolicy, Version,
+    Digest, FeaturePolicy, FormatError, Header, Kind, Policy, Refusal, Request, SecurityPolicy, Version,
 };
 use patchlane_tests::sim::cases::*;
 use patchlane_tests::sim::device::CONFIG;
@@ -215,6 +215,7 @@ fn redteam_10_a_rotten_image_has_a_way_back() {
     device.machine.media.primary.rot(100, 3);
     assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Service(Refusal::ImageDigest)));
     let repair = feature(4, 8, 1);
+    device.expect(&repair);
     assert_eq!(device.push(&repair.bytes(), 512), Ok(Outcome::Ready));
     device.restart(Cause::Requested);
     device.machine.confirm().unwrap();
@@ -273,8 +274,8 @@ fn redteam_14_one_key_serves_one_role() {
     fresh.machine.set_anchor(public("owner")).unwrap();
 }
 
-/// A patch whose images are linked for these slot addresses, and those images.
-fn linked_for(addresses: [u32; 2]) -> (Vec<u8>, [Release; 2]) {
+/// A patch whose images are linked for these slot addresses, its manifest, and those images.
+fn linked_for(addresses: [u32; 2]) -> (Vec<u8>, Digest, [Release; 2]) {
     let images = [patch(4, 8, 2), patch(4, 8, 3)];
     let version = images[0].version;
     let mut draft = Draft::new(Kind::SecurityPatch, world::PRODUCT, version, Vec::new());
@@ -283,18 +284,20 @@ fn linked_for(addresses: [u32; 2]) -> (Vec<u8>, [Release; 2]) {
         linked.map(|(address, i)| Linked { address: Some(*address), bytes: i.image.clone() }).collect();
     let mut bundle = draft.build().expect("a bundle");
     bundle.sign(&world::key("security")).expect("a signature");
-    (bundle.to_bytes().expect("a bundle"), images)
+    (bundle.to_bytes().expect("a bundle"), bundle.digest(), images)
 }
 
 #[test]
 fn redteam_19_a_device_takes_the_image_linked_for_its_slot() {
-    let (bundle, images) = linked_for([0x0800_8000, 0x0804_0000]);
+    let (bundle, manifest, images) = linked_for([0x0800_8000, 0x0804_0000]);
     let device_at = |address| {
         let config = Config { address, ..CONFIG };
         let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Auto };
         let factory = factory(policy, false);
         let mut device = SimDevice::with(config, SMALL, &patch(4, 7, 1), factory, 1, Torn::Stable);
-        images.iter().for_each(|release| device.expect(release));
+        for release in &images {
+            std::ops::DerefMut::deref_mut(&mut device).expect(manifest, sha256(&release.image));
+        }
         device.restart(Cause::PowerOn);
         device
     };
@@ -398,7 +401,9 @@ fn redteam_17_receipts_lie_outside_the_slots() {
         (media.primary.contents(0, 2 * 4096), media.secondary.contents(0, 3 * 4096))
     };
     let before = slots(&device);
-    assert_eq!(device.push(&Release { payload: false, ..patch(4, 8, 1) }.bytes(), 512), Ok(Outcome::Applied));
+    let listed = Release { payload: false, ..patch(4, 8, 1) };
+    device.expect(&listed);
+    assert_eq!(device.push(&listed.bytes(), 512), Ok(Outcome::Applied));
     assert!(slots(&device) == before, "a slot was touched");
     assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Run(Running::Confirmed)));
 }

@@ -1,7 +1,8 @@
 //! `cargo xtask fuzz` and `cargo xtask miri`: what needs a nightly compiler. None is ever downloaded.
 //!
 //! The targets (tests/fuzz) have the layout that `cargo fuzz run` expects, but don't need it: what it adds to a build is
-//! these flags. Without a sanitiser: there is no unsafe code of ours to watch.
+//! these flags. The long runs go without a sanitiser: there is no unsafe code of ours to watch, and they try more for it.
+//! Dependencies have some (curves, vectors on the stack), so the minute within `cargo xtask test` has AddressSanitizer.
 
 use crate::run::{cargo, run};
 use crate::toolchain::root;
@@ -13,6 +14,9 @@ use std::process::Command;
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
+
+/// AddressSanitizer: comes with every nightly compiler for a host that it supports.
+const ADDRESSES: &str = "-Zsanitizer=address";
 
 /// Seconds over all targets within `cargo xtask test`.
 const SMOKE: u64 = 60;
@@ -39,12 +43,25 @@ fn targets() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// Builds all targets by this profile; the folder with their programs.
-fn build(profile: &str) -> Result<PathBuf, String> {
-    tools::ensure(&COMPILER)?;
+/// What the nightly compiler calls this machine.
+fn host() -> Result<String, String> {
     let version =
         says("rustup", &["run", "nightly", "rustc", "-vV"]).ok_or("the nightly compiler doesn't start")?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc names no host")?;
+    Ok(host.to_string())
+}
+
+/// Where the sanitiser's run time is known to be part of the compiler; elsewhere these runs go without.
+fn watches_addresses(host: &str) -> bool {
+    host.ends_with("linux-gnu") || host.ends_with("apple-darwin")
+}
+
+/// Builds all targets by this profile; the folder with their programs.
+fn build(profile: &str) -> Result<PathBuf, String> {
+    tools::ensure(&COMPILER)?;
+    let host = host()?;
+    let watched = profile == "smoke" && watches_addresses(&host);
+    let flags = if watched { format!("{FLAGS} {ADDRESSES}") } else { FLAGS.to_string() };
     let output = root().join("target/fuzz");
     let mut cargo = Command::new("rustup");
     cargo.args([
@@ -57,9 +74,9 @@ fn build(profile: &str) -> Result<PathBuf, String> {
         "--profile",
         profile,
         "--target",
-        host,
+        &host,
     ]);
-    cargo.current_dir(root().join("tests/fuzz")).env("CARGO_TARGET_DIR", &output).env("RUSTFLAGS", FLAGS);
+    cargo.current_dir(root().join("tests/fuzz")).env("CARGO_TARGET_DIR", &output).env("RUSTFLAGS", flags);
     // This cargo's own words about itself are about another compiler.
     run(cargo.env_remove("CARGO").env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN"))?;
     Ok(output.join(host).join(profile))
@@ -166,17 +183,38 @@ pub(crate) fn fuzz(words: &[&str]) -> Result<(), String> {
     chosen.into_iter().try_for_each(|target| play_long(&programs, target, seconds))
 }
 
-/// Unit tests of protocol and device under Miri, where it is.
+/// Tests of protocol and device, deltas too, by the nightly compiler's cargo, with these words around `test`.
+fn ours(before: &[&str], which: &str, folder: &str, flags: &str, target: &str) -> Result<(), String> {
+    let mut tests = Command::new("rustup");
+    tests.args(["run", "nightly", "cargo"]).args(before).args(["test", "--quiet", which, "--target", target]);
+    tests.args([
+        "-p",
+        "patchlane-protocol",
+        "-p",
+        "patchlane-device",
+        "--features",
+        "patchlane-device/delta",
+    ]);
+    tests.env("CARGO_TARGET_DIR", root().join("target").join(folder)).env("RUSTFLAGS", flags);
+    let tests = tests.current_dir(root());
+    run(tests.env_remove("CARGO").env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN"))
+}
+
+/// Unit tests of protocol and device under Miri; where that isn't, these and all their other tests with AddressSanitizer,
+/// which sees less: accesses outside of what is allocated, not each undefined step.
 pub(crate) fn miri() -> Result<(), String> {
-    if says("rustup", &["run", "nightly", "cargo", "miri", "--version"]).is_none() {
-        println!("skipped: no Miri; rustup +nightly component add miri");
+    if !has_nightly() {
+        println!("skipped: no nightly toolchain");
         return Ok(());
     }
-    let mut miri = Command::new("rustup");
-    miri.args(["run", "nightly", "cargo", "miri", "test", "--quiet", "--lib"]);
-    miri.args(["-p", "patchlane-protocol", "-p", "patchlane-device"]).current_dir(root());
-    run(miri
-        .env("CARGO_TARGET_DIR", root().join("target/miri"))
-        .env_remove("CARGO")
-        .env_remove("RUSTUP_TOOLCHAIN"))
+    let host = host()?;
+    if says("rustup", &["run", "nightly", "cargo", "miri", "--version"]).is_some() {
+        return ours(&["miri"], "--lib", "miri", "", &host);
+    }
+    println!("skipped: no Miri; rustup +nightly component add miri");
+    if !watches_addresses(&host) {
+        return Ok(());
+    }
+    println!("AddressSanitizer instead:");
+    ours(&[], "--tests", "asan", ADDRESSES, &host)
 }

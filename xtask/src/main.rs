@@ -39,7 +39,7 @@ cargo xtask cuts --replay CASE        one case again, as the command that found 
 cargo xtask cuts --embassy            embassy-boot under the same cuts, and our figures beside it
 cargo xtask fuzz [TARGET] [--seconds N]
                                       hostile input, 600 s for each target, with a nightly toolchain; --smoke, --list, --seeds
-cargo xtask miri                      unit tests of protocol and device under Miri, where it is installed
+cargo xtask miri                      unit tests of protocol and device under Miri; AddressSanitizer where it isn't
 cargo xtask bench deltas              deltas of real firmware against detools and bsdiff (PyPI); needs ../shared/corpus
 cargo xtask qemu [--board B] [--scenario S] [--list]
                                       scenarios on boards in QEMU; --cuts N, --cost [--write], --replay CUTS

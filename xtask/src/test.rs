@@ -32,7 +32,7 @@ const PARTS: &[Part] = &[
     }),
     (Lane::Ours, "every order of a release history", || model(false)),
     (Lane::Other, "hostile input", fuzz::smoke),
-    (Lane::Other, "Miri", fuzz::miri),
+    (Lane::Other, "Miri or AddressSanitizer", fuzz::miri),
     (Lane::Ours, "real images", || {
         let tests = ["--test", "corpus", "--", "--nocapture"];
         run(cargo(&["test", "--quiet", "-p", "patchlane-tests"]).args(tests))

@@ -22,9 +22,9 @@ pub struct Simulated<C = NoCounter> {
     /// The slot that the last start jumped into.
     pub slot: Option<Slot>,
     config: Config,
-    /// Images that were ever meant for it, by digest; nothing else may run.
-    known: BTreeSet<Digest>,
-    /// Of these, the ones that run only at an address.
+    /// Releases that were ever meant for it: manifest and image, by digest. Under a manifest nothing else may run.
+    known: BTreeSet<(Digest, Digest)>,
+    /// Of the images, the ones that run only at an address.
     linked: BTreeMap<Digest, u32>,
 }
 
@@ -54,14 +54,14 @@ impl<C: MonotonicCounter + Copy> Simulated<C> {
         }
     }
 
-    /// Lets the image with this digest run.
-    pub fn expect(&mut self, image: Digest) {
-        self.known.insert(image);
+    /// Lets the image with this digest run as the release with this manifest.
+    pub fn expect(&mut self, manifest: Digest, image: Digest) {
+        self.known.insert((manifest, image));
     }
 
-    /// Lets the image with this digest run, where it is linked for.
-    pub fn expect_at(&mut self, image: Digest, address: u32) {
-        self.known.insert(image);
+    /// The same, but only where it is linked for.
+    pub fn expect_at(&mut self, manifest: Digest, image: Digest, address: u32) {
+        self.expect(manifest, image);
         self.linked.insert(image, address);
     }
 
@@ -103,8 +103,8 @@ impl<C: MonotonicCounter + Copy> Simulated<C> {
         };
         let release = release.ok_or_else(|| format!("the record knows no release for {running:?}"))?;
         let image = self.primary_digest(release.size as usize);
-        if !self.known.contains(&image) {
-            return Err(format!("what runs ({running:?}) is neither old nor new"));
+        if !self.known.contains(&(release.manifest, image)) {
+            return Err(format!("what runs ({running:?}) isn't the image of {}", release.version));
         }
         let slot = self.slot.ok_or("it runs from nowhere")?;
         match self.linked.get(&image) {

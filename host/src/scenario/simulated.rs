@@ -76,9 +76,9 @@ impl Sim {
                 Some(both) => {
                     both.into_iter()
                         .zip(&offer.images)
-                        .for_each(|(at, (image, _))| device.expect_at(*image, at));
+                        .for_each(|(at, (image, _))| device.expect_at(offer.manifest, *image, at));
                 }
-                None => offer.images.iter().for_each(|(image, _)| device.expect(*image)),
+                None => offer.images.iter().for_each(|(image, _)| device.expect(offer.manifest, *image)),
             }
         }
         device.restart(Cause::PowerOn).map_err(Error::internal)?;

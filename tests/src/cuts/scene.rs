@@ -125,6 +125,7 @@ impl Maker {
             approved: None,
             root: state.root.version,
             serial: state.serial,
+            bitten: false,
         };
         let start = Instant { chip: self.device.machine.media.clone(), memory, fuses: u32::MAX };
         let (config, papers) = (self.config, self.papers);

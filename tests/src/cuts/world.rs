@@ -34,6 +34,8 @@ pub struct Memory {
     pub root: u32,
     /// The highest owner serial seen.
     pub serial: u64,
+    /// A watchdog or a fault ended some run: only then may a trial have failed.
+    pub bitten: bool,
 }
 
 /// All that a power cut leaves.
@@ -146,6 +148,7 @@ impl<'a, 'r> World<'a, 'r> {
 
     /// Restarts: bootloader, then application. Whatever runs is whole and what the record says.
     pub fn start(&mut self, cause: Cause) -> Step<()> {
+        self.memory().bitten |= matches!(cause, Cause::Watchdog | Cause::Fault);
         let state = self.fingerprint(cause);
         if self.run.meets(state) {
             return Err(Stop::Known);
@@ -234,7 +237,7 @@ impl<'a, 'r> World<'a, 'r> {
         if let Some(manifest) = lost(memory.promised, &[candidate]) {
             let failed =
                 state.failures.iter().any(|failure| failure.manifest == manifest && failure.count > 0);
-            if !failed && !self.scene.is_revoked(&manifest, state) {
+            if !(failed && memory.bitten) && !self.scene.is_revoked(&manifest, state) {
                 return defect(format!("an accepted update was lost: {:?}", state.phase));
             }
         }

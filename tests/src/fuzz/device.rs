@@ -89,15 +89,16 @@ impl Setting {
             feature(3, 9, 9),
         ];
         let last = [3, 4, 5, 6].map(|line| patch(line, 20, 10 + u64::from(line)));
+        let turned = last.clone().map(rotated);
         let mut device = start(&first);
-        releases.iter().chain(&last).for_each(|release| device.expect(release));
+        releases.iter().chain(&last).chain(&turned).for_each(|release| device.expect(release));
         let mut offers: Vec<Offer> = releases.iter().map(Offer::of).collect();
         let mut damaged = offers[0].clone();
         let middle = damaged.bytes.len() / 2;
         damaged.bytes[middle] ^= 1;
         offers.push(damaged);
-        let last = [last.each_ref().map(Offer::of), last.map(|release| Offer::of(&rotated(release)))];
-        Self { device, first: first.digest(), offers, last: last.map(Vec::from) }
+        let last = [last, turned].map(|patches| patches.iter().map(Offer::of).collect());
+        Self { device, first: first.digest(), offers, last }
     }
 
     /// Images that are moved.
@@ -358,9 +359,14 @@ impl World<'_> {
                 "an approval was lost"
             );
         }
+        // On its way back from a trial that failed, and counted: someone may clear the count before it is back.
+        let returns = |promise: &Digest| {
+            state.phase == Phase::Revert
+                && state.failures.iter().any(|f| f.manifest == *promise && f.count > 0)
+        };
         let memory = &mut self.memory;
         // From here on it is held to what it made of its word.
-        memory.promised = memory.promised.filter(|promise| there(promise));
+        memory.promised = memory.promised.filter(|promise| there(promise) && !returns(promise));
         memory.held = memory.held.filter(|promise| state.held.is_some_and(|held| held.manifest == *promise));
         memory.approved = memory.approved.filter(|_| !confirms);
         memory.floor = Some(*state);

@@ -16,6 +16,11 @@ use std::sync::LazyLock;
 /// Changes of one input, at most.
 const CHANGES: usize = 40;
 
+/// Nothing is sealed under a higher sequence number than this. A device that wrote a record each second would come here
+/// after sixty years, and flash ends long before; only somebody who forges records puts an end to the log, and whoever can
+/// do that can erase it as well. (Found by this target: one copy numbered u32::MAX, and no record could follow it.)
+const LAST: u32 = u32::MAX / 2;
+
 /// Devices in the middle of things, and what else may run there.
 static DEVICES: LazyLock<Vec<SimDevice>> = LazyLock::new(|| {
     let first = Release::patch(4, 1, 7, image(1, 4500));
@@ -252,6 +257,9 @@ impl Flash<'_> {
         let mut copy = state.contents(at, COPY as usize);
         copy[..4].copy_from_slice(b"PLST");
         let Some(total) = copy_length(&copy[..COPY_HEAD]) else { return };
+        if u32::from_le_bytes([copy[4], copy[5], copy[6], copy[7]]) > LAST {
+            return;
+        }
         let end = total as usize - 16;
         let check = verify::sha256(&copy[..end]).0;
         copy[end..end + 16].copy_from_slice(&check[..16]);
@@ -296,7 +304,7 @@ impl Flash<'_> {
         let Ok(mut state) = State::parse(&body) else { return };
         edit(&mut state, choices);
         let at = self.area(choices);
-        let sequence = sequence.wrapping_add(1 + u32::from(choices.byte()) % 4);
+        let sequence = sequence + 1 + u32::from(choices.byte()) % 4;
         let mut buffer = [0; 2 * COPY as usize];
         if let Ok(length) = encode_copy(&state, sequence, &mut buffer) {
             self.put(at, sequence, &buffer[..length as usize]);

@@ -143,7 +143,7 @@ impl Search<'_> {
         let first: Release = first();
         let mut device = SimDevice::with(config, GEOMETRY, &first, owned, 1, Torn::Stable);
         for item in &self.oracle.items {
-            std::ops::DerefMut::deref_mut(&mut device).expect(sha256(&item.image));
+            std::ops::DerefMut::deref_mut(&mut device).expect(item.manifest, sha256(&item.image));
         }
         device.restart(Cause::PowerOn);
         let (facts, key) = Facts::of(&mut device, &self.oracle.items, false)?;

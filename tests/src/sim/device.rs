@@ -96,11 +96,12 @@ impl SimDevice {
 
     /// Lets this release's image run.
     pub fn expect(&mut self, release: &Release) {
+        let manifest = release.digest();
         if release.linked.is_empty() {
-            self.0.expect(sha256(&release.image));
+            self.0.expect(manifest, sha256(&release.image));
         }
         for linked in &release.linked {
-            self.0.expect_at(sha256(&linked.bytes), linked.address.expect("an address"));
+            self.0.expect_at(manifest, sha256(&linked.bytes), linked.address.expect("an address"));
         }
     }
 

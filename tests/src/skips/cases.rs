@@ -385,7 +385,9 @@ pub fn left(model: &Model, case: &Case, flash: &[u8]) -> Option<String> {
     let layout = model.layout().ok()?;
     let config = Config { address: Some(model.address), soak: 0, fenced: false };
     let mut device = Simulated::new(Chip::holding(layout, flash), config, NoCounter);
-    case.may_run.iter().for_each(|image| device.expect(*image));
+    for image in &case.may_run {
+        case.may_be.iter().for_each(|manifest| device.expect(*manifest, *image));
+    }
     for _ in 0..3 {
         match device.restart(Cause::PowerOn) {
             Err(defect) => return Some(format!("the next start: {defect}")),

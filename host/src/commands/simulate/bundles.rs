@@ -36,11 +36,12 @@ impl Player {
         let bundle = read_bundle(path)?;
         // Where code runs from both slots, each image runs in its own only.
         let direct = self.device.machine.engine().layout().addresses().is_some();
+        let manifest = bundle.digest();
         let images: Vec<_> = bundle.manifest()?.components.iter().flat_map(|c| c.images.iter()).collect();
         for image in images {
             match image.address.filter(|_| direct) {
-                Some(address) => self.device.expect_at(image.digest, address),
-                None => self.device.expect(image.digest),
+                Some(address) => self.device.expect_at(manifest, image.digest, address),
+                None => self.device.expect(manifest, image.digest),
             }
         }
         Ok(bundle)
