@@ -44,6 +44,22 @@ fn no_image_byte_is_erased_or_written_when_images_change_places() {
     }
 }
 
+/// It lies there whole, linked for its slot and signed: only the record says that it isn't one to fall back on.
+#[test]
+fn model2_02_what_failed_its_trial_is_no_fallback() {
+    let (_, geometry) = GEOMETRIES[0];
+    let (v, bad) = (patch(&geometry, 4, 7), feature(&geometry, 5, 7));
+    let mut device = running(geometry, &v, &[&bad], 0);
+    assert_eq!(device.push(&bad.bytes(), 512), Ok(Outcome::Staged));
+    let _ = device.machine.window(Window::Open).unwrap();
+    assert_eq!(device.restart(Cause::Requested), Some(Boot::Run(Running::Trial)));
+    device.restart(Cause::Watchdog);
+    device.restart(Cause::Watchdog);
+    assert_eq!(device.restart(Cause::Watchdog), Some(Boot::Run(Running::Confirmed)));
+    rot(&mut device);
+    assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Service(Refusal::ImageDigest)));
+}
+
 /// This release with one of its images.
 fn only(release: &Release, slot: usize) -> Release {
     Release { linked: vec![release.linked[slot].clone()], ..release.clone() }

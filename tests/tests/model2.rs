@@ -104,6 +104,28 @@ fn model2_04_a_trial_isnt_reverted_into_nothing() {
 }
 
 #[test]
+fn model2_04_a_payload_free_patch_ends_no_trial_it_doesnt_fit() {
+    let free = |line, seed| Release { payload: false, ..patch(line, 8, seed) };
+    // Not healthy yet: it isn't for the image that would go back.
+    let mut device = eager(&patch(4, 7, 1));
+    on_trial(&mut device, &feature(5, 7, 2));
+    assert_eq!(device.push(&free(4, 3).bytes(), 512), Err(Refusal::TrialPending));
+    assert_eq!(device.status().activity, Activity::Trial);
+    // Nor, once it soaks, for the image that would stay.
+    let config = Config { soak: 5, ..CONFIG };
+    let auto = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Auto };
+    let mut device = SimDevice::with(config, SMALL, &patch(4, 7, 1), factory(auto, true), 1, Torn::Stable);
+    device.restart(Cause::PowerOn);
+    on_trial(&mut device, &feature(5, 7, 2));
+    device.machine.confirm().unwrap();
+    assert_eq!(device.push(&free(5, 4).bytes(), 512), Err(Refusal::TrialPending));
+    assert_eq!(device.status().activity, Activity::Soak);
+    // For that very image it does.
+    assert_eq!(device.push(&free(5, 2).bytes(), 512), Err(Refusal::SendAgain));
+    assert_eq!(runs(&mut device), "5.1 s7");
+}
+
+#[test]
 fn model2_05_a_new_root_judges_what_isnt_confirmed() {
     let next = Roles { version: 2, security: vec!["security 2"], ..Roles::default() };
     let carries =
@@ -157,6 +179,39 @@ fn model2_07_a_payload_free_patch_reads_every_digest_back() {
     let mut device = device_under(SecurityPolicy::Notify, FeaturePolicy::Never, &patch(4, 7, 1));
     assert_eq!(device.push(&same.bytes(), 512), Err(Refusal::PolicyNotify));
     assert!(device.status().held.is_some());
+}
+
+#[test]
+fn model2_07_a_payload_free_patch_commits_only_while_v_runs_and_no_trial_is_open() {
+    let same = Release { payload: false, ..patch(4, 8, 1) };
+    // Its image is whole, and yet it doesn't run: an older record was put back.
+    let mut device = eager(&patch(4, 7, 1));
+    (device.machine.counter.value, device.machine.counter.most) = (Some(8), 16);
+    assert_eq!(device.restart(Cause::PowerOn), Some(Boot::Service(Refusal::CounterAbove)));
+    assert_eq!(device.push(&same.bytes(), 512), Err(Refusal::NeedPayload));
+    assert_eq!(device.status().confirmed.version.security.level(), 7);
+    // On trial it ends the trial first.
+    let mut device = eager(&patch(4, 7, 1));
+    device.expect(&same);
+    on_trial(&mut device, &feature(5, 7, 2));
+    assert_eq!(device.push(&same.bytes(), 512), Err(Refusal::SendAgain));
+    assert_eq!(runs(&mut device), "4.1 s7");
+    assert_eq!(device.restart(Cause::Requested), Some(Boot::Run(Running::Confirmed)));
+    assert_eq!(device.push(&same.bytes(), 512), Ok(Outcome::Applied));
+    assert_eq!(runs(&mut device), "4.1 s8");
+}
+
+#[test]
+fn model2_08_an_old_open_advisory_stops_no_new_fix() {
+    let open = |level, seed| {
+        let mut release = patch(4, level, seed);
+        let open = Open::new(&[1]).unwrap();
+        release.version.security = Security::new(level, open).unwrap();
+        release
+    };
+    let mut device = eager(&open(7, 1));
+    device.install(&open(40, 2)).unwrap();
+    assert_eq!(runs(&mut device), "4.1 s40 open 1");
 }
 
 #[test]

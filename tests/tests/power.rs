@@ -38,6 +38,18 @@ fn caught(lie: Lie, plan: &str, shape: &str) -> Vec<String> {
     search.failures().iter().map(|(_, problem)| problem.clone()).collect()
 }
 
+/// One plan, as it should be: known-bad rules are held against this.
+#[test]
+fn no_update_is_lost_to_power() {
+    let plan = PLANS.iter().find(|p| p.name == "patch").unwrap();
+    let shape = SHAPES.iter().find(|s| s.name == "8w-4K-one-block").unwrap();
+    let story = Story::new(plan, shape, None);
+    let mut search = Search::new(&story);
+    search.explore(&Options { seeds: 1, ..Options::default() });
+    assert!(search.tally().cases() > 100, "{}", search.tally().cases());
+    assert_eq!(search.failed(), 0, "{:?}", search.failures());
+}
+
 #[track_caller]
 fn all_say(problems: &[String], what: &str) {
     assert!(problems.iter().all(|problem| problem.contains(what)), "{problems:?}");

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 /// Test binaries that may catch one.
-const BINARIES: [&str; 7] = ["redteam", "model2", "threats", "defects", "rot", "delta", "model"];
+const BINARIES: [&str; 10] =
+    ["redteam", "model2", "threats", "defects", "rot", "delta", "direct_rules", "power", "fuzz", "model"];
 /// How one is switched on, and asked for.
 const SWITCH: &str = "
 extern crate std;
