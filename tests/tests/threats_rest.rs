@@ -5,12 +5,12 @@ use patchlane::bundle::{Closes, Draft, sha256};
 use patchlane_device::{Boot, Cause, Done, Running, Window};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{
-    DeviceId, DocumentKind, FeaturePolicy, FormatError, Kind, List, OwnerDocument, Policy, Reason, Refusal,
-    Request, SecurityPolicy, Severity, Target, Version, owner::SignedOwner,
+    Activity, DeviceId, DocumentKind, FeaturePolicy, FormatError, Kind, List, OwnerDocument, Policy, Reason,
+    Refusal, Request, SecurityPolicy, Severity, Target, Version, owner::SignedOwner,
 };
-use patchlane_tests::sim::SimDevice;
 use patchlane_tests::sim::cases::*;
 use patchlane_tests::sim::world::{self, PRODUCT, Release, Roles, approval, image, key};
+use patchlane_tests::sim::{SimDevice, Torn};
 use std::collections::BTreeMap;
 
 /// All that flash holds.
@@ -94,6 +94,131 @@ fn t06_a_payload_from_anywhere_counts_by_its_digest_only() {
     let elsewhere = [&bytes[..head], patch(4, 8, 9).bundle().payload()].concat();
     assert_eq!(device.push(&elsewhere, 512), Err(Refusal::ChunkDigest));
     assert_eq!(device.push(&bytes, 512), Ok(Outcome::Staged));
+}
+
+/// A release of several chunks, all of one size but the last, and where its payload begins.
+fn chunked() -> (Release, Vec<u8>, usize) {
+    let fix = patch(4, 8, 2);
+    let (bytes, payload) = (fix.bytes(), fix.bundle().payload().len());
+    let head = bytes.len() - payload;
+    (fix, bytes, head)
+}
+
+/// Bytes of a chunk on its way: data, and the digest of the next.
+const CHUNK: usize = 1024 + 32;
+
+/// Sends a bundle whose chunks were tampered with from chunk `first_bad` on: it ends there, and only what came before
+/// lies in flash.
+fn stops_at(first_bad: usize, bytes: &[u8], fix: &Release, case: &str) {
+    let mut device = story();
+    assert_eq!(device.push(bytes, 333), Err(Refusal::ChunkDigest), "{case}");
+    let written = device.machine.media.secondary.contents(4096, first_bad * 1024);
+    assert!(written == fix.image[..first_bad * 1024], "{case}: what came before differs");
+    let rest = device.machine.media.secondary.contents(4096 + first_bad * 1024, 7168 - first_bad * 1024);
+    assert!(rest.iter().all(|byte| *byte == 0xff), "{case}: bytes of a bad chunk were written");
+    device.machine.window(Window::Open).unwrap();
+    assert_eq!(device.restart(Cause::Requested), Some(Boot::Run(Running::Confirmed)), "{case}");
+    assert_eq!(runs(&mut device), "4.1 s7", "{case}");
+}
+
+#[test]
+fn t07_chunks_that_are_lost_exchanged_or_repeated_are_refused() {
+    let (fix, bytes, head) = chunked();
+    let chunks: Vec<&[u8]> = bytes[head..].chunks(CHUNK).collect();
+    assert_eq!(chunks.len(), 7);
+    let sent = |chunks: &[&[u8]]| [&bytes[..head], &chunks.concat()].concat();
+    for at in 0..chunks.len() - 1 {
+        let mut lost = chunks.clone();
+        lost.remove(at);
+        if at + 2 < chunks.len() {
+            stops_at(at, &sent(&lost), &fix, &format!("without chunk {at}"));
+        } else {
+            // What follows the gap is too short for a chunk: the device waits for more.
+            assert_eq!(story().push(&sent(&lost), 333), Err(Refusal::NotInService));
+        }
+        let mut repeated = chunks.clone();
+        repeated.insert(at, chunks[at]);
+        stops_at(at + 1, &sent(&repeated), &fix, &format!("chunk {at} twice"));
+        for other in at + 1..chunks.len() {
+            let mut exchanged = chunks.clone();
+            exchanged.swap(at, other);
+            stops_at(at, &sent(&exchanged), &fix, &format!("chunks {at} and {other} exchanged"));
+        }
+    }
+    assert_eq!(story().push(&bytes, 333), Ok(Outcome::Staged));
+}
+
+#[test]
+fn t07_bytes_from_elsewhere_in_the_file_are_not_taken() {
+    let (fix, bytes, head) = chunked();
+    let mut device = story();
+    device.expect(&fix);
+    let mut want = device.machine.begin().unwrap() as usize;
+    while want < bytes.len() {
+        let before = device.power.operations();
+        // What comes too early, what was there already, and what begins within what is wanted.
+        for other in [want + CHUNK, want + 1, want.saturating_sub(CHUNK), want.saturating_sub(1), 0, head] {
+            if other != want && other < bytes.len() {
+                let taken = device.machine.push(other as u32, &bytes[other..(other + 100).min(bytes.len())]);
+                assert_eq!(taken, Ok(Done::Want(want as u32)), "{other} instead of {want}");
+            }
+        }
+        assert_eq!(device.power.operations(), before, "at {want}");
+        match device.machine.push(want as u32, &bytes[want..(want + 100).min(bytes.len())]).unwrap() {
+            Done::Want(next) => want = next as usize,
+            Done::Outcome(outcome) => {
+                assert_eq!((outcome, want + 100 >= bytes.len()), (Outcome::Staged, true));
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(device.machine.media.secondary.contents(4096, 7000), fix.image);
+}
+
+#[test]
+fn t34_t35_truncated_anywhere_nothing_is_installed() {
+    // Small, and still of several chunks: every length of it is tried.
+    let fix = Release { image: image(2, 700), chunk: 256, ..patch(4, 8, 2) };
+    let bytes = fix.bytes();
+    let start = story();
+    for length in 0..bytes.len() {
+        let mut device = start.fork(1, Torn::Stable);
+        assert_eq!(device.push(&bytes[..length], 512), Err(Refusal::NotInService), "{length}");
+        device.machine.window(Window::Open).unwrap();
+        assert_eq!(device.restart(Cause::Requested), Some(Boot::Run(Running::Confirmed)), "{length}");
+        let status = device.status();
+        assert_eq!(status.confirmed.version, Version::new(4, 1, 7));
+        assert!(!matches!(status.activity, Activity::Staged | Activity::Ready), "{length}");
+    }
+    assert_eq!(start.fork(1, Torn::Stable).push(&bytes, 512), Ok(Outcome::Staged));
+}
+
+#[test]
+fn t33_an_image_of_size_zero_is_refused() {
+    let mut device = story();
+    // 100 takes one byte, as 0 does.
+    let fix = Release { image: image(2, 100), ..patch(4, 8, 2) };
+    let bundle = fix.bundle();
+    // Image: address, size, digest. Alternative: image, encoding, base, size, chunk (two bytes), RAM, first. The image is
+    // one chunk, so both name the same digest.
+    let of = |window: &[u8]| window == sha256(&fix.image).0;
+    let mut windows = bundle.manifest_bytes().windows(32);
+    let of_image = windows.position(of).expect("the image's digest") - 1;
+    let mut windows = bundle.manifest_bytes().windows(32);
+    let of_payload = windows.rposition(of).expect("the chunk's digest") - 4;
+    for places in [&[of_image, of_payload][..], &[of_image], &[of_payload]] {
+        let mut document = bundle.manifest_bytes().to_vec();
+        for at in places {
+            assert_eq!(document[*at], 100, "a size");
+            document[*at] = 0;
+        }
+        for payload in [bundle.payload(), &[]] {
+            let bytes = signed_as_patch(&document, &["security"], payload);
+            assert_eq!(refuse(&mut device, &bytes), Refusal::Malformed(FormatError::SizeMismatch));
+        }
+    }
+    assert_eq!(device.push(&fix.bytes(), 512), Ok(Outcome::Staged));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 /// Test binaries that may catch one, besides the device's own.
-const BINARIES: [&str; 19] = [
+const BINARIES: [&str; 20] = [
     "asked",
     "failing",
     "journal",
@@ -20,6 +20,7 @@ const BINARIES: [&str; 19] = [
     "model2",
     "threats",
     "threats_rest",
+    "threats_signed",
     "defects",
     "rot",
     "delta",

@@ -3,8 +3,10 @@
 use super::sweep::{Geometry, layout};
 use super::world::{self, Release, Roles};
 use super::{Chip, Torn};
-use patchlane::bundle::sha256;
+use patchlane::bundle::{Bundle, sha256};
 use patchlane::scenario::Simulated;
+use patchlane_device::log::{COPY, encode_copy, encode_mark};
+use patchlane_device::state::State;
 use patchlane_device::{Boot, Cause, Config, Device, Factory, MonotonicCounter, NoWatchdog, Running};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::{Refusal, Status};
@@ -78,15 +80,41 @@ impl SimDevice {
     }
 
     /// The same on this flash.
-    pub fn on_chip(config: Config, mut chip: Chip, first: &Release, factory: Factory) -> Self {
+    pub fn on_chip(config: Config, chip: Chip, first: &Release, factory: Factory) -> Self {
+        let mut device = Self::blank(config, chip, first);
+        device.provision(&Roles::default().document(), &first.bundle(), factory).expect("provisioned");
+        device
+    }
+
+    /// One that knows nothing yet: only this release's image lies in the primary slot.
+    pub fn blank(config: Config, mut chip: Chip, first: &Release) -> Self {
         chip.program_primary(&first.image);
-        let bundle = first.bundle();
         let mut device = Self(Simulated::new(chip, config, SimCounter::default()));
         device.expect(first);
-        let set = bundle.signature_bytes().expect("signatures");
-        let root = Roles::default().document();
-        device.machine.provision(&root, bundle.manifest_bytes(), &set, factory).expect("provisioned");
         device
+    }
+
+    /// Hands it its root and the head of its first release.
+    ///
+    /// # Errors
+    /// What the device answers.
+    pub fn provision(&mut self, root: &[u8], first: &Bundle, factory: Factory) -> Result<(), Refusal> {
+        let set = first.signature_bytes().expect("signatures");
+        self.machine.provision(root, first.manifest_bytes(), &set, factory)
+    }
+
+    /// Puts another record in the place of the present one, as code that can write the state region would.
+    pub fn forge(&mut self, change: impl FnOnce(&mut State)) {
+        self.machine.open().expect("a record");
+        let mut state = *self.machine.engine().state().expect("a record");
+        change(&mut state);
+        // Higher than any that a test comes to, so that it is the newest.
+        let (mut copy, sequence) = ([0xff; COPY as usize], 1_000_000);
+        encode_copy(&state, sequence, &mut copy).expect("a record");
+        let flash = &mut self.machine.media.state;
+        flash.program(0, &copy);
+        flash.program(copy.len(), &copy);
+        flash.program(2 * copy.len(), &encode_mark(sequence, state.step));
     }
 
     /// A copy on a supply of its own.

@@ -32,11 +32,11 @@ pub const DEVICE: DeviceId = DeviceId([0x33; 16]);
 pub struct Roles {
     /// Its version.
     pub version: u32,
-    /// Root keys, one of which suffices.
+    /// Root keys.
     pub root: Vec<&'static str>,
-    /// Security keys, one of which suffices.
+    /// Security keys.
     pub security: Vec<&'static str>,
-    /// Feature keys, one of which suffices.
+    /// Feature keys.
     pub feature: Vec<&'static str>,
     /// The highest baseline line and security level.
     pub ceilings: (u16, u32),
@@ -70,8 +70,13 @@ pub fn sign(kind: DocumentKind, document: &[u8], labels: &[&str]) -> Vec<Signatu
 }
 
 impl Roles {
-    /// The root document.
+    /// The root document. One key of each role suffices.
     pub fn document(&self) -> Vec<u8> {
+        self.needing([1; 3])
+    }
+
+    /// The root document. So many keys have to sign: of root, security, feature.
+    pub fn needing(&self, thresholds: [u8; 3]) -> Vec<u8> {
         let keys = |labels: &[&str]| {
             let mut keys: Vec<_> = labels.iter().map(|label| public(label)).collect();
             keys.sort_by_key(PublicKey::id);
@@ -79,25 +84,31 @@ impl Roles {
         };
         let (root, security, feature) = (keys(&self.root), keys(&self.security), keys(&self.feature));
         let feature_ceiling = Baseline { line: self.ceilings.0, step: 99 };
-        let role = |keys| Role::new(1, List::of(keys).unwrap()).unwrap();
+        let [a, b, c] = thresholds;
+        let role = |threshold, keys| Role::new(threshold, List::of(keys).unwrap()).unwrap();
         RootDocument {
             product: PRODUCT,
             version: self.version,
             development: false,
             ceilings: Ceilings { feature: feature_ceiling, level: self.ceilings.1 },
-            roles: patchlane_protocol::Roles::new(role(&root), role(&security), role(&feature)).unwrap(),
+            roles: patchlane_protocol::Roles::new(role(a, &root), role(b, &security), role(c, &feature))
+                .unwrap(),
         }
         .encode(&mut [0; 512])
         .expect("a root")
         .to_vec()
     }
 
-    /// A link to this root, signed by these keys.
+    /// A link to this root, signed by these keys. One key of each role suffices.
     pub fn link(&self, labels: &[&str]) -> Vec<u8> {
-        let document = self.document();
-        let set = sign(DocumentKind::Root, &document, labels);
-        SignedRoot::encode(&document, &List::of(&set).unwrap(), &mut [0; 1024]).expect("a link").to_vec()
+        link(&self.document(), labels)
     }
+}
+
+/// A link to this root document, whatever it says, signed by these keys.
+pub fn link(document: &[u8], labels: &[&str]) -> Vec<u8> {
+    let set = sign(DocumentKind::Root, document, labels);
+    SignedRoot::encode(document, &List::of(&set).unwrap(), &mut [0; 1024]).expect("a link").to_vec()
 }
 
 /// An image of `size` bytes that no other seed has.
