@@ -133,6 +133,19 @@ fn model_owner() {
     );
 }
 
+/// An owner who never takes features, and now and then no patch either.
+#[test]
+fn model_policies() {
+    let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Never };
+    let sends = ["4.1 s8", "4.1 s9 full", "4.1 s10 free", "5.1 s7 full", "5.1 s9 full", "4.1 s7 full"];
+    let documents = vec!["approve 5.1 s7", "only tell", "take nothing", "take patches"];
+    run(
+        &Plan { policy, documents, most: 12_000, ..plan("policies", &sends) },
+        true,
+        "PolicyNever, PolicyNotify, PolicyOff, Applied, Staged, confirms a Patch",
+    );
+}
+
 /// Releases that soak, trials that fail for good, requests at the device.
 #[test]
 fn model_soak() {

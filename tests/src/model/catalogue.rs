@@ -255,7 +255,7 @@ pub fn items(roots: &[Roles]) -> Vec<Item> {
 }
 
 /// An owner document, signed by these keys.
-fn signed(serial: u64, request: Request, signers: &[&str]) -> Vec<u8> {
+pub fn signed(serial: u64, request: Request, signers: &[&str]) -> Vec<u8> {
     let document = OwnerDocument { product: PRODUCT, target: Target::All, serial, request };
     let document = document.encode(&mut [0; 384]).expect("a document").to_vec();
     let set = sign(DocumentKind::Owner, &document, signers);
@@ -288,6 +288,9 @@ pub fn documents(items: &[Item]) -> Vec<Document> {
         ("the old owner approves 5.1 s9", 7, about(approve, "5.1 s9 full"), "owner"),
         ("the new owner approves 5.1 s9", 7, about(approve, "5.1 s9 full"), "owner 2"),
         ("a thief's policy", 9, policy(SecurityPolicy::Off, FeaturePolicy::Auto), "thief"),
+        ("only tell", 10, policy(SecurityPolicy::Notify, FeaturePolicy::Never), "owner"),
+        ("take nothing", 11, policy(SecurityPolicy::Off, FeaturePolicy::Never), "owner"),
+        ("take patches", 12, policy(SecurityPolicy::ApplyInWindow, FeaturePolicy::Never), "owner"),
     ]
     .map(make)
     .to_vec()

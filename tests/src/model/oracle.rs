@@ -147,9 +147,10 @@ impl Oracle {
         let free = edge.action == Action::Push(new.v) && !after.payload;
         if free {
             let whole = old.primary[0] == There::Whole && after.image == before.image;
-            return demand(does == Does::Patch && whole && old.runs_v(), || {
+            demand(does == Does::Patch && whole && old.runs_v(), || {
                 format!("{name} has no payload, and what it is for isn't there")
-            });
+            })?;
+            return demand(self.may_go_in(old, new.v), || format!("I17: {name} went in without consent"));
         }
         let tried = old.phase.on_trial() && old.candidate == Some(new.v);
         demand(tried, || format!("I6: {name} was never on trial"))?;
@@ -223,6 +224,9 @@ impl Oracle {
         let (old, new) = (edge.old, edge.new);
         let Some(at) = new.candidate else { return Ok(()) };
         let name = self.items[at].name;
+        if old.candidate != new.candidate && matches!(edge.action, Action::Push(_) | Action::Part(_)) {
+            demand(self.may_go_in(old, at), || format!("I17: {name} is received without consent"))?;
+        }
         if new.phase.on_trial() && !old.phase.on_trial() && !old.phase.moves() {
             // A cut is followed by a start: what was just consented to may go in then.
             let after = Facts { approval: new.approval, policy: new.policy, ..old.clone() };
@@ -348,7 +352,9 @@ impl Oracle {
         let back = healthy || old.keep && old.secondary[usize::from(old.degraded)] == There::Whole;
         let lost = !healthy && old.degraded && !item.payload;
         let failed = old.failures.iter().any(|(manifest, count)| *manifest == item.manifest && *count >= 3);
+        let wanted = matches!(old.policy.security, SecurityPolicy::StageOnly | SecurityPolicy::ApplyInWindow);
         let ends = self.does(for_which, at) == Does::Patch
+            && wanted
             && self.authorised(at, old.root.0)
             && news
             && image(for_which)

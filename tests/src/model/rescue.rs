@@ -1,14 +1,14 @@
 //! I3, I7: from any state, an honest vendor and a patient operator get a patch of v in, whatever features do.
 
-use super::catalogue::{Item, roots};
+use super::catalogue::{Item, roots, signed};
 use super::facts::Facts;
-use crate::sim::world::{Release, image};
+use crate::sim::world::{Release, image, public};
 use crate::sim::{SimDevice, Torn};
 use patchlane_device::{Boot, Cause, Running, Window};
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::owner::Action;
 use patchlane_protocol::status::Activity;
-use patchlane_protocol::{Kind, Refusal, Version};
+use patchlane_protocol::{Kind, Policy, Refusal, Request, SecurityPolicy, Version};
 
 /// How often the vendor may have to send it: once more for a trial that it ends, once more for a root that ends one.
 const SENDS: usize = 3;
@@ -50,7 +50,7 @@ pub fn rescue(from: &SimDevice, facts: &Facts, cures: &Cures) -> Result<(), Stri
     let mut device = from.fork(1, Torn::Stable);
     cures.0.iter().for_each(|(cure, _)| device.expect(cure));
     device.restart(Cause::PowerOn);
-    let mut sends = 0;
+    let (mut sends, mut refuses) = (0, takes_none(facts));
     for _ in 0..24 {
         let status = device.machine.status().map_err(|refusal| format!("no status: {refusal:?}"))?;
         let (cure, bytes) = cures.of(&status.confirmed.version)?;
@@ -66,6 +66,8 @@ pub fn rescue(from: &SimDevice, facts: &Facts, cures: &Cures) -> Result<(), Stri
                 if soaks { device.machine.local(Action::Keep, &cure.digest()) } else { Ok(Outcome::Done) }
             });
             kept.map_err(|refusal| format!("I3: the cure isn't confirmed: {refusal:?}"))?;
+        } else if std::mem::take(&mut refuses) {
+            relents(&mut device, facts)?;
         } else {
             sends += 1;
             send(&mut device, cure, bytes)?;
@@ -75,6 +77,20 @@ pub fn rescue(from: &SimDevice, facts: &Facts, cures: &Cures) -> Result<(), Stri
         }
     }
     Err(format!("I3: stuck: {:?} {facts:?}", device.machine.engine().state()))
+}
+
+/// True if the owner lets no patch in: then nobody can but he.
+const fn takes_none(facts: &Facts) -> bool {
+    matches!(facts.policy.security, SecurityPolicy::Off | SecurityPolicy::Notify)
+}
+
+/// He changes his mind.
+fn relents(device: &mut SimDevice, facts: &Facts) -> Result<(), String> {
+    let policy = Policy { security: SecurityPolicy::ApplyInWindow, ..facts.policy };
+    let his = ["owner", "owner 2"].into_iter().find(|key| facts.anchor == Some(public(key)));
+    let document = signed(facts.serial + 1, Request::Policy(policy), &[his.ok_or("nobody owns it")?]);
+    let said = device.machine.owner(&document);
+    said.map(drop).map_err(|refusal| format!("I3, I17: the owner wants patches, and meets {refusal:?}"))
 }
 
 fn send(device: &mut SimDevice, cure: &Release, bytes: &[u8]) -> Result<(), String> {
