@@ -10,6 +10,8 @@ use patchlane_protocol::{FeaturePolicy, Policy, Refusal, SecurityPolicy};
 use patchlane_tests::sim::cases::{SMALL, img, patch};
 use patchlane_tests::sim::sweep::layout;
 use patchlane_tests::sim::world::{Release, Roles, factory};
+use patchlane_tests::sim::{Power, Torn};
+use std::ops::Range;
 
 const CONFIG: Config = Config { address: None, soak: 0, fenced: false };
 
@@ -21,14 +23,28 @@ enum Kind {
     Write,
 }
 
-/// Flash, one of whose operations fails once, before anything is done.
+/// Flash, one of whose operations fails once, before anything is done; or part of whose state region is worn out.
 struct Failing {
     chip: Chip,
     left: Option<u64>,
     failed: Option<(Kind, Region)>,
+    dead: Range<u32>,
 }
 
 impl Failing {
+    fn new(chip: Chip, left: Option<u64>) -> Self {
+        Self { chip, left, failed: None, dead: 0..0 }
+    }
+
+    /// An erase or a write: never done where flash is worn out.
+    fn change(&mut self, kind: Kind, region: Region, at: u32) -> Result<(), MediaError> {
+        if region == Region::State && self.dead.contains(&at) {
+            Err(MediaError)
+        } else {
+            self.ask(kind, region)
+        }
+    }
+
     fn ask(&mut self, kind: Kind, region: Region) -> Result<(), MediaError> {
         self.left = match self.left {
             Some(0) => {
@@ -52,11 +68,11 @@ impl Media for Failing {
         self.chip.read(region, at, into)
     }
     fn erase(&mut self, region: Region, at: u32, length: u32) -> Result<(), MediaError> {
-        self.ask(Kind::Erase, region)?;
+        self.change(Kind::Erase, region, at)?;
         self.chip.erase(region, at, length)
     }
     fn write(&mut self, region: Region, at: u32, from: &[u8]) -> Result<(), MediaError> {
-        self.ask(Kind::Write, region)?;
+        self.change(Kind::Write, region, at)?;
         self.chip.write(region, at, from)
     }
 }
@@ -104,7 +120,7 @@ fn provisioned(first: &Release) -> Chip {
     let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::Auto };
     let mut chip = Chip::new(layout(SMALL));
     chip.program_primary(&first.image);
-    let mut device = machine(Failing { chip, left: None, failed: None });
+    let mut device = machine(Failing::new(chip, None));
     let (bundle, root) = (first.bundle(), Roles::default().document());
     let set = bundle.signature_bytes().unwrap();
     device.provision(&root, bundle.manifest_bytes(), &set, factory(policy, true)).unwrap();
@@ -116,8 +132,8 @@ fn sweep(first: &Release, next: &Release, base: bool) -> u64 {
     let next = Release { bases: if base { vec![first.image.clone()] } else { Vec::new() }, ..next.clone() };
     let (start, bundle) = (provisioned(first), next.bytes());
     for at in 0.. {
-        let chip = start.on(&patchlane_tests::sim::Power::new(at, patchlane_tests::sim::Torn::Stable));
-        let mut device = machine(Failing { chip, left: Some(at), failed: None });
+        let chip = start.on(&Power::new(at, Torn::Stable));
+        let mut device = machine(Failing::new(chip, Some(at)));
         let result = update(&mut device, &bundle);
         let Some((kind, region)) = device.media.failed else {
             assert_eq!(result, Ok(()), "nothing failed");
@@ -157,4 +173,26 @@ fn an_operation_that_fails_is_told_and_tried_again() {
     let delta = sweep(&first, &Release { full: false, ..Release::patch(4, 1, 8, changed) }, true);
     println!("failing operations: {plain} of an update, {linked} with a new root, {delta} of a delta");
     assert!(plain > 60 && linked > plain && delta > 60);
+}
+
+/// Where no record or receipt can be written any more, there are no more updates; but what runs goes on running.
+#[test]
+fn a_worn_out_state_region_ends_updates_and_not_the_device() {
+    let (start, bundle) = (provisioned(&patch(4, 7, 1)), patch(4, 8, 2).bytes());
+    let place = *layout(SMALL).place(Region::State);
+    let mut refused = 0;
+    for at in (0..place.length).step_by(place.erase as usize) {
+        let mut media = Failing::new(start.on(&Power::new(1, Torn::Stable)), None);
+        media.dead = at..at + place.erase;
+        let mut device = machine(media);
+        for _ in 0..4 {
+            let updated = update(&mut device, &bundle);
+            refused += u32::from(updated == Err(Refusal::Flash));
+            device = machine(device.media);
+            let boot = device.boot(Cause::PowerOn);
+            assert!(matches!(boot, Ok(Boot::Run(_))), "sector at {at:#x}, {updated:?}: {boot:?}");
+            assert!(device.media.chip.power.violations().is_empty());
+        }
+    }
+    assert!(refused > 8, "{refused}");
 }

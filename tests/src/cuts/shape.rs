@@ -45,7 +45,7 @@ const fn region(write: usize, erase: usize, sectors: usize) -> Geometry {
     Geometry { write, erase, length: sectors * erase }
 }
 
-/// All that is tried. A layout has at least three log areas of 4 KiB and five cells of 2,576 bytes, each in sectors of its
+/// All that is tried. A layout has at least three log areas of 4 KiB and five cells of 2,592 bytes, each in sectors of its
 /// own. So the smallest state region has 8 sectors of 4 KiB or more, 16 of 2 KiB, 27 of 1 KiB, 54 of 512 bytes; and
 /// the largest that is used 5 areas more.
 pub const SHAPES: &[Shape] = &[
