@@ -339,6 +339,7 @@ const HEADER: &str = "\
 # opt-level z). `cargo xtask qemu --cost` compares: a number that differs by more than 5 % is a failure.
 # head: verify, judge and record one, the dearest of the scenario (a feature update bears two signatures); payload KiB: all
 # other answers of a transfer; boot: the dearest start that moves nothing; block moved: of the board's size, both ways.
+# bad-release also moves a release that hangs in and back, which is smaller: less is copied for each block.
 ";
 
 fn compare(table: &Table, wanted: &Wanted) -> Res<()> {
