@@ -1,5 +1,6 @@
 //! Simulated flash and devices, power-cut sweeps, scenarios and vectors for patchlane.
 
+pub mod again;
 pub mod board;
 pub mod broken;
 pub mod code;

@@ -19,6 +19,7 @@ cargo xtask skips [--quick] [--case C] [--every] [--each N] [--functions] [--boa
   --every             every instruction
   --each N            at up to N of the times that it runs
   --functions         the functions' rows, too
+  --count             skips nothing: how many there are to skip, and how many of them are out of reach
   --list              cases
 cargo xtask skips --replay CASE@ADDRESS:NUMBER
   one skip again, as the command that found it printed it";
@@ -41,7 +42,7 @@ struct Wanted {
 }
 
 fn wanted() -> Result<Wanted, String> {
-    let whole = Extent { each: EACH, every: false, core: false, most: usize::MAX };
+    let whole = Extent { each: EACH, every: false, core: false, most: usize::MAX, count: false };
     let board = Model::named("microbit").ok_or("no microbit")?;
     let mut wanted = Wanted { board, extent: whole, case: None, replay: None, functions: false, list: false };
     let mut words = std::env::args().skip(1);
@@ -50,6 +51,7 @@ fn wanted() -> Result<Wanted, String> {
         match word.as_str() {
             "--quick" => (wanted.extent.core, wanted.extent.most) = (true, SAMPLE),
             "--functions" => wanted.functions = true,
+            "--count" => wanted.extent.count = true,
             "--list" => wanted.list = true,
             "--case" => wanted.case = Some(value()?),
             "--every" => wanted.extent.every = true,
@@ -108,6 +110,8 @@ fn search_all(target: &Target, cases: &[Case], wanted: &Wanted, tell: &mut dyn F
 #[derive(Default)]
 struct Report {
     table: String,
+    unreached: String,
+    beyond: usize,
     total: Tally,
     wrong: Vec<String>,
 }
@@ -134,9 +138,14 @@ impl Report {
         if !bad.is_empty() {
             println!("    flash: {}", kept(on, case));
         }
-        let Extent { each, every, core, .. } = wanted.extent;
+        self.unreached += &report::unreached(program, lines, case.name, &searched);
+        self.beyond += searched.out_of_reach.len();
+        let Extent { each, every, core, count, .. } = wanted.extent;
         let all = each == EACH && !every && !core && wanted.replay.is_none();
-        self.wrong.extend(known.differs(board, case.name, &bad, all));
+        self.wrong.extend(known.differs(board, case.name, &bad, all && !count));
+        if all {
+            self.wrong.extend(known.reaches(board, case.name, searched.out_of_reach.len()));
+        }
         if let (Some(_), [skip]) = (wanted.replay, &searched.skips[..]) {
             println!("{}: {:?}", report::place(program, lines, skip.at), skip.verdict);
         }
@@ -169,11 +178,11 @@ fn run() -> Result<bool, String> {
     search_all(&target, &cases, &wanted, &mut |case, found| {
         report.take(&target, &lines, &known, &wanted, case, found)
     });
-    let Report { table, total, wrong } = report;
-    println!("\n{}{table}", report::head());
+    let Report { table, unreached, beyond, total, wrong } = report;
+    println!("\n{}{table}\n{unreached}", report::head());
     let seconds = begun.elapsed().as_secs_f64();
     println!(
-        "{}: {} skips in {seconds:.0} s, {} let something in",
+        "{}: {} skips in {seconds:.0} s, {} let something in; {beyond} were out of reach",
         wanted.board.name,
         total.total(),
         total.bad

@@ -2,7 +2,7 @@
 //! time. They are no cycles.
 
 use super::on_board::OnBoard;
-use patchlane::scenario::{Cast, Scenario, Stage, Step};
+use patchlane::scenario::{Cast, Failure, Scenario, Stage, Step};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ pub struct Cost {
     pub payload: u64,
     /// A start that moves nothing: the record, receipt and image of what runs.
     pub boot: u64,
-    /// Moving, for each block of the new image: both images' copies and the marks.
+    /// Moving, for each block of the image, in or back: both images' copies and the marks.
     pub block: u64,
 }
 
@@ -30,39 +30,78 @@ impl Cost {
 /// Plays a scenario on a board that counts, without cuts, and measures. It has to have a release that goes in.
 ///
 /// # Errors
-/// The step that went otherwise, or what wasn't measured.
-pub fn measure(scenario: &Scenario, cast: &Cast, player: OnBoard) -> Result<Cost, String> {
+/// The step that went otherwise, or the last one if something wasn't measured.
+pub fn measure(scenario: &Scenario, cast: &Cast, player: OnBoard) -> (OnBoard, Result<Cost, Failure>) {
     let scenario = super::cuts::stripped(scenario);
     let mut stage = Stage::new(&scenario, cast, player);
-    let mut cost = Cost::default();
-    let (mut answers, mut bytes, mut blocks) = (0u64, 0, 0u64);
-    for (number, step) in scenario.step.iter().enumerate() {
-        // What was answered before is none of this step's.
-        let _ = stage.player.cost()?;
-        stage.step(number).map_err(|e| format!("step {}: {e}", number + 1))?;
-        let Step::Send { release, answer, .. } = step else { continue };
-        let (dearest, all) = stage.player.cost()?;
-        cost.head = cost.head.max(dearest);
-        let image = cast.offer(release)?.images.first().map_or(0, |(_, bytes)| u64::from(*bytes));
-        if answer == "ready" {
-            answers += all - dearest;
-            bytes += image;
-            blocks += image.div_ceil(u64::from(stage.player.board.model.erase));
+    let mut sum = Sum::default();
+    for number in 0..scenario.step.len() {
+        if let Err(what) = sum.step(&mut stage, &scenario.step[number], cast, number) {
+            return (stage.player, Err(Failure { number, what }));
         }
     }
     let said = stage.player.board.said();
-    let starts = said.iter().filter_map(|line| line.strip_prefix("# bootloader: ")?.strip_suffix(" us"));
-    let (mut plain, mut moving) = (0u64, 0);
-    for start in starts {
-        match start.split_once(" us, moved in ") {
-            Some((_, moved)) => moving += moved.parse::<u64>().unwrap_or(0),
-            None => plain = plain.max(start.parse().unwrap_or(0)),
+    let last = scenario.step.len().saturating_sub(1);
+    let cost = sum.cost(&said).map_err(|what| Failure { number: last, what: what.into() });
+    (stage.player, cost)
+}
+
+/// What is measured on the way.
+#[derive(Debug, Default)]
+struct Sum {
+    head: u64,
+    answers: u64,
+    bytes: u64,
+    sends: u64,
+    blocks: u64,
+}
+
+impl Sum {
+    fn step(
+        &mut self,
+        stage: &mut Stage<'_, OnBoard>,
+        step: &Step,
+        cast: &Cast,
+        number: usize,
+    ) -> Result<(), String> {
+        // What was answered before is none of this step's.
+        let _ = stage.player.cost()?;
+        stage.step(number)?;
+        let Step::Send { release, answer, .. } = step else { return Ok(()) };
+        let (dearest, all) = stage.player.cost()?;
+        self.head = self.head.max(dearest);
+        let image = cast.offer(release)?.images.first().map_or(0, |(_, bytes)| u64::from(*bytes));
+        if answer == "ready" {
+            self.answers += all - dearest;
+            self.bytes += image;
+            self.sends += 1;
+            self.blocks += image.div_ceil(u64::from(stage.player.board.model.erase));
         }
+        Ok(())
     }
-    cost.boot = Some(plain).filter(|cost| *cost > 0).ok_or("no start was measured")?;
-    cost.payload = (answers * 1024).checked_div(bytes).ok_or("nothing was sent")?;
-    cost.block = moving.checked_div(blocks).filter(|cost| *cost > 0).ok_or("nothing was moved")?;
-    Ok(cost)
+
+    /// With what the bootloader said of its starts.
+    fn cost(&self, said: &[String]) -> Result<Cost, &'static str> {
+        let starts = said.iter().filter_map(|line| line.strip_prefix("# bootloader: ")?.strip_suffix(" us"));
+        let (mut plain, mut moving, mut moves) = (0u64, 0u64, 0);
+        for start in starts {
+            match start.split_once(" us, moved in ") {
+                Some((_, moved)) => {
+                    moving += moved.parse::<u64>().unwrap_or(0);
+                    moves += 1;
+                }
+                None => plain = plain.max(start.parse().unwrap_or(0)),
+            }
+        }
+        let boot = Some(plain).filter(|cost| *cost > 0).ok_or("no start was measured")?;
+        let payload = (self.answers * 1024).checked_div(self.bytes).ok_or("nothing was sent")?;
+        // What hangs is moved back, too: there may be more moves than releases that went in.
+        let block = (moving * self.sends)
+            .checked_div(self.blocks * moves)
+            .filter(|cost| *cost > 0)
+            .ok_or("nothing was moved")?;
+        Ok(Cost { head: self.head, payload, boot, block })
+    }
 }
 
 /// Costs by board and scenario.
@@ -104,8 +143,9 @@ pub fn read(text: &str) -> Result<Table, String> {
         .collect()
 }
 
-/// What differs by more than so many percent, or wasn't there before, one line each.
-pub fn drift(kept: &Table, now: &Table, percent: u64) -> Vec<String> {
+/// What differs by more than so many percent, wasn't there before, or was and isn't measured any more although it was
+/// asked for; one line each.
+pub fn drift(kept: &Table, now: &Table, percent: u64, asked: impl Fn(&str, &str) -> bool) -> Vec<String> {
     let mut lines = Vec::new();
     for ((board, scenario), cost) in now {
         let Some(before) = kept.get(&(board.clone(), scenario.clone())) else {
@@ -118,6 +158,10 @@ pub fn drift(kept: &Table, now: &Table, percent: u64) -> Vec<String> {
             }
         }
     }
+    let gone = kept.keys().filter(|key| asked(&key.0, &key.1) && !now.contains_key(*key));
+    lines.extend(
+        gone.map(|(board, scenario)| format!("{board} {scenario} is in the file, and isn't measured")),
+    );
     lines
 }
 
@@ -130,13 +174,16 @@ mod tests {
         let cost = Cost { head: 1000, payload: 100, boot: 500, block: 40 };
         let table = Table::from([(("virt".into(), "story".into()), cost)]);
         assert_eq!(read(&written(&table)).unwrap(), table);
-        assert!(drift(&table, &table, 0).is_empty());
+        let all = |_: &str, _: &str| true;
+        assert!(drift(&table, &table, 0, all).is_empty());
         let more = Table::from([(("virt".into(), "story".into()), Cost { head: 1051, ..cost })]);
-        assert_eq!(drift(&table, &more, 5).len(), 1);
-        assert!(drift(&table, &more, 6).is_empty());
+        assert_eq!(drift(&table, &more, 5, all).len(), 1);
+        assert!(drift(&table, &more, 6, all).is_empty());
         let less = Table::from([(("virt".into(), "story".into()), Cost { block: 37, ..cost })]);
-        assert_eq!(drift(&table, &less, 5).len(), 1);
-        assert_eq!(drift(&Table::new(), &table, 5).len(), 1);
+        assert_eq!(drift(&table, &less, 5, all).len(), 1);
+        assert_eq!(drift(&Table::new(), &table, 5, all).len(), 1);
+        assert_eq!(drift(&table, &Table::new(), 5, all), ["virt story is in the file, and isn't measured"]);
+        assert!(drift(&table, &Table::new(), 5, |board, _| board == "microbit").is_empty());
         for wrong in ["virt story 1 2 3", "virt story 1 2 3 4 5", "virt story 1 x 2 3 4"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

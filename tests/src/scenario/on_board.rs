@@ -112,9 +112,11 @@ impl OnBoard {
         self.settled()
     }
 
-    /// Waits until a confirmed release runs.
+    /// Waits until a confirmed release runs. A board that counts does each instruction of a release that hangs, until the
+    /// watchdog bites; three times.
     fn settled(&mut self) -> Result<(), String> {
-        self.board.wait_for("is confirmed", PATIENCE).map(|_| ())
+        let patience = if self.board.counted { 5 * PATIENCE } else { PATIENCE };
+        self.board.wait_for("is confirmed", patience).map(|_| ())
     }
 
     fn reboot(&mut self) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! Cuts power at every operation of a task, in every way, and goes on until the task is done.
 
 use super::{Cut, SimDevice, Torn, When};
+use crate::again::Cases;
 use patchlane::flash::mix;
 use patchlane_device::{Boot, Cause, Layout, Place, Running, Window};
 use patchlane_protocol::link::Outcome;
@@ -66,14 +67,25 @@ pub const GEOMETRIES: &[Named] = &[
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Devices whose power was cut.
+    /// Devices whose power was cut as often as that was planned.
     pub cases: u64,
+    /// Devices that were done before the last cut came.
+    pub spared: u64,
     /// Operations of the task without cuts.
     pub operations: u64,
 }
 
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { cases, spared, operations } = self;
+        write!(f, "{operations} operations, {cases} pairs of cuts; {spared} more, whose second never came")
+    }
+}
+
 /// A task: how it begins, what an operator does until it is done, and when it is.
 pub trait Plan {
+    /// What it is called in a case.
+    fn name(&self) -> &str;
     /// The device before it.
     fn device(&self, geometry: [Geometry; 3]) -> SimDevice;
     /// One round of an operator's patience; true when all is done. Never called with power off.
@@ -102,37 +114,65 @@ pub fn perform(plan: &dyn Plan, device: &mut SimDevice, case: &str) {
     assert!(device.power.violations().is_empty(), "{case}: {:?}", device.power.violations());
 }
 
-/// Operations that the plan takes without cuts.
-pub fn operations(plan: &dyn Plan, start: &SimDevice) -> u64 {
-    let mut device = start.fork(1, Torn::Stable);
-    perform(plan, &mut device, "no cut");
-    device.power.operations()
+/// A plan on a geometry, and its device before it.
+struct Sweep<'a> {
+    cases: &'a Cases,
+    plan: &'a dyn Plan,
+    geometry: &'static str,
+    start: SimDevice,
+    tally: Tally,
+}
+
+impl<'a> Sweep<'a> {
+    /// Operations that the plan takes without cuts are counted first.
+    fn new(cases: &'a Cases, plan: &'a dyn Plan, (geometry, places): Named) -> Self {
+        let trying = cases.first(format!("{}, {geometry}, no cut", plan.name()));
+        let start = plan.device(places);
+        let mut device = start.fork(1, Torn::Stable);
+        perform(plan, &mut device, "no cut");
+        let tally = Tally { operations: device.power.operations(), ..Tally::default() };
+        drop(trying);
+        Self { cases, plan, geometry, start, tally }
+    }
+
+    /// Cuts are counted from the beginning.
+    fn run(&mut self, cuts: &[Cut], torn: Torn) {
+        let spelt: Vec<_> = cuts.iter().map(|cut| format!("{}:{}", cut.at, cut.when.name())).collect();
+        let case = format!("{}, {}, {}/{}", self.plan.name(), self.geometry, torn.name(), spelt.join(","));
+        let Some(_trying) = self.cases.begin(&case) else { return };
+        let seed = cuts.iter().fold(7, |seed, cut| seed * 31 + cut.at * 5 + cut.when as u64);
+        let mut device = self.start.fork(seed, torn);
+        for cut in cuts {
+            device.power.plan(*cut);
+        }
+        perform(self.plan, &mut device, &case);
+        // A device that is done before a cut comes shows nothing of that cut.
+        let came = cuts.iter().all(|cut| cut.at < device.power.operations());
+        let count = if came { &mut self.tally.cases } else { &mut self.tally.spared };
+        *count += 1;
+    }
 }
 
 /// Cuts at every operation, in every way, with these kinds of torn words; `stride` > 1 takes a sample.
-pub fn singles(plan: &dyn Plan, geometry: Named, torn: &[Torn], stride: usize) -> Tally {
-    let start = plan.device(geometry.1);
-    let operations = operations(plan, &start);
-    let mut tally = Tally { cases: 0, operations };
-    for at in (0..operations).step_by(stride) {
+pub fn singles(cases: &Cases, plan: &dyn Plan, geometry: Named, torn: &[Torn], stride: usize) -> Tally {
+    let mut sweep = Sweep::new(cases, plan, geometry);
+    for at in (0..sweep.tally.operations).step_by(stride) {
         for when in When::ALL {
             for torn in torn {
-                run_case(plan, &start, geometry.0, &[Cut { at, when }], *torn);
-                tally.cases += 1;
+                sweep.run(&[Cut { at, when }], *torn);
             }
         }
     }
-    tally
+    assert_eq!(sweep.tally.spared, 0, "what comes before a cut isn't what comes without one");
+    sweep.tally
 }
 
 /// Cuts twice: the second time while the device recovers from the first. Every `stride`-th pair.
-pub fn pairs(plan: &dyn Plan, geometry: Named, torn: &[Torn], stride: u64) -> Tally {
-    let start = plan.device(geometry.1);
-    let operations = operations(plan, &start);
-    let mut tally = Tally { cases: 0, operations };
+pub fn pairs(cases: &Cases, plan: &dyn Plan, geometry: Named, torn: &[Torn], stride: u64) -> Tally {
+    let mut sweep = Sweep::new(cases, plan, geometry);
     let mut number = 0u64;
-    for first in 0..operations {
-        for second in 0..operations {
+    for first in 0..sweep.tally.operations {
+        for second in 0..sweep.tally.operations {
             for torn in torn {
                 number += 1;
                 if !mix(number).is_multiple_of(stride) {
@@ -141,26 +181,11 @@ pub fn pairs(plan: &dyn Plan, geometry: Named, torn: &[Torn], stride: u64) -> Ta
                 let pick = mix(number ^ 0x55) as usize;
                 let (one, two) = (When::ALL[pick % 5], When::ALL[pick / 5 % 5]);
                 let cuts = [Cut { at: first, when: one }, Cut { at: first + 1 + second, when: two }];
-                run_case(plan, &start, geometry.0, &cuts, *torn);
-                tally.cases += 1;
+                sweep.run(&cuts, *torn);
             }
         }
     }
-    tally
-}
-
-fn run_case(plan: &dyn Plan, start: &SimDevice, geometry: &str, cuts: &[Cut], torn: Torn) {
-    let seed = cuts.iter().fold(7, |seed, cut| seed * 31 + cut.at * 5 + cut.when as u64);
-    let mut device = start.fork(seed, torn);
-    for cut in cuts {
-        device.power.plan(*cut);
-    }
-    let case = format!("{geometry}, {torn:?}, {cuts:?}");
-    let outcome =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| perform(plan, &mut device, &case)));
-    if outcome.is_err() {
-        panic!("failed case: {case}");
-    }
+    sweep.tally
 }
 
 /// What an operator who wants `target` does: send, restart, confirm, until it is v.

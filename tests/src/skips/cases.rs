@@ -30,6 +30,17 @@ pub enum Golden {
     Answers,
 }
 
+/// What comes about if nothing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Installs {
+    /// This image runs.
+    Image(Digest),
+    /// A root of this version is trusted.
+    Root(u32),
+    /// The release of this manifest is confirmed.
+    Manifest(Digest),
+}
+
 /// Something that must not get in.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -45,8 +56,8 @@ pub struct Case {
     pub good: Start,
     /// How a start without skips ends.
     pub golden: Golden,
-    /// The image that runs if nothing is wrong; the root's version then.
-    pub installs: (Option<Digest>, u32),
+    /// What comes about if nothing is wrong.
+    pub installs: Installs,
     /// Images that may run.
     pub may_run: Vec<Digest>,
     /// Manifests that may be confirmed.
@@ -54,13 +65,17 @@ pub struct Case {
 }
 
 impl Case {
-    /// True if flash trusts a root of this version.
-    pub fn is_answered(&self, model: &Model, flash: &[u8], root: u32) -> bool {
+    /// True if flash holds what comes about if nothing is wrong.
+    pub fn is_answered(&self, model: &Model, flash: &[u8]) -> bool {
         let Ok(layout) = model.layout() else { return false };
         let config = Config { address: Some(model.address), soak: 0, fenced: false };
         let mut session = Simulated::new(Chip::holding(layout, flash), config, NoCounter);
         session.machine.open().is_ok()
-            && session.machine.engine().state().is_some_and(|state| state.root.version == root)
+            && session.machine.engine().state().is_some_and(|state| match self.installs {
+                Installs::Image(image) => runs(model, flash) == image,
+                Installs::Root(version) => state.root.version == version,
+                Installs::Manifest(manifest) => state.confirmed.manifest == manifest,
+            })
     }
 }
 
@@ -168,7 +183,7 @@ impl World {
             start,
             good,
             golden: Golden::Runs(first),
-            installs: (Some(patch), 1),
+            installs: Installs::Image(patch),
             may_run: vec![first],
             may_be: vec![self.first.digest()],
         }
@@ -181,7 +196,7 @@ impl World {
         let mut start = good.clone();
         self.alter(&mut start.flash, self.model.primary.0);
         let case = self.case("altered", "what runs was altered in its slot", start, good);
-        let installs = (Some(digest(&self.first)), 1);
+        let installs = Installs::Image(digest(&self.first));
         Ok(Case { golden: Golden::Serves, may_run: Vec::new(), installs, ..case })
     }
 
@@ -314,8 +329,40 @@ impl World {
             Start { flash, ..Start::default() },
             good,
         );
-        let installs = (Some(digest(&self.first)), 1);
+        let installs = Installs::Image(digest(&self.first));
         Ok(Case { golden: Golden::Serves, may_run: Vec::new(), installs, ..case })
+    }
+
+    /// A device that the last reset left in service mode, and that is sent a bundle.
+    fn asked(device: &SimDevice, bundle: &[u8]) -> Start {
+        // The reset leaves a word that asks for the service mode (tests/qemu/board/src/cells.rs).
+        let cells = 0x2000_3fe0;
+        let ram =
+            vec![(cells, 0x5041_5443), (cells + 4, 0), (cells + 8, 1), (cells + 12, 0), (cells + 16, 0)];
+        Start { ram, serial: frames(bundle), ..Self::start(device) }
+    }
+
+    /// A patch without payload, whose signature is wrong. It is judged once: no boot reads its receipt before it counts.
+    fn unsigned_payload_free(&self) -> Result<Case, String> {
+        let device = self.device(world::factory(policy(FeaturePolicy::Auto), false))?;
+        let fix = Release {
+            payload: false,
+            version: patchlane_protocol::Version::new(4, 1, 8),
+            issued_at: self.first.issued_at + 1,
+            ..self.first.clone()
+        };
+        let bytes = fix.bytes();
+        let mut broken = bytes.clone();
+        // Its last bytes are the signature's.
+        *broken.last_mut().ok_or("no signature")? ^= 1 << 2;
+        let case = self.case(
+            "unsigned-payload-free",
+            "a patch without payload whose signature is wrong, sent in service mode",
+            Self::asked(&device, &broken),
+            Self::asked(&device, &bytes),
+        );
+        let installs = Installs::Manifest(fix.digest());
+        Ok(Case { from: "Engine>::header", golden: Golden::Answers, installs, ..case })
     }
 
     /// A link to a new root that the old quorum didn't sign.
@@ -324,16 +371,12 @@ impl World {
         let roles = Roles { version: 2, root: vec!["thief"], ..Roles::default() };
         let at = |labels: &[&str]| {
             let release = Release { links: vec![roles.link(labels)], ..self.patch.clone() };
-            // The reset leaves a word that asks for the service mode (tests/qemu/board/src/cells.rs).
-            let cells = 0x2000_3fe0;
-            let ram =
-                vec![(cells, 0x5041_5443), (cells + 4, 0), (cells + 8, 1), (cells + 12, 0), (cells + 16, 0)];
-            Start { ram, serial: frames(&release.bytes()), ..Self::start(&device) }
+            Self::asked(&device, &release.bytes())
         };
         let (start, good) = (at(&["thief"]), at(&["root", "thief"]));
         let case =
             self.case("root-link", "a link to a new root that the old quorum didn't sign", start, good);
-        Ok(Case { from: "links::claim", golden: Golden::Answers, installs: (None, 2), ..case })
+        Ok(Case { from: "links::claim", golden: Golden::Answers, installs: Installs::Root(2), ..case })
     }
 }
 
@@ -369,6 +412,7 @@ pub fn cases(model: &'static Model) -> Result<Vec<Case>, String> {
         World::staged_older,
         World::staged_unwanted,
         World::root_link,
+        World::unsigned_payload_free,
     ]
     .into_iter()
     .map(|make| make(&world))

@@ -67,6 +67,24 @@ pub fn rows(program: &Program, name: &str, searched: &Searched, functions: bool)
     text
 }
 
+/// How many skips weren't tried because they are out of reach, and of which functions.
+pub fn unreached(program: &Program, lines: &Lines, name: &str, searched: &Searched) -> String {
+    let Searched { out_of_reach, chosen, .. } = searched;
+    let mut by: BTreeMap<String, usize> = BTreeMap::new();
+    for at in out_of_reach {
+        let linked = || program.function(*at).map_or_else(String::new, |function| function.name.clone());
+        *by.entry(short(&lines.of(*at).map_or_else(linked, |(name, _)| name))).or_default() += 1;
+    }
+    let by: Vec<_> = by.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let all = out_of_reach.len() + chosen;
+    format!(
+        "{name}: {} of {all} out of reach{}{}\n",
+        out_of_reach.len(),
+        if by.is_empty() { "" } else { ": " },
+        by.join(", ")
+    )
+}
+
 /// Without the path of the crate that everything is in.
 fn short(name: &str) -> String {
     name.replace("patchlane_device::", "").replace("patchlane_protocol::", "protocol::")
@@ -92,6 +110,9 @@ pub fn bad(program: &Program, lines: &Lines, searched: &Searched) -> BTreeMap<St
     by
 }
 
+/// What stands in the place of a function in the committed list, for how many skips may be out of reach.
+const OUT_OF_REACH: &str = "out-of-reach";
+
 /// The committed list: board, case and function, and how many bad skips they may have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known(BTreeMap<(String, String, String), usize>);
@@ -116,6 +137,15 @@ impl Known {
         Ok(Self(known))
     }
 
+    /// What to say if more skips are out of reach than the list tells: a tool that tries less and less finds less and less.
+    pub fn reaches(&self, board: &str, case: &str, out_of_reach: usize) -> Option<String> {
+        let key = (board.into(), case.into(), OUT_OF_REACH.into());
+        let may = self.0.get(&key).copied().unwrap_or(0);
+        (out_of_reach > may).then(|| {
+            format!("{board} {case} {OUT_OF_REACH}: {out_of_reach} skips aren't tried, {may} are listed")
+        })
+    }
+
     /// What differs from what was found: more is worse, and less is a list that isn't true, if all was tried.
     pub fn differs(
         &self,
@@ -134,7 +164,7 @@ impl Known {
         }
         for ((of, on, name), count) in &self.0 {
             let there = found.get(name).map_or(0, Vec::len);
-            if all && of == board && on == case && there < *count {
+            if all && of == board && on == case && there < *count && name != OUT_OF_REACH {
                 lines.push(format!("{board} {case} {name}: {there} skips let it in, {count} are listed"));
             }
         }
@@ -163,4 +193,24 @@ pub fn told(
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Known;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_list_tells_how_many_may_be_out_of_reach() {
+        let known = Known::read("# why\nmicrobit unsigned out-of-reach 3 a loop\n").unwrap();
+        assert_eq!(known.reaches("microbit", "unsigned", 3), None);
+        assert_eq!(known.reaches("microbit", "altered", 0), None);
+        for (case, count) in [("unsigned", 4), ("altered", 1)] {
+            let said = known.reaches("microbit", case, count).unwrap();
+            assert!(said.contains(&format!("{count} skips aren't tried")), "{said}");
+        }
+        // It is no list of what lets something in.
+        assert!(known.differs("microbit", "unsigned", &BTreeMap::new(), true).is_empty());
+        assert!(Known::read("microbit unsigned out-of-reach 3").is_err());
+    }
 }

@@ -1,8 +1,8 @@
 //! A case's run, forked before every instruction that is to be skipped.
 
-use super::cases::{Case, Golden, entry, is_inside, left, runs};
+use super::cases::{Case, Golden, Installs, entry, is_inside, left, runs};
 use super::machine::{End, Ends, Machine, Start};
-use super::trace::{self, Extent, Place};
+use super::trace::{self, Chosen, Extent, Place};
 use super::{PATIENCE, Target};
 use crate::skips::stub::Stop;
 use patchlane_protocol::Digest;
@@ -39,8 +39,12 @@ pub struct Searched {
     pub ran: usize,
     /// Different ones.
     pub different: usize,
+    /// Skips that were to be tried.
+    pub chosen: usize,
     /// Every skip.
     pub skips: Vec<Skip>,
+    /// Where skips that belong to them weren't tried: they are out of reach ([`trace::Chosen`]).
+    pub out_of_reach: Vec<u32>,
 }
 
 /// How a start ended: how, and what is on flash then.
@@ -75,12 +79,12 @@ impl<'a> Search<'a> {
     fn new(target: &'a Target, case: &'a Case) -> Result<Self, String> {
         let ends = Ends::of(&target.program, entry(target.model), case.golden == Golden::Answers)?;
         let from = target.program.address(case.from)?;
-        let (image, root) = case.installs;
         let good = whole(target, &ends, from, &case.good)?;
-        let installs = match image {
-            Some(image) => good.end == End::Runs && runs(target.model, &good.flash) == image,
-            None => case.is_answered(target.model, &good.flash, root),
+        let installs = match case.installs {
+            Installs::Image(_) => good.end == End::Runs,
+            Installs::Root(_) | Installs::Manifest(_) => true,
         };
+        let installs = installs && case.is_answered(target.model, &good.flash);
         if !installs {
             return Err(format!("{}: what is good doesn't get in: {:?}", case.name, good.end));
         }
@@ -190,10 +194,11 @@ pub fn search(
 ) -> Result<Searched, String> {
     let search = Search::new(target, case)?;
     let trace = trace::trace(target, case, &search.ends)?;
-    let places = match only {
-        Some((_, place)) => vec![place],
+    let Chosen { places, out_of_reach } = match only {
+        Some((_, place)) => Chosen { places: vec![place], ..Chosen::default() },
         None => trace::choose(&target.program, &trace, extent),
     };
+    let out_of_reach = out_of_reach.into_iter().map(|place| trace[place]).collect();
     let mut different = trace.clone();
     different.sort_unstable();
     different.dedup();
@@ -201,7 +206,8 @@ pub fn search(
     machine.reach(target.program.address(case.from)?, PATIENCE)?;
     let mut here = 0;
     let mut skips = Vec::new();
-    for (number, place) in places.iter().enumerate() {
+    let tried = if extent.count { &[][..] } else { &places };
+    for (number, place) in tried.iter().enumerate() {
         search.go(&mut machine, &trace, here, *place)?;
         here = *place;
         let at = trace[here];
@@ -213,5 +219,5 @@ pub fn search(
         skips.push(Skip { at, place: here, verdict: search.fork(&mut machine, at)? });
         progress(number + 1, places.len());
     }
-    Ok(Searched { ran: trace.len(), different: different.len(), skips })
+    Ok(Searched { ran: trace.len(), different: different.len(), chosen: places.len(), skips, out_of_reach })
 }

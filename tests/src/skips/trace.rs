@@ -17,6 +17,8 @@ pub struct Extent {
     pub core: bool,
     /// At most so many skips a case, spread evenly.
     pub most: usize,
+    /// None is tried: they are only found.
+    pub count: bool,
 }
 
 /// A skip: the instruction that is at this place of the trace.
@@ -74,8 +76,17 @@ pub fn trace(target: &Target, case: &Case, ends: &Ends) -> Result<Vec<u32>, Stri
     Ok(places.split_off(begin))
 }
 
-/// The skips to try, in the order in which they come.
-pub fn choose(program: &Program, trace: &[u32], extent: Extent) -> Vec<Place> {
+/// The skips to try.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// In the order in which they come.
+    pub places: Vec<Place>,
+    /// Those that belong to them, and aren't tried: they are too many breakpoint stops away from the one before.
+    pub out_of_reach: Vec<Place>,
+}
+
+/// Finds the skips to try.
+pub fn choose(program: &Program, trace: &[u32], extent: Extent) -> Chosen {
     let mut times: BTreeMap<u32, Vec<Place>> = BTreeMap::new();
     for (place, at) in trace.iter().enumerate() {
         times.entry(*at).or_default().push(place);
@@ -101,14 +112,16 @@ fn spread(places: &[Place], most: usize) -> Vec<Place> {
     (0..most).map(|n| places[n * last / (most - 1).max(1)]).collect()
 }
 
-/// Without those that are too many breakpoint stops away from the one before.
-fn reachable(trace: &[u32], chosen: &[Place]) -> Vec<Place> {
+/// Puts aside those that are too many breakpoint stops away from the one before.
+fn reachable(trace: &[u32], chosen: &[Place]) -> Chosen {
     let mut here = 0;
-    let mut reached = Vec::new();
+    let mut reached = Chosen::default();
     for place in chosen {
         if stops(trace, here, *place) <= STOPS {
-            reached.push(*place);
+            reached.places.push(*place);
             here = *place;
+        } else {
+            reached.out_of_reach.push(*place);
         }
     }
     reached
@@ -118,4 +131,20 @@ fn reachable(trace: &[u32], chosen: &[Place]) -> Vec<Place> {
 pub fn stops(trace: &[u32], from: Place, to: Place) -> usize {
     let at = trace.get(to);
     trace.get(from + 1..=to).unwrap_or(&[]).iter().filter(|other| Some(*other) == at).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Chosen, STOPS, reachable};
+
+    #[test]
+    fn what_is_out_of_reach_is_told() {
+        // A loop of one instruction, and what comes behind it.
+        let mut trace = vec![8; STOPS + 5];
+        trace.push(2);
+        let chosen = [0, STOPS + 1, STOPS + 5];
+        let expected = Chosen { places: vec![0, STOPS + 5], out_of_reach: vec![STOPS + 1] };
+        assert_eq!(reachable(&trace, &chosen), expected);
+        assert!(reachable(&trace, &[0, STOPS, STOPS + 1]).out_of_reach.is_empty());
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! QEMU's model programs across page boundaries, erases from where it is told, keeps the write enable latch for ever and
 //! is never busy. A chip wraps, aligns, forgets and takes its time. So this driver splits at pages, refuses what isn't
-//! aligned, sets the latch before each operation and reads it back, waits, and refuses words that aren't erased. It asks
-//! the chip who it is before it writes anything.
+//! aligned, sets the latch before each operation and reads it back, waits, and refuses words that aren't erased. It clears
+//! the latch after each operation (the model does that if it is told to), so that an operation before which it isn't set is
+//! noticed here, too. It asks the chip who it is before it writes anything.
 
 use crate::{Ast1030, WINDOW};
 use board::{Board, NorError, erased, inside, mapped};
@@ -64,6 +65,12 @@ impl Nor {
         status[0]
     }
 
+    /// Waits until the chip has done it, and closes it: the model doesn't forget by itself that it is open.
+    fn lock() {
+        Self::wait();
+        Self::command(&[&[0x04]], &mut []);
+    }
+
     /// Waits until the chip is ready, and opens it for one operation.
     fn unlock(&mut self) -> Result<(), NorError> {
         if !self.identified {
@@ -116,7 +123,7 @@ impl NorFlash for Nor {
         for sector in (from..to).step_by(SECTOR as usize) {
             self.unlock()?;
             Self::command(&[&Self::addressed(0x20, sector)], &mut []);
-            Self::wait();
+            Self::lock();
         }
         Ok(())
     }
@@ -131,7 +138,7 @@ impl NorFlash for Nor {
             let (page, after) = rest.split_at(rest.len().min(room));
             self.unlock()?;
             Self::command(&[&Self::addressed(0x02, at), page], &mut []);
-            Self::wait();
+            Self::lock();
             at += page.len() as u32;
             rest = after;
         }
