@@ -431,11 +431,21 @@ impl Permitted {
         readback.region == Region::Primary && readback.at == 0 && readback.is(&self.image)
     }
 
-    /// Checks that a release without payload is what the primary slot holds.
+    /// Checks that a release without payload is what the primary slot holds, and was verified a second time: it counts as
+    /// soon as the record says so, and no start judges it before (T47).
     ///
     /// # Errors
-    /// `NeedPayload`.
-    pub fn is_installed(self, readback: &Readback, receipt: Digest, cell: u8) -> Result<Confirmed, Refusal> {
+    /// `BadSignature`, `NeedPayload`.
+    pub fn is_installed(
+        self,
+        again: &Authentic,
+        readback: &Readback,
+        receipt: Digest,
+        cell: u8,
+    ) -> Result<Confirmed, Refusal> {
+        if again.digest != self.manifest {
+            return Err(Refusal::BadSignature);
+        }
         let there = self.is_there(readback);
         if there && !self.has_payload() && self.rank.transition == Transition::Patch {
             Ok(Confirmed { release: self.release(receipt, cell), moved: None })

@@ -297,15 +297,25 @@ impl Engine {
         self.save(EngineStage::Head(Stage::Saved))
     }
 
+    /// A release without payload is about to be confirmed, and its head is verified once more: a floor is for good, and one
+    /// skipped instruction mustn't raise it (T47).
+    #[inline(never)]
+    pub(super) fn apply(&mut self) -> Act {
+        let again = self.verify_head(false);
+        self.applied(again)
+    }
+
     /// Confirms a release without payload: every digest was read back from the primary slot.
-    fn apply(&mut self) -> Act {
+    #[inline(never)]
+    fn applied(&mut self, again: Result<Authentic, Refusal>) -> Act {
         let receipt = self.receipt_digest();
         let taken = (self.permitted.take(), self.readback.take(), self.bench.state.as_mut());
         let (Some(permitted), Some(readback), Some(state)) = taken else {
             return Act::End(Err(Refusal::NotInService));
         };
         let cell = state.free_cell();
-        match permitted.is_installed(&readback, receipt, cell) {
+        let installed = again.and_then(|again| permitted.is_installed(&again, &readback, receipt, cell));
+        match installed {
             Ok(confirmed) => {
                 confirmed.commit(state);
                 drop_if_outdated(state);

@@ -361,6 +361,8 @@ impl Engine {
             Stage::Provision(stage) => self.provisioning(stage, result),
             Stage::Links(stage) => self.links_went_on(stage, result),
             Stage::Payload(stage) => self.payload_went_on(stage, result),
+            // Nothing else of the head's stands on the stack meanwhile.
+            Stage::Head(head::Stage::Stored { payload_free: true }) if result.is_ok() => self.apply(),
             Stage::Head(stage) => self.head_went_on(stage, result),
             _ => self.decide_boot(result),
         }

@@ -1,7 +1,7 @@
 //! What flash has to hold before anything acts on it.
 
 extern crate std;
-use super::{Admitted, Permitted, Readback, Supply, Verified};
+use super::{Admitted, Authentic, Permitted, Readback, Supply, Verified};
 use crate::layout::{Layout, Place};
 use crate::media::Region;
 use crate::rules::{Rank, Transition};
@@ -86,7 +86,12 @@ fn each_step_asks_for_its_own_slot() {
         assert_eq!(staged.is_ok(), region == Secondary && same, "{readback:?}");
         let there = region == Primary && at == 0 && same;
         assert_eq!(patch().is_there(&readback), there, "{readback:?}");
-        let installed = |permitted: Permitted| permitted.is_installed(&readback, DIGEST, 3).is_ok();
+        let again = |byte| Authentic { digest: Digest([byte; 32]) };
+        let installed =
+            |permitted: Permitted| permitted.is_installed(&again(1), &readback, DIGEST, 3).is_ok();
+        // Nor does another head that was verified vouch for it.
+        let other = patch().is_installed(&again(3), &readback, DIGEST, 3);
+        assert!(matches!(other, Err(Refusal::BadSignature)));
         assert_eq!(installed(patch()), there, "{readback:?}");
         // Only a patch comes without payload.
         assert!(!installed(permitted(Transition::Repair, Supply::Installed)));
