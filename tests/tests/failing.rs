@@ -106,7 +106,9 @@ fn update(device: &mut Machine, bundle: &[u8]) -> Result<(), Refusal> {
     if device.status()?.confirmed.version.to_string() == "4.1 s8" {
         return Ok(());
     }
-    send(device, bundle)?;
+    if send(device, bundle)? == Outcome::Applied {
+        return Ok(());
+    }
     device.window(Window::Open)?;
     match device.boot(Cause::Requested)? {
         Boot::Run(Running::Trial) => device.confirm().map(|_| ()),
@@ -171,8 +173,11 @@ fn an_operation_that_fails_is_told_and_tried_again() {
     let mut changed = img(1);
     changed[3000..3100].fill(7);
     let delta = sweep(&first, &Release { full: false, ..Release::patch(4, 1, 8, changed) }, true);
-    println!("failing operations: {plain} of an update, {linked} with a new root, {delta} of a delta");
-    assert!(plain > 60 && linked > plain && delta > 60);
+    let free = sweep(&first, &Release { payload: false, ..patch(4, 8, 1) }, false);
+    println!(
+        "failing operations: {plain} of an update, {linked} with a new root, {delta} of a delta, {free} without payload"
+    );
+    assert!(plain > 60 && linked > plain && delta > 60 && free > 20);
 }
 
 /// Where no record or receipt can be written any more, there are no more updates; but what runs goes on running.

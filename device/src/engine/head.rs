@@ -19,11 +19,8 @@ pub(super) enum Stage {
         /// It comes without payload.
         payload_free: bool,
     },
-    /// Its receipt lies in its cell.
-    Stored {
-        /// It comes without payload.
-        payload_free: bool,
-    },
+    /// Its receipt lies in its cell; its payload may come.
+    Stored,
     /// The record names it; the payload may come.
     Saved,
     /// The primary slot was read back for a release without payload.
@@ -256,7 +253,8 @@ impl Engine {
         let length = self.bench.mem.docs.receipt_length(Source::Receipt);
         let (at, erase) = (self.bench.layout.cell_at(cell), self.bench.layout.cell_size());
         let put = Put::new(Region::State, at, erase, Source::Receipt, length);
-        self.job(EngineStage::Head(Stage::Stored { payload_free }), Job::Put(put))
+        let next = if payload_free { EngineStage::Applying } else { EngineStage::Head(Stage::Stored) };
+        self.job(next, Job::Put(put))
     }
 
     #[inline(never)]
@@ -273,8 +271,7 @@ impl Engine {
             Stage::Base { resume } => self.base_known(resume),
             _ if result.is_err() => Act::End(Err(Refusal::Flash)),
             Stage::Opened { payload_free } => self.store_receipt(payload_free),
-            Stage::Stored { payload_free: true } => self.apply(),
-            Stage::Stored { payload_free: false } => self.receive(),
+            Stage::Stored => self.receive(),
             Stage::Saved => self.expect_payload(Some(0)),
         }
     }
@@ -300,8 +297,8 @@ impl Engine {
     /// A release without payload is about to be confirmed, and its head is verified once more: a floor is for good, and one
     /// skipped instruction mustn't raise it (T47).
     #[inline(never)]
-    pub(super) fn apply(&mut self) -> Act {
-        let again = self.verify_head(false);
+    pub(super) fn apply(&mut self, stored: Result<(), Refusal>) -> Act {
+        let again = stored.and_then(|()| self.verify_head(false));
         self.applied(again)
     }
 

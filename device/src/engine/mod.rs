@@ -106,6 +106,8 @@ enum Stage {
     Moving,
     Links(links::Stage),
     Head(head::Stage),
+    /// The receipt of a release without payload was written.
+    Applying,
     Payload(payload::Stage),
     Provision(provision::Stage),
     /// A record was written; the task ends like this.
@@ -361,8 +363,8 @@ impl Engine {
             Stage::Provision(stage) => self.provisioning(stage, result),
             Stage::Links(stage) => self.links_went_on(stage, result),
             Stage::Payload(stage) => self.payload_went_on(stage, result),
-            // Nothing else of the head's stands on the stack meanwhile.
-            Stage::Head(head::Stage::Stored { payload_free: true }) if result.is_ok() => self.apply(),
+            // Curves are computed: nothing else of the head's stands on the stack meanwhile.
+            Stage::Applying => self.apply(result),
             Stage::Head(stage) => self.head_went_on(stage, result),
             _ => self.decide_boot(result),
         }
@@ -381,7 +383,7 @@ impl Engine {
             Stage::Marking => self.move_block(),
             Stage::Moving => self.moved(),
             Stage::Ending(done) => Act::End(done),
-            Stage::Provision(_) | Stage::Links(_) | Stage::Payload(_) | Stage::Head(_) => {
+            Stage::Provision(_) | Stage::Links(_) | Stage::Payload(_) | Stage::Head(_) | Stage::Applying => {
                 Act::End(Err(Refusal::NotInService))
             }
         }
