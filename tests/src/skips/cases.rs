@@ -342,7 +342,7 @@ impl World {
         Start { ram, serial: frames(bundle), ..Self::start(device) }
     }
 
-    /// A patch without payload, whose signature is wrong. It is judged once: no boot reads its receipt before it counts.
+    /// A patch without payload, whose signature is wrong. No boot reads its receipt before it counts.
     fn unsigned_payload_free(&self) -> Result<Case, String> {
         let device = self.device(world::factory(policy(FeaturePolicy::Auto), false))?;
         let fix = Release {
