@@ -237,7 +237,8 @@ impl<'a, 'r> World<'a, 'r> {
         if let Some(manifest) = lost(memory.promised, &[candidate]) {
             let failed =
                 state.failures.iter().any(|failure| failure.manifest == manifest && failure.count > 0);
-            if !(failed && memory.bitten) && !self.scene.is_revoked(&manifest, state) {
+            let excused = failed && memory.bitten || self.scene.is_revoked(&manifest, state);
+            if !excused {
                 return defect(format!("an accepted update was lost: {:?}", state.phase));
             }
         }
