@@ -337,8 +337,9 @@ fn file() -> PathBuf {
 const HEADER: &str = "\
 # Thousands of instructions on QEMU's boards, as `cargo xtask qemu --cost --write` counted them (no cycles; rustc 1.96,
 # opt-level z). `cargo xtask qemu --cost` compares: a number that differs by more than 5 % is a failure.
-# head: verify, judge and record one, the dearest of the scenario (a feature update bears two signatures); payload KiB: all
-# other answers of a transfer; boot: the dearest start that moves nothing; block moved: of the board's size, both ways.
+# head: verify, judge and record one, the dearest of the scenario (a feature update bears two signatures, a patch without
+# payload is verified twice); payload KiB: all other answers of a transfer; boot: the dearest start that moves nothing; block
+# moved: of the board's size, both ways.
 # bad-release also moves a release that hangs in and back, which is smaller: less is copied for each block.
 ";
 
