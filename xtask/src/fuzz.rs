@@ -53,7 +53,8 @@ fn host() -> Result<String, String> {
 
 /// Where the sanitiser's run time is known to be part of the compiler; elsewhere these runs go without.
 fn watches_addresses(host: &str) -> bool {
-    host.ends_with("linux-gnu") || host.ends_with("apple-darwin")
+    let processor = ["x86_64-", "aarch64-"].iter().any(|name| host.starts_with(name));
+    processor && (host.ends_with("-unknown-linux-gnu") || host.ends_with("-apple-darwin"))
 }
 
 /// Builds all targets by this profile; the folder with their programs.
