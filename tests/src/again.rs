@@ -56,6 +56,12 @@ impl Cases {
         self.asked.as_ref()?.parse().ok()
     }
 
+    /// The case that is asked for, where there are too many to go through: whoever asks here tries it.
+    pub fn single(&self) -> Option<&str> {
+        self.met.set(true);
+        self.asked.as_deref()
+    }
+
     /// Begins a case, unless another one is asked for. It lasts as long as what is returned.
     #[must_use]
     pub fn begin(&self, case: impl Display) -> Option<Trying> {
@@ -72,8 +78,11 @@ impl Cases {
         self.begin(&case).unwrap_or_else(|| Trying(self.line(&case)))
     }
 
-    fn line(&self, case: &str) -> String {
+    /// What repeats a case.
+    pub fn line(&self, case: &str) -> String {
         let (binary, test) = &self.test;
+        // As a shell takes it, whatever is in it.
+        let case = case.replace('\'', r"'\''");
         format!(
             "{VARIABLE}='{case}' cargo test -p patchlane-tests --test {binary} {test} -- --exact --nocapture"
         )
@@ -114,6 +123,7 @@ mod tests {
             "PATCHLANE_CASE='patch, 4/4K, ecc/12:middle/7' cargo test -p patchlane-tests --test walk \
              inner::some_test -- --exact --nocapture"
         );
+        assert!(cases.line("a thief's").starts_with(r"PATCHLANE_CASE='a thief'\''s' cargo"));
         let cases = crate::cases!();
         assert!(
             cases.line("").contains(" again::tests::the_line_repeats_the_case -- "),

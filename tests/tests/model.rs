@@ -1,9 +1,13 @@
 //! The model check (tests/src/model): I1–I8 over every order of a release history, on the real device code.
 //!
-//! `PATCHLANE_MODEL=deep` searches further: `cargo xtask model --deep`.
+//! `PATCHLANE_MODEL=deep` searches further: `cargo xtask model --deep`. A failure prints the way to it, and the line that goes
+//! this way alone: it takes no search.
 
 use patchlane_protocol::{FeaturePolicy, Policy, SecurityPolicy};
+use patchlane_tests::again::Cases;
+use patchlane_tests::cases;
 use patchlane_tests::model::search::{Plan, search};
+use patchlane_tests::model::way::{Wrong, again};
 
 fn plan(name: &'static str, sends: &[&'static str]) -> Plan {
     Plan {
@@ -22,10 +26,14 @@ fn plan(name: &'static str, sends: &[&'static str]) -> Plan {
 
 /// Searches, to the fixed point if that is asked; every name of `meets` has to be among what the device answered and
 /// did. `PATCHLANE_MODEL=invariants` asks for neither.
-fn run(plan: &Plan, whole: bool, meets: &str) {
+fn run(cases: &Cases, plan: &Plan, whole: bool, meets: &str) {
+    let broken = |wrong: &Wrong| format!("{wrong}again: {}", cases.line(&wrong.case()));
+    if let Some(case) = cases.single() {
+        return again(plan, case).unwrap_or_else(|wrong| panic!("{}", broken(&wrong)));
+    }
     let how = std::env::var("PATCHLANE_MODEL").unwrap_or_default();
     let plan = Plan { most: if how == "deep" { 30 * plan.most } else { plan.most }, ..plan.clone() };
-    let seen = search(&plan).unwrap_or_else(|path| panic!("{path}"));
+    let seen = search(&plan).unwrap_or_else(|wrong| panic!("{}", broken(&wrong)));
     println!("model, {}: {seen}", plan.name);
     if how == "invariants" {
         return;
@@ -92,6 +100,7 @@ const OWNER: [&str; 9] = [
 #[test]
 fn model_lanes() {
     run(
+        &cases!(),
         &plan("lanes", &PUBLISHED),
         true,
         "Staged, Applied, NeedPayload, Held, Busy, SendAgain, TrialPending, LosesFix, SameVersion, PatchMovesFeature, \
@@ -103,6 +112,7 @@ fn model_lanes() {
 #[test]
 fn model_rot() {
     run(
+        &cases!(),
         &Plan { rots: true, hangs: 1, ..plan("rot", &PUBLISHED) },
         false,
         "NeedPayload, Ready, runs Fallback, service mode, confirms a Repair",
@@ -114,6 +124,7 @@ fn model_rot() {
 fn model_roots() {
     let sends = both(&["4.1 s7 full", "4.1 s9", "5.1 s7 full", "5.1 s9 full"], &both(&ROTATED, &FORGED));
     run(
+        &cases!(),
         &plan("roots", &sends),
         true,
         "RootCommitted, NeedRoot, RootQuorum, RootNotNext, CeilingLowered, AboveCeiling, UnknownKey, WrongRole, \
@@ -127,6 +138,7 @@ fn model_owner() {
     let policy = Policy { security: SecurityPolicy::ApplyInWindow, feature: FeaturePolicy::OwnerKey };
     let sends = ["4.1 s8", "4.1 s9", "4.1 s9 full", "5.1 s7 full", "5.1 s9 full"];
     run(
+        &cases!(),
         &Plan { policy, documents: OWNER.to_vec(), most: 12_000, ..plan("owner", &sends) },
         true,
         "Held, SerialSpent, OwnerSignature, UnknownManifest, confirms a Rollback, confirms a Feature",
@@ -140,6 +152,7 @@ fn model_policies() {
     let sends = ["4.1 s8", "4.1 s9 full", "4.1 s10 free", "5.1 s7 full", "5.1 s9 full", "4.1 s7 full"];
     let documents = vec!["approve 5.1 s7", "only tell", "take nothing", "take patches"];
     run(
+        &cases!(),
         &Plan { policy, documents, most: 12_000, ..plan("policies", &sends) },
         true,
         "PolicyNever, PolicyNotify, PolicyOff, Applied, Staged, confirms a Patch",
@@ -152,6 +165,7 @@ fn model_soak() {
     let policy = Policy { security: SecurityPolicy::StageOnly, feature: FeaturePolicy::Local };
     let sends = both(&PUBLISHED, &["4.1 s110, root 2"]);
     run(
+        &cases!(),
         &Plan { policy, soak: 2, hangs: 3, ..plan("soak", &sends) },
         false,
         "Held, SendAgain, TrialPending, confirms a Feature, confirms a Patch",
@@ -163,6 +177,7 @@ fn model_soak() {
 fn model_everything() {
     let sends = both(&both(&PUBLISHED, &ROTATED), &FORGED);
     run(
+        &cases!(),
         &Plan { documents: OWNER.to_vec(), rots: true, hangs: 2, ..plan("everything", &sends) },
         false,
         "RootCommitted, Applied, service mode, confirms a Feature",

@@ -5,7 +5,8 @@
 //! * `facts.rs`: what flash says, and the key under which two devices count as one.
 //! * `step.rs`: what may happen, done to a copy of the device.
 //! * `oracle.rs`: I1–I8 over one edge, in DESIGN's terms.
-//! * `search.rs`: the search, and the shortest path to what is wrong.
+//! * `search.rs`: the search.
+//! * `way.rs`: the shortest way to what is wrong, and how it is gone again.
 
 pub mod catalogue;
 pub mod facts;
@@ -13,3 +14,4 @@ pub mod oracle;
 pub mod rescue;
 pub mod search;
 pub mod step;
+pub mod way;

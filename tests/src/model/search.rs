@@ -4,7 +4,8 @@ use super::catalogue::{self, first};
 use super::facts::{Facts, Key};
 use super::oracle::{Edge, Oracle};
 use super::rescue::{Cures, rescue};
-use super::step::{self, Action, Answer, Reach};
+use super::step::{self, Action, Answer, PowerCut, Reach};
+use super::way::Wrong;
 use crate::sim::sweep::Geometry;
 use crate::sim::world::{Release, factory};
 use crate::sim::{SimDevice, Torn};
@@ -80,64 +81,69 @@ impl fmt::Display for Seen {
 struct Way {
     from: usize,
     action: Action,
-    cut: bool,
+    cut: Option<PowerCut>,
     depth: usize,
 }
 
-struct Node {
-    at: usize,
+pub(super) struct Node {
+    pub(super) at: usize,
     device: SimDevice,
-    facts: Facts,
+    pub(super) facts: Facts,
 }
 
-struct Search<'a> {
+pub(super) struct Search<'a> {
     plan: &'a Plan,
-    oracle: Oracle,
+    pub(super) oracle: Oracle,
     cures: Cures,
     reach: Reach,
-    known: HashSet<Key>,
+    pub(super) known: HashSet<Key>,
     ways: Vec<Option<Way>>,
-    next: Vec<Node>,
+    pub(super) next: Vec<Node>,
     seen: Seen,
 }
 
 /// Searches a plan.
 ///
 /// # Errors
-/// The shortest path to a broken invariant, as a scenario.
-pub fn search(plan: &Plan) -> Result<Seen, String> {
-    let roots = catalogue::roots();
-    let items = catalogue::items(&roots);
-    let documents = catalogue::documents(&items);
-    let named =
-        |part: &&str, name: &str| if part.ends_with(':') { name.starts_with(*part) } else { name == *part };
-    let sends = (0..items.len()).filter(|at| plan.sends.iter().any(|part| named(part, items[*at].name)));
-    let sends: Vec<usize> = sends.collect();
-    let papers = (0..documents.len()).filter(|at| plan.documents.contains(&documents[*at].name));
-    let reach = Reach {
-        parts: sends.iter().copied().filter(|at| items[*at].payload).collect(),
-        sends,
-        documents: papers.collect(),
-        hangs: plan.hangs,
-        rots: plan.rots,
-    };
-    let mut search = Search {
-        plan,
-        cures: Cures::new(&items),
-        reach,
-        oracle: Oracle::new(items, documents, roots),
-        known: HashSet::new(),
-        ways: Vec::new(),
-        next: Vec::new(),
-        seen: Seen::default(),
-    };
+/// The shortest path to a broken invariant.
+pub fn search(plan: &Plan) -> Result<Seen, Wrong> {
+    let mut search = Search::new(plan);
     search.begin()?;
     search.run()?;
     Ok(search.seen)
 }
 
-impl Search<'_> {
-    fn begin(&mut self) -> Result<(), String> {
+impl<'a> Search<'a> {
+    pub(super) fn new(plan: &'a Plan) -> Self {
+        let roots = catalogue::roots();
+        let items = catalogue::items(&roots);
+        let documents = catalogue::documents(&items);
+        let named = |part: &&str, name: &str| {
+            if part.ends_with(':') { name.starts_with(*part) } else { name == *part }
+        };
+        let sends = (0..items.len()).filter(|at| plan.sends.iter().any(|part| named(part, items[*at].name)));
+        let sends: Vec<usize> = sends.collect();
+        let papers = (0..documents.len()).filter(|at| plan.documents.contains(&documents[*at].name));
+        let reach = Reach {
+            parts: sends.iter().copied().filter(|at| items[*at].payload).collect(),
+            sends,
+            documents: papers.collect(),
+            hangs: plan.hangs,
+            rots: plan.rots,
+        };
+        Self {
+            plan,
+            cures: Cures::new(&items),
+            reach,
+            oracle: Oracle::new(items, documents, roots),
+            known: HashSet::new(),
+            ways: Vec::new(),
+            next: Vec::new(),
+            seen: Seen::default(),
+        }
+    }
+
+    pub(super) fn begin(&mut self) -> Result<(), Wrong> {
         let config = Config { address: None, soak: self.plan.soak, fenced: false };
         let owned = factory(self.plan.policy, true);
         let first: Release = first();
@@ -146,14 +152,15 @@ impl Search<'_> {
             std::ops::DerefMut::deref_mut(&mut device).expect(item.manifest, sha256(&item.image));
         }
         device.restart(Cause::PowerOn);
-        let (facts, key) = Facts::of(&mut device, &self.oracle.items, false)?;
-        self.known.insert(key);
         self.ways.push(None);
+        let read = Facts::of(&mut device, &self.oracle.items, false);
+        let (facts, key) = read.map_err(|text| self.path(0, None, &text))?;
+        self.known.insert(key);
         self.next.push(Node { at: 0, device, facts });
         Ok(())
     }
 
-    fn run(&mut self) -> Result<(), String> {
+    pub(super) fn run(&mut self) -> Result<(), Wrong> {
         loop {
             let level = std::mem::take(&mut self.next);
             if level.is_empty() {
@@ -172,25 +179,28 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn expand(&mut self, node: &Node) -> Result<(), String> {
+    fn expand(&mut self, node: &Node) -> Result<(), Wrong> {
         if mix(node.at as u64).is_multiple_of(self.plan.rescues) {
-            self.seen.rescues += 1;
-            rescue(&node.device, &node.facts, &self.cures)
-                .map_err(|wrong| self.path(node.at, None, &wrong))?;
+            self.rescued(node)?;
         }
         for action in self.possible(node)? {
             let (answer, known) = self.edge(node, action, None)?;
             let seed = mix((node.at as u64) << 16 ^ self.seen.edges as u64);
             if answer.operations > 0 && !known | seed.is_multiple_of(self.plan.cuts) {
-                self.edge(node, action, Some((seed, answer.operations)))?;
+                self.edge(node, action, Some(PowerCut { seed, operations: answer.operations }))?;
             }
         }
         Ok(())
     }
 
+    pub(super) fn rescued(&mut self, node: &Node) -> Result<(), Wrong> {
+        self.seen.rescues += 1;
+        rescue(&node.device, &node.facts, &self.cures).map_err(|wrong| self.path(node.at, None, &wrong))
+    }
+
     /// What may happen next. The bootloader's own session begins with a start: where that changes something, it is what
     /// happens next.
-    fn possible(&self, node: &Node) -> Result<Vec<Action>, String> {
+    pub(super) fn possible(&self, node: &Node) -> Result<Vec<Action>, Wrong> {
         let all = step::enabled(&node.facts, &self.reach);
         if !matches!(node.facts.booted, Boot::Service(_)) {
             return Ok(all);
@@ -199,19 +209,19 @@ impl Search<'_> {
         let world = (&self.oracle.items[..], &self.oracle.documents[..]);
         let begun = step::perform(&node.device, &node.facts, start, world, None)
             .and_then(|(mut device, _)| Facts::of(&mut device, world.0, node.facts.rotted));
-        let (facts, _) = begun.map_err(|text| self.path(node.at, Some((start, false)), &text))?;
+        let (facts, _) = begun.map_err(|text| self.path(node.at, Some((start, None)), &text))?;
         Ok(if facts == node.facts { all } else { vec![start] })
     }
 
     /// One edge: done, judged, and its end kept if it is new. Says whether it was known.
-    fn edge(
+    pub(super) fn edge(
         &mut self,
         node: &Node,
         action: Action,
-        cut: Option<(u64, u64)>,
-    ) -> Result<(Answer, bool), String> {
+        cut: Option<PowerCut>,
+    ) -> Result<(Answer, bool), Wrong> {
         self.seen.edges += 1;
-        let wrong = |this: &Self, text: String| this.path(node.at, Some((action, cut.is_some())), &text);
+        let wrong = |this: &Self, text: String| this.path(node.at, Some((action, cut)), &text);
         let world = (&self.oracle.items[..], &self.oracle.documents[..]);
         let done = step::perform(&node.device, &node.facts, action, world, cut);
         let (mut device, answer) = done.map_err(|text| wrong(self, text))?;
@@ -228,7 +238,7 @@ impl Search<'_> {
             let at = self.ways.len();
             let depth = self.ways[node.at].map_or(0, |way| way.depth) + 1;
             self.seen.depth = self.seen.depth.max(depth);
-            self.ways.push(Some(Way { from: node.at, action, cut: answer.cut, depth }));
+            self.ways.push(Some(Way { from: node.at, action, cut, depth }));
             self.next.push(Node { at, device, facts });
         }
         Ok((answer, known))
@@ -262,19 +272,19 @@ impl Search<'_> {
         if said.is_ok() { Ok(()) } else { Err(format!("it asked to be sent again, and then says {said:?}")) }
     }
 
-    /// The shortest way to a state, and the step that went wrong, as a scenario.
-    fn path(&self, at: usize, last: Option<(Action, bool)>, wrong: &str) -> String {
-        let mut steps: Vec<(Action, bool)> = last.into_iter().collect();
+    /// The shortest way to a state, and the step that went wrong.
+    pub(super) fn path(&self, at: usize, last: Option<(Action, Option<PowerCut>)>, what: &str) -> Wrong {
+        let mut steps: Vec<_> = last.into_iter().collect();
         let mut now = at;
         while let Some(way) = self.ways[now] {
             steps.push((way.action, way.cut));
             now = way.from;
         }
-        let mut text = format!("{}: {wrong}\n", self.plan.name);
-        for (action, cut) in steps.iter().rev() {
+        let called = |(action, cut): &(Action, Option<PowerCut>)| {
             let name = step::name(*action, &self.oracle.items, &self.oracle.documents);
-            text += &format!("  {name}{}\n", if *cut { ", and power is cut" } else { "" });
-        }
-        text
+            cut.map_or_else(|| name.clone(), |cut| format!("{name}{cut}"))
+        };
+        let what = format!("{}: {what}", self.plan.name);
+        Wrong { what, steps: steps.iter().rev().map(called).collect() }
     }
 }

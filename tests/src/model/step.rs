@@ -10,6 +10,7 @@ use patchlane_device::{Boot, Cause, Running, Window};
 use patchlane_protocol::Refusal;
 use patchlane_protocol::link::Outcome;
 use patchlane_protocol::owner::Action as Ask;
+use std::fmt;
 
 /// What may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,37 @@ pub struct Answer {
     pub operations: u64,
     /// True if power was cut.
     pub cut: bool,
+}
+
+/// Power fails during an action of so many operations, at one that the seed chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PowerCut {
+    /// It chooses the operation, and whether it is cut before, within or after.
+    pub seed: u64,
+    /// What the action takes if it isn't cut.
+    pub operations: u64,
+}
+
+/// A step's end, where power is cut.
+const CUT: &str = ", and power is cut: ";
+
+impl fmt::Display for PowerCut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{CUT}{:x}/{}", self.seed, self.operations)
+    }
+}
+
+/// What [`name`] and [`PowerCut`] wrote, apart.
+///
+/// # Errors
+/// What isn't a cut.
+pub fn parse(step: &str) -> Result<(&str, Option<PowerCut>), String> {
+    let Some((name, cut)) = step.split_once(CUT) else { return Ok((step, None)) };
+    let numbers = cut.split_once('/').and_then(|(seed, operations)| {
+        Some(PowerCut { seed: u64::from_str_radix(seed, 16).ok()?, operations: operations.parse().ok()? })
+    });
+    let numbers = numbers.ok_or_else(|| format!("`{cut}` is no seed and number of operations"))?;
+    Ok((name, Some(numbers)))
 }
 
 /// A scenario's line for an action.
@@ -116,7 +148,7 @@ fn act(
     })
 }
 
-/// Does it to a copy of the device; with a seed, power is cut at one of its operations, and comes back.
+/// Does it to a copy of the device; with a cut, power is cut at one of its operations, and comes back.
 ///
 /// # Errors
 /// What can't be, in words.
@@ -125,12 +157,12 @@ pub fn perform(
     facts: &Facts,
     action: Action,
     world: (&[Item], &[Document]),
-    cut: Option<(u64, u64)>,
+    cut: Option<PowerCut>,
 ) -> Result<(SimDevice, Answer), String> {
-    let mut device = from.fork(cut.map_or(1, |(seed, _)| seed), Torn::Stable);
+    let mut device = from.fork(cut.map_or(1, |cut| cut.seed), Torn::Stable);
     begin(&mut device, facts)?;
     let before = device.power.operations();
-    if let Some((seed, operations)) = cut {
+    if let Some(PowerCut { seed, operations }) = cut {
         let when = When::ALL[(mix(seed) % 5) as usize];
         device.power.plan(Cut { at: mix(seed ^ 0x5a) % operations.max(1), when });
     }
