@@ -142,6 +142,8 @@ struct Memory {
     approved: Option<Digest>,
     /// A bit of what runs flipped: from then on nothing may run.
     rotten: bool,
+    /// A bit of what may be on its way in flipped: a start may find that it isn't what was accepted.
+    spoilt: bool,
 }
 
 /// A device, its operator, and what is between them.
@@ -211,13 +213,23 @@ impl World<'_> {
                 self.device.power.plan(Cut { at, when: *choices.of(&When::ALL) });
             }
             10 => self.policy(choices),
-            _ if choices.byte() == 0xee => {
-                self.memory.rotten = true;
-                let bank = &mut self.device.machine.media.primary;
-                bank.rot(choices.short() % bank.length(), 3);
-            }
+            _ if choices.byte() == 0xee => self.rots(choices.short()),
             _ => drop(self.device.machine.status()),
         }
+    }
+
+    /// A bit flips in the first bank: in what runs; or, where nothing is moved, in what is on its way in beside it.
+    fn rots(&mut self, at: usize) {
+        let beside = self.device.machine.open().is_ok()
+            && self.device.machine.engine().state().is_some_and(|state| state.flipped);
+        if beside {
+            self.memory.promised = None;
+            self.memory.spoilt = true;
+        } else {
+            self.memory.rotten = true;
+        }
+        let bank = &mut self.device.machine.media.primary;
+        bank.rot(at % bank.length(), 3);
     }
 
     /// What an operator who sends this gives up: a promise of something that it may displace.
@@ -252,7 +264,9 @@ impl World<'_> {
             return;
         }
         match answer {
-            Ok(Outcome::Staged | Outcome::Ready) => self.memory.promised = Some(offer.manifest),
+            Ok(Outcome::Staged | Outcome::Ready) if !self.memory.spoilt => {
+                self.memory.promised = Some(offer.manifest);
+            }
             Err(Refusal::Held) => {
                 let held = self.device.machine.engine().state().and_then(|state| state.held);
                 // Something of higher rank may be held already.
