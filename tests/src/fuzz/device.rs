@@ -142,7 +142,7 @@ struct Memory {
     approved: Option<Digest>,
     /// A bit of what runs flipped: from then on nothing may run.
     rotten: bool,
-    /// A bit of what may be on its way in flipped: a start may find that it isn't what was accepted.
+    /// That bit may be of what waits: a start may find that it isn't what was accepted.
     spoilt: bool,
 }
 
@@ -218,15 +218,13 @@ impl World<'_> {
         }
     }
 
-    /// A bit flips in the first bank: in what runs; or, where nothing is moved, in what is on its way in beside it.
+    /// A bit flips in the first bank. Where images are moved, what runs or is about to lies there; where they aren't, what
+    /// waits may as well.
     fn rots(&mut self, at: usize) {
-        let beside = self.device.machine.open().is_ok()
-            && self.device.machine.engine().state().is_some_and(|state| state.flipped);
-        if beside {
+        self.memory.rotten = true;
+        if self.device.machine.media.layout().is_direct() {
             self.memory.promised = None;
             self.memory.spoilt = true;
-        } else {
-            self.memory.rotten = true;
         }
         let bank = &mut self.device.machine.media.primary;
         bank.rot(at % bank.length(), 3);

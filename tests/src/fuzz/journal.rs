@@ -76,7 +76,8 @@ pub fn run(data: &[u8]) {
     let cut = Cut { at: choices.below(64) as u64, when: *choices.of(&When::ALL) };
     let mut device = base.fork(3, torn);
     device.power.restore();
-    let mut flash = Flash { device: &mut device, steady: torn.is_steady(), tears: false, unsure: 0 };
+    let mut flash =
+        Flash { device: &mut device, steady: torn.is_steady(), tears: false, unsure: 0, forged: 0 };
     for _ in 0..CHANGES {
         if choices.is_empty() {
             break;
@@ -165,6 +166,8 @@ struct Flash<'a> {
     tears: bool,
     /// Log areas in which a word is torn that doesn't read the same each time: a bit for each.
     unsure: u32,
+    /// Log areas with a copy that was sealed for what it happens to say: a bit for each.
+    forged: u32,
 }
 
 impl Flash<'_> {
@@ -211,6 +214,11 @@ impl Flash<'_> {
         }
     }
 
+    /// The bit of the log area that a place lies in.
+    fn bit(&self, at: u32) -> u32 {
+        1 << (at / self.layout().area_size())
+    }
+
     /// Where some log area begins.
     fn area(&self, choices: &mut Choices<'_>) -> u32 {
         let layout = self.layout();
@@ -230,6 +238,9 @@ impl Flash<'_> {
         let state = &mut self.device.machine.media.state;
         let contents = state.contents(from as usize, (2 * COPY + MARKS * MARK) as usize);
         state.program(to as usize, &contents);
+        if self.forged & self.bit(from) != 0 {
+            self.forged |= self.bit(to);
+        }
     }
 
     /// A word that a cut tore: anywhere if it reads the same each time, else in the log, which is made for that.
@@ -241,9 +252,10 @@ impl Flash<'_> {
         } else {
             let layout = self.layout();
             let at = choices.short() as u32 % (layout.areas() * layout.area_size());
-            // A cut tears one word. With two, all of a record could be valid on one day, and none of it on the next.
-            let area = 1 << (at / layout.area_size());
-            if self.unsure & area == 0 {
+            // A cut tears one word. With two, all of a record could be valid on one day, and none of it on the next. So it
+            // could be where its copies say different things, which takes a forger.
+            let area = self.bit(at);
+            if (self.unsure | self.forged) & area == 0 {
                 self.unsure |= area;
                 self.device.machine.media.state.tear(at as usize);
             }
@@ -252,7 +264,11 @@ impl Flash<'_> {
 
     /// A copy's digest becomes what it should be for what the copy says.
     fn heal_copy(&mut self, choices: &mut Choices<'_>) {
-        let at = (self.area(choices) + COPY * u32::from(choices.flag())) as usize;
+        let area = self.area(choices);
+        let (at, bit) = ((area + COPY * u32::from(choices.flag())) as usize, self.bit(area));
+        if self.unsure & bit != 0 {
+            return;
+        }
         let state = &mut self.device.machine.media.state;
         let mut copy = state.contents(at, COPY as usize);
         copy[..4].copy_from_slice(b"PLST");
@@ -264,6 +280,7 @@ impl Flash<'_> {
         let check = verify::sha256(&copy[..end]).0;
         copy[end..end + 16].copy_from_slice(&check[..16]);
         state.program(at, &copy[..total as usize]);
+        self.forged |= bit;
     }
 
     /// The latest record that is there.
