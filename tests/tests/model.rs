@@ -7,7 +7,7 @@ use patchlane_protocol::{FeaturePolicy, Policy, SecurityPolicy};
 use patchlane_tests::again::Cases;
 use patchlane_tests::cases;
 use patchlane_tests::model::search::{Plan, search};
-use patchlane_tests::model::way::{Wrong, again};
+use patchlane_tests::model::way::again;
 
 fn plan(name: &'static str, sends: &[&'static str]) -> Plan {
     Plan {
@@ -27,13 +27,13 @@ fn plan(name: &'static str, sends: &[&'static str]) -> Plan {
 /// Searches, to the fixed point if that is asked; every name of `meets` has to be among what the device answered and
 /// did. `PATCHLANE_MODEL=invariants` asks for neither.
 fn run(cases: &Cases, plan: &Plan, whole: bool, meets: &str) {
-    let broken = |wrong: &Wrong| format!("{wrong}again: {}", cases.line(&wrong.case()));
     if let Some(case) = cases.single() {
-        return again(plan, case).unwrap_or_else(|wrong| panic!("{}", broken(&wrong)));
+        // Whoever asks has the line. Where a way ends at a step that can't happen, the way so far would be another one.
+        return again(plan, case).unwrap_or_else(|wrong| panic!("{wrong}"));
     }
     let how = std::env::var("PATCHLANE_MODEL").unwrap_or_default();
     let plan = Plan { most: if how == "deep" { 30 * plan.most } else { plan.most }, ..plan.clone() };
-    let seen = search(&plan).unwrap_or_else(|wrong| panic!("{}", broken(&wrong)));
+    let seen = search(&plan).unwrap_or_else(|wrong| panic!("{wrong}again: {}", cases.line(&wrong.case())));
     println!("model, {}: {seen}", plan.name);
     if how == "invariants" {
         return;

@@ -142,8 +142,6 @@ struct Memory {
     approved: Option<Digest>,
     /// A bit of what runs flipped: from then on nothing may run.
     rotten: bool,
-    /// That bit may be of what waits: a start may find that it isn't what was accepted.
-    spoilt: bool,
 }
 
 /// A device, its operator, and what is between them.
@@ -218,14 +216,16 @@ impl World<'_> {
         }
     }
 
-    /// A bit flips in the first bank. Where images are moved, what runs or is about to lies there; where they aren't, what
-    /// waits may as well.
+    /// True if the bit that flipped may be of what waits: a start may find that it isn't what was accepted. Where images
+    /// are moved, what waits lies elsewhere.
+    fn is_spoilt(&self) -> bool {
+        self.memory.rotten && self.device.machine.media.layout().is_direct()
+    }
+
+    /// A bit flips in the first bank.
     fn rots(&mut self, at: usize) {
         self.memory.rotten = true;
-        if self.device.machine.media.layout().is_direct() {
-            self.memory.promised = None;
-            self.memory.spoilt = true;
-        }
+        self.memory.promised = self.memory.promised.filter(|_| !self.is_spoilt());
         let bank = &mut self.device.machine.media.primary;
         bank.rot(at % bank.length(), 3);
     }
@@ -262,7 +262,7 @@ impl World<'_> {
             return;
         }
         match answer {
-            Ok(Outcome::Staged | Outcome::Ready) if !self.memory.spoilt => {
+            Ok(Outcome::Staged | Outcome::Ready) if !self.is_spoilt() => {
                 self.memory.promised = Some(offer.manifest);
             }
             Err(Refusal::Held) => {
